@@ -1,0 +1,77 @@
+"""The settings. Copy this file to config.py, beside it, and edit that copy; what it leaves out keeps the value given here.
+
+Here stands what belongs to your machine and your data. What changes the model's quality is a hyperparameter: see HYPERPARAMETERS.
+"""
+
+# --- Dataset (step 1) ---------------------------------------------------------------------------------------------------------
+
+# Height and width of every image, in px: a multiple of 32. Pairs of another size are left out, and named.
+IMAGE_SIZE = 512
+
+# Share of the cases that is set aside for the test set. It is never trained on.
+TEST_SHARE = 0.2
+
+# What must never lie on both sides of a split, such as the images of one patient. None: every case is on its own.
+# "subdirectory": all cases of one subdirectory of `original dataset` belong together. Or a regular expression, searched in the case
+# name `<subdirectory>__<file stem>`: cases for which it finds the same text belong together (the text of its group, where it has one).
+# Example: names such as hospital__patient07_slice3 are grouped by patient with r"patient(\d+)".
+GROUP_CASES_BY = None
+
+# Areas of at most this many px are taken out of the masks, as slips of the pen; they are counted in cases.csv. 0 keeps all.
+MASK_SPECK_PX = 4
+
+# Every draw of lots (split, first weights, order of the images, augmentation) follows from this number.
+SEED = 1
+
+# --- Training (steps 2 and 3) -------------------------------------------------------------------------------------------------
+
+# Images per training step. Lower it when memory runs out; 1 works.
+TRAINING_BATCH_SIZE = 2
+
+# How often the final training sees every image. Together with the time limit: whichever ends first.
+TRAINING_EPOCHS = 50
+
+# No epoch is begun after this many minutes of training (stops and restarts are added up). None: no limit.
+TRAINING_TIME_LIMIT_MINUTES = None
+
+# Computes in 16 bit where that is safe: bfloat16 on a CPU (faster where it has AVX512-BF16 or AMX), float16 on a GPU.
+MIXED_PRECISION = False
+
+# What the encoder of deeplabv3_plus starts from. "imagenet": weights that Keras downloads once (the only use of the network).
+# Or the path of such a file (resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5). None: random weights. The unet has no such encoder.
+ENCODER_WEIGHTS = "imagenet"
+
+# The final model's hyperparameters where they differ from the defaults, which stand with their meaning in
+# src/model_training/hyperparameters.py. Step 2 ends by printing such a line for its best trial.
+# Example: HYPERPARAMETERS = {"architecture": "unet", "learning_rate": 5e-4, "clip_hu": None}
+HYPERPARAMETERS = {}
+
+# --- Exploration (step 2) -----------------------------------------------------------------------------------------------------
+
+# "random", "hyperband" or "bayesian".
+EXPLORATION_TUNER = "random"
+
+# How many models are trained.
+EXPLORATION_MAX_TRIALS = 20
+
+# How often each of them sees every image.
+EXPLORATION_EPOCHS = 15
+
+# Share of the train set's cases that scores the trials, the same for all. The test set is not touched.
+EXPLORATION_VALIDATION_SHARE = 0.2
+
+# --- Prediction and evaluation (steps 4, 5 and 6) -----------------------------------------------------------------------------
+
+PREDICTION_BATCH_SIZE = 4
+
+# True: pictures are written to `images`. False: they are shown in windows, one after the other.
+SAVE_IMAGES_ON_DISK = True
+
+# How many cases of the test set are drawn, by how they are chosen.
+IMAGES_TO_DRAW = {"first": 0, "random": 8, "worst_dice": 4, "worst_hausdorff": 4}
+
+# Draws a line between the two points whose distance is the Hausdorff distance.
+DRAW_HAUSDORFF_LINE = False
+
+# Side of a pixel in mm, such as 0.78, where it is the same for all images: areas are then told in cm2 too. None: unknown.
+PIXEL_SPACING_MM = None

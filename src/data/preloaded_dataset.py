@@ -1,0 +1,138 @@
+"""The dataset in the form that training reads: every image and mask in a file of its own, split into a train set and a test set.
+
+    preloaded dataset/
+      cases.csv                    a row per case: case, split, group, source files, SHA-256, shape, value range, mask pixels
+      left out.csv                 the pairs that were left out, and why
+      train set/
+        images/<case>.npy          NumPy files: uint8, int16 or float32, the smallest that holds the values without loss
+        masks/<case>.npy           uint8, 0 and 1
+      test set/
+        images/  masks/            as above
+        predictions/<case>.npy     what step 4 adds: uint8, 0 and 1
+
+A case is named `<subdirectory>__<file stem>`, from here to the last report. This module both writes and reads these files.
+"""
+import collections
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import sklearn.utils
+
+import storage
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# What numpy.save writes in front of a 2-D array; `write` holds it to that.
+_HEADER_BYTES = 128
+
+
+def write(folder: pathlib.Path, case: str, values: np.ndarray) -> pathlib.Path:
+    """Writes one image or mask, (height, width), as `folder`/<case>.npy and returns that path."""
+    path = folder / f"{case}.npy"
+    np.save(path, np.ascontiguousarray(values), allow_pickle=False)
+    if path.stat().st_size != _HEADER_BYTES + values.nbytes:
+        raise ValueError(f"{path}: wanted a header of {_HEADER_BYTES} bytes, found {path.stat().st_size - values.nbytes}")
+    return path
+
+
+def read(folder: pathlib.Path, case: str) -> np.ndarray:
+    """The image or mask that `write` wrote: (height, width). FileNotFoundError where there is none."""
+    return np.load(folder / f"{case}.npy", allow_pickle=False)
+
+
+def smallest_lossless(image: np.ndarray) -> np.ndarray:
+    """The same values as uint8 or int16 where they are whole numbers that fit, else as float32 (about 7 digits)."""
+    for dtype in (np.uint8, np.int16):
+        limits = np.iinfo(dtype)
+        if limits.min <= image.min() and image.max() <= limits.max:
+            small = image.astype(dtype)
+            if (small == image).all():
+                return small
+    return image.astype(np.float32)
+
+
+def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
+    """The rows of cases.csv for `split` ("train" or "test"), sorted by case. MissingResult where step 1 has not run or files are gone."""
+    table_file = workspace.preloaded_dataset / "cases.csv"
+    storage.require(workspace.preloaded_dataset, "create_preloaded_dataset")
+    storage.require(table_file, "create_preloaded_dataset")
+    cases = pd.read_csv(table_file, dtype={"case": str, "group": str}, keep_default_na=False)
+    cases = cases[cases["split"] == split].reset_index(drop=True)
+    folder = workspace.preloaded_dataset / f"{split} set"
+    for case in cases["case"]:
+        for kind in ("images", "masks"):
+            storage.require(folder / kind / f"{case}.npy", "create_preloaded_dataset")
+    return cases
+
+
+def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
+    """Which cases to set aside, as (cases,) bool: about `share` of them, at least one and never all; a group goes as a whole or not at all.
+
+    `groups` holds each case's group. Depends on nothing but the arguments: groups are drawn from their sorted list, and a group that
+    would exceed the share is passed over. ValueError for fewer than two groups.
+    """
+    sizes = collections.Counter(groups)
+    if len(sizes) < 2:
+        raise ValueError(f"wanted at least two groups of cases to split, found {len(sizes)}")
+    wanted = max(1, round(share * len(groups)))
+    aside: set[str] = set()
+    for group in sklearn.utils.shuffle(sorted(sizes), random_state=seed):
+        if sum(sizes[name] for name in aside) + sizes[group] <= wanted and len(aside) < len(sizes) - 1:
+            aside.add(group)
+    # Every group is larger than the share: then the smallest, for a split there must be.
+    aside = aside or {min(sorted(sizes), key=sizes.__getitem__)}
+    return np.array([group in aside for group in groups])
+
+
+def pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.data.Dataset":
+    """The (image, mask) of each case in the order given, as tensors: float32 and uint8, both (size, size, 1). `folder` is a set's."""
+    import tensorflow as tf  # Not above: step 1 and its worker processes need none of it.
+
+    return tf.data.Dataset.from_tensor_slices(list(cases)).map(
+        lambda case: _decode_pair(folder, case, image_size), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def endless_pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int, seed: int, start: int = 0) -> "tf.data.Dataset":
+    """An endless stream of (lot, image, mask) that goes through all cases in a new order each time, from sample number `start` on.
+
+    `lot` is an int32 pair, different for each sample, to seed what happens to that sample. Sample number n is the same whoever asks,
+    whatever was asked before, and however many threads decode: that makes a training repeatable, and one that was stopped can go on as
+    if it had not been.
+    """
+    import tensorflow as tf
+
+    names = tf.constant(list(cases))
+
+    def sample(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        rounds = tf.cast(number // len(cases), tf.int32)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(cases)), seed=[seed, rounds])
+        lot = tf.stack([seed, tf.cast(number, tf.int32)])
+        return lot, *_decode_pair(folder, names[order[number % len(cases)]], image_size)
+
+    return tf.data.Dataset.counter(start).map(sample, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _decode_pair(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tuple[tf.Tensor, tf.Tensor]":
+    import tensorflow as tf
+
+    image = _decode(tf.strings.join([f"{folder / 'images'}/", case, ".npy"]), image_size)
+    mask = _decode(tf.strings.join([f"{folder / 'masks'}/", case, ".npy"]), image_size)
+    return image, tf.cast(mask, tf.uint8)
+
+
+def _decode(path: "tf.Tensor", image_size: int) -> "tf.Tensor":
+    import tensorflow as tf
+
+    content = tf.strings.substr(tf.io.read_file(path), _HEADER_BYTES, -1)
+    # The length tells which of the three types it is.
+    bytes_per_pixel = tf.strings.length(content) // image_size**2
+    flat = tf.switch_case(
+        bytes_per_pixel // 2,
+        [lambda dtype=dtype: tf.cast(tf.io.decode_raw(content, dtype), tf.float32) for dtype in (tf.uint8, tf.int16, tf.float32)],
+    )
+    return tf.reshape(flat, (image_size, image_size, 1))

@@ -1,0 +1,161 @@
+"""Every place on disk, and how a result gets there: whole, or not at all.
+
+A workspace is a folder that holds one user's data and results. The project's own root is one; the demo and every test have theirs:
+
+    <workspace>/
+      config.py              the user's settings (see `settings`)
+      original dataset/      the user's CSV files, only ever read
+      preloaded dataset/     step 1: train set/, test set/, cases.csv, left out.csv (see `data.preloaded_dataset`)
+      model tuning/          step 2: trials, TensorBoard logs, trials.csv; grows in place
+      unfinished model/      step 3 while it trains; grows in place, so that a stopped training can go on
+      model/                 step 3: the final model (see `networks.saved_model`)
+      results/, images/      step 5: metrics, plots and report; comparison images
+      new images/            the user's CSV files to predict, only ever read
+      new predictions/       step 6: their masks
+"""
+import contextlib
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+
+class DatasetError(Exception):
+    """The user's files are not as they must be. Its text holds all faults, one line each: file, what is wrong, what to do."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class MissingResult(Exception):
+    """A step was started before the one whose result it reads."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The folders of one user's data and results below `root`; none of them needs to exist."""
+
+    root: pathlib.Path
+
+    @property
+    def original_dataset(self) -> pathlib.Path:
+        return self.root / "original dataset"
+
+    @property
+    def preloaded_dataset(self) -> pathlib.Path:
+        return self.root / "preloaded dataset"
+
+    @property
+    def train_set(self) -> pathlib.Path:
+        return self.preloaded_dataset / "train set"
+
+    @property
+    def test_set(self) -> pathlib.Path:
+        return self.preloaded_dataset / "test set"
+
+    @property
+    def predictions(self) -> pathlib.Path:
+        return self.test_set / "predictions"
+
+    @property
+    def model_tuning(self) -> pathlib.Path:
+        return self.root / "model tuning"
+
+    @property
+    def unfinished_model(self) -> pathlib.Path:
+        return self.root / "unfinished model"
+
+    @property
+    def model(self) -> pathlib.Path:
+        return self.root / "model"
+
+    @property
+    def results(self) -> pathlib.Path:
+        return self.root / "results"
+
+    @property
+    def images(self) -> pathlib.Path:
+        return self.root / "images"
+
+    @property
+    def new_images(self) -> pathlib.Path:
+        return self.root / "new images"
+
+    @property
+    def new_predictions(self) -> pathlib.Path:
+        return self.root / "new predictions"
+
+
+PROJECT = Workspace(pathlib.Path(__file__).resolve().parents[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A line of main.py: the module and function it calls, what it is for, and the workspace's folder that tells it has run."""
+
+    module: str
+    function: str
+    title: str
+    result: str
+
+    @property
+    def line(self) -> str:
+        """The call as it stands in main.py."""
+        return f"{self.module}.{self.function}()"
+
+
+STEPS = (
+    Step("data.original_dataset", "create_preloaded_dataset", "Create the preloaded dataset", "preloaded_dataset"),
+    Step("model_exploration", "explore_hyperparameters", "Explore architectures and hyperparameters", "model_tuning"),
+    Step("model_training", "train_final_model", "Train the final model", "model"),
+    Step("prediction", "predict_test_set", "Predict the test set", "predictions"),
+    Step("evaluation", "evaluate_test_set", "Evaluate the predictions", "results"),
+    Step("prediction", "predict_new_images", "Predict new images", "new_predictions"),
+)
+
+
+def require(path: pathlib.Path, function: str) -> None:
+    """Raises MissingResult, naming the step `function` and its line in main.py, where that step's result `path` does not exist."""
+    _recover(path)
+    if not path.exists():
+        number, step = next((i, step) for i, step in enumerate(STEPS, start=1) if step.function == function)
+        raise MissingResult(
+            f"'{path.name}' is missing ({path}). Run step {number} first: uncomment {step.line} in src/main.py, "
+            f"or type: python src/main.py {step.function}"
+        )
+
+
+@contextlib.contextmanager
+def replacing(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields an empty draft folder, which takes the place of the folder `target` when the block ends well.
+
+    A block that raises leaves `target` as it was, and no draft. So does a crash at any moment, but that the next call, or the next
+    `require`, clears up what lies about.
+    """
+    _recover(target)
+    draft, former = _beside(target, "draft"), _beside(target, "former")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    # Moved aside, not deleted first: a crash between these lines then loses nothing.
+    if target.exists():
+        target.rename(former)
+    draft.rename(target)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _recover(target: pathlib.Path) -> None:
+    former = _beside(target, "former")
+    if former.exists() and not target.exists():
+        former.rename(target)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _beside(target: pathlib.Path, role: str) -> pathlib.Path:
+    # On the same disk as the target, so that renaming is one operation; hidden, so that nobody takes it for a result.
+    return target.with_name(f".{target.name}.{role}")
