@@ -7,10 +7,12 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import storage
+
 TEMPLATE = pathlib.Path(__file__).resolve().parents[1] / "config_template.py"
 
 
-class SettingsError(Exception):
+class SettingsError(storage.PlainError):
     """config.py holds an unknown name or an impossible value; its text has a line for each."""
 
 

@@ -15,12 +15,18 @@ A workspace is a folder that holds one user's data and results. The project's ow
 """
 import contextlib
 import dataclasses
+import json
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 
-class DatasetError(Exception):
+class PlainError(Exception):
+    """What the user can mend: main.py shows its text alone, without traceback."""
+
+
+class DatasetError(PlainError):
     """The user's files are not as they must be. Its text holds all faults, one line each: file, what is wrong, what to do."""
 
     def __init__(self, faults: list[str]) -> None:
@@ -28,8 +34,12 @@ class DatasetError(Exception):
         self.faults = faults
 
 
-class MissingResult(Exception):
+class MissingResult(PlainError):
     """A step was started before the one whose result it reads."""
+
+
+class OtherTask(PlainError):
+    """A folder that grows in place was begun for something else."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +157,35 @@ def replacing(target: pathlib.Path) -> Iterator[pathlib.Path]:
         target.rename(former)
     draft.rename(target)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any]) -> None:
+    """Makes the folder of a work that grows in place, or makes sure that it was begun with the same `facts` (kept in facts.json).
+
+    OtherTask, with the difference, where it was begun with others.
+    """
+    file = folder / "facts.json"
+    wanted = json.loads(json.dumps(facts))
+    if not file.exists():
+        with replacing(folder) as draft:
+            (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    former = json.loads(file.read_text(encoding="utf-8"))
+    if former != wanted:
+        raise OtherTask(
+            f"'{folder.name}' ({folder}) holds work that was begun before this was changed: {_differences(former, wanted)}. "
+            "Change it back to go on with that work; or move or delete that folder to begin anew."
+        )
+
+
+def _differences(former: dict[str, Any], wanted: dict[str, Any]) -> str:
+    texts = []
+    for name in sorted(former.keys() | wanted.keys()):
+        before, now = former.get(name), wanted.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            texts += [_differences(before, now)] if before != now else []
+        elif before != now:
+            texts.append("the data set" if isinstance(before, list) and len(str(before)) > 100 else f"{name} (was {before}, is {now})")
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _recover(target: pathlib.Path) -> None:

@@ -88,9 +88,18 @@ def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
     return np.array([group in aside for group in groups])
 
 
+def images(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.data.Dataset":
+    """The image of each case in the order given, float32 tensors (size, size, 1). `folder` is a set's, such as `test set`."""
+    import tensorflow as tf  # Not above: step 1 and its worker processes need none of it.
+
+    return tf.data.Dataset.from_tensor_slices(list(cases)).map(
+        lambda case: _decode(folder / "images", case, image_size), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
 def pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.data.Dataset":
     """The (image, mask) of each case in the order given, as tensors: float32 and uint8, both (size, size, 1). `folder` is a set's."""
-    import tensorflow as tf  # Not above: step 1 and its worker processes need none of it.
+    import tensorflow as tf
 
     return tf.data.Dataset.from_tensor_slices(list(cases)).map(
         lambda case: _decode_pair(folder, case, image_size), num_parallel_calls=tf.data.AUTOTUNE
@@ -120,15 +129,14 @@ def endless_pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int, s
 def _decode_pair(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tuple[tf.Tensor, tf.Tensor]":
     import tensorflow as tf
 
-    image = _decode(tf.strings.join([f"{folder / 'images'}/", case, ".npy"]), image_size)
-    mask = _decode(tf.strings.join([f"{folder / 'masks'}/", case, ".npy"]), image_size)
-    return image, tf.cast(mask, tf.uint8)
+    mask = _decode(folder / "masks", case, image_size)
+    return _decode(folder / "images", case, image_size), tf.cast(mask, tf.uint8)
 
 
-def _decode(path: "tf.Tensor", image_size: int) -> "tf.Tensor":
+def _decode(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tf.Tensor":
     import tensorflow as tf
 
-    content = tf.strings.substr(tf.io.read_file(path), _HEADER_BYTES, -1)
+    content = tf.strings.substr(tf.io.read_file(tf.strings.join([f"{folder}/", case, ".npy"])), _HEADER_BYTES, -1)
     # The length tells which of the three types it is.
     bytes_per_pixel = tf.strings.length(content) // image_size**2
     flat = tf.switch_case(

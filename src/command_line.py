@@ -1,0 +1,109 @@
+"""What main.py stands on: the steps' modules, loaded when first called; running the steps named on the command line; telling of errors.
+
+Importing a step's module takes seconds, for it imports TensorFlow. main.py names them all, so here they are stand-ins that import the real
+module on the first call.
+"""
+import ctypes
+import datetime
+import importlib
+import os
+import sys
+import types
+from collections.abc import Callable
+
+import settings
+import storage
+
+# TensorFlow's notes to its developers; its errors still reach Python. To be set before its import.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_called: list[str] = []
+
+
+class _Module:
+    """Stands for a module until one of its functions is called."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, function: str) -> Callable[[], None]:
+        def call(*arguments: object) -> None:
+            _called.append(function)
+            _keep_memory()
+            getattr(importlib.import_module(self._name), function)(*arguments)
+
+        return call
+
+
+data = types.SimpleNamespace(original_dataset=_Module("data.original_dataset"))
+model_exploration = _Module("model_exploration")
+model_training = _Module("model_training")
+prediction = _Module("prediction")
+evaluation = _Module("evaluation")
+
+
+def begin() -> None:
+    """Runs the steps named on the command line, in the order given, and ends the program; returns where none is named.
+
+    From here on an error of the user's ends the program with exit status 1 and a plain text, without traceback.
+    """
+    sys.excepthook = _tell_error
+    names = sys.argv[1:]
+    known = {step.function: step for step in storage.STEPS}
+    for name in names:
+        if name not in known:
+            raise settings.SettingsError(settings.unknown_name(name, known))
+    for name in names:
+        getattr(_Module(known[name].module), name)()
+    if names:
+        sys.exit()
+
+
+def end() -> None:
+    """Lists the steps, with what each has left on disk, where main.py has called none."""
+    if not _called:
+        print(overview(storage.PROJECT))
+
+
+def overview(workspace: storage.Workspace) -> str:
+    """A line for each step: its number, its name for the command line, what it is for, and since when its result lies in `workspace`."""
+    lines = ["No step is chosen. Uncomment one in src/main.py and run it again, or name it: python src/main.py <step>", ""]
+    for number, step in enumerate(storage.STEPS, start=1):
+        lines.append(f"  {number}  {step.function:<26}{step.title:<44}{_state(workspace, step)}")
+    if workspace.unfinished_model.exists():
+        lines += ["", f"An unfinished training lies in '{workspace.unfinished_model.name}': train_final_model goes on with it."]
+    return "\n".join(lines)
+
+
+def _state(workspace: storage.Workspace, step: storage.Step) -> str:
+    folder = getattr(workspace, step.result)
+    if not folder.exists():
+        return "not yet run"
+    return f"'{folder.name}' of {datetime.datetime.fromtimestamp(folder.stat().st_mtime):%Y-%m-%d %H:%M}"
+
+
+def _tell_error(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
+    # Python ends with exit status 1 after this, whatever it prints.
+    if isinstance(error, KeyboardInterrupt):
+        print("\nStopped.", file=sys.stderr)
+    elif isinstance(error, storage.PlainError):
+        print(f"\n{error}", file=sys.stderr)
+    elif isinstance(error, ModuleNotFoundError):
+        print(f"\n{error}. This is {sys.executable}. Type: make environment; then .venv/bin/python src/main.py", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def _keep_memory() -> None:
+    # glibc gives each large block back to the system and asks for it again a moment later, which costs more than the work on it.
+    # Measured in benchmarks/: reading the train set is faster with blocks below 1 GB kept. Other systems have no such function.
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
+# From glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3

@@ -1,0 +1,28 @@
+"""The steps, in order. Uncomment a line and run this file: python src/main.py. Each step reads what an earlier one left on disk.
+
+Or leave this file as it is and name the step: python src/main.py create_preloaded_dataset
+"""
+import command_line
+from command_line import data, evaluation, model_exploration, model_training, prediction  # noqa: F401
+
+command_line.begin()
+
+# --- Step 1: Create the preloaded dataset, from the CSV files in `original dataset`
+# data.original_dataset.create_preloaded_dataset()
+
+# --- Step 2: Explore architectures and hyperparameters; see them with `make tensorboard`
+# model_exploration.explore_hyperparameters()
+
+# --- Step 3: Train the final model, with the hyperparameters of config.py
+# model_training.train_final_model()
+
+# --- Step 4: Predict the test set
+# prediction.predict_test_set()
+
+# --- Step 5: Evaluate the predictions; look at `results/report.html` and `images`
+# evaluation.evaluate_test_set()
+
+# --- Step 6: Predict new images, from the CSV files in `new images`
+# prediction.predict_new_images()
+
+command_line.end()

@@ -1,0 +1,90 @@
+"""What changes the quality of a model: each hyperparameter with its default, its meaning and the range that step 2 searches."""
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import settings
+from networks import ARCHITECTURES
+from networks.objectives import LOSSES
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """The values of one model. The defaults are the final model's where config.py says nothing else.
+
+    architecture: "unet" or "deeplabv3_plus".
+    filters: the width of the unet's first stage; more learn more, slower.
+    clip_hu: the window of values that is looked at, in the images' own unit (HU); None for images that are not CT: each is brought to mean
+        0 and standard deviation 1 instead.
+    loss: "binary_crossentropy", "weighted_binary_crossentropy" or "binary_crossentropy_dice".
+    learning_rate: of the Adam optimizer.
+    horizontal_flip: half of the images are shown mirrored, left for right.
+    rotation_degrees: images are shown rotated by up to this angle, either way; 0 for none.
+    gaussian_noise: standard deviation of the noise that is added to the images, in their own unit (HU); 0 for none.
+    """
+
+    architecture: str = "unet"
+    filters: int = 16
+    clip_hu: tuple[float, float] | None = (-200.0, 200.0)
+    loss: str = "binary_crossentropy_dice"
+    learning_rate: float = 1e-3
+    horizontal_flip: bool = True
+    rotation_degrees: float = 10.0
+    gaussian_noise: float = 0.0
+
+
+def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
+    """One trial's values, drawn by Keras Tuner's `search` from the ranges declared here. What is not declared keeps its default."""
+    return Hyperparameters(
+        architecture=search.Choice("architecture", list(ARCHITECTURES)),
+        # The whole range of CT, soft tissue, and muscle with its fat.
+        clip_hu={"none": None, "-200..200": (-200.0, 200.0), "-100..150": (-100.0, 150.0)}[
+            search.Choice("clip_hu", ["none", "-200..200", "-100..150"], default="-200..200")
+        ],
+        loss=search.Choice("loss", list(LOSSES), default="binary_crossentropy_dice"),
+        learning_rate=search.Float("learning_rate", 1e-4, 3e-3, sampling="log", default=1e-3),
+        horizontal_flip=search.Boolean("horizontal_flip", default=True),
+        # Patients lie straight within a few degrees; more than 20 no scanner's table allows.
+        rotation_degrees=search.Float("rotation_degrees", 0.0, 20.0, step=5.0, default=10.0),
+        # A CT slice of 5 mm at the usual dose has noise of 10 to 20 HU itself.
+        gaussian_noise=search.Float("gaussian_noise", 0.0, 20.0, step=10.0, default=0.0),
+    )
+
+
+def from_settings(overrides: dict[str, Any]) -> Hyperparameters:
+    """The defaults with the values of config.py's HYPERPARAMETERS. SettingsError names what is unknown or impossible, and what was meant."""
+    faults = [settings.unknown_name(name, _RULES) for name in overrides if name not in _RULES]
+    faults += [f"{name}: {value!r} is not {_RULES[name][1]}." for name, value in overrides.items() if name in _RULES and not _holds(name, value)]
+    if faults:
+        raise settings.SettingsError("\n".join(f"HYPERPARAMETERS in config.py: {fault}" for fault in faults))
+    return Hyperparameters(**overrides)
+
+
+def _holds(name: str, value: Any) -> bool:
+    try:
+        return bool(_RULES[name][0](value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _window(value: Any) -> bool:
+    return value is None or (len(value) == 2 and all(map(_number, value)) and value[0] < value[1])
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "architecture": (lambda value: value in ARCHITECTURES, f"one of {', '.join(ARCHITECTURES)}"),
+    "filters": (lambda value: isinstance(value, int) and 1 <= value <= 256, "a whole number from 1 to 256"),
+    "clip_hu": (_window, "None or a pair (low, high), such as (-200, 200)"),
+    "loss": (lambda value: value in LOSSES, f"one of {', '.join(LOSSES)}"),
+    "learning_rate": (lambda value: _number(value) and 0 < value <= 1, "a number between 0 and 1, such as 1e-3"),
+    "horizontal_flip": (lambda value: isinstance(value, bool), "True or False"),
+    "rotation_degrees": (lambda value: _number(value) and 0 <= value <= 180, "an angle from 0 to 180"),
+    "gaussian_noise": (lambda value: _number(value) and value >= 0, "a number of at least 0"),
+}

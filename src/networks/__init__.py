@@ -1,0 +1,44 @@
+"""The networks, by name, and what they all keep to.
+
+A network is a keras.Model that takes raw images as they lie on disk, float32 (batch, size, size, 1), and gives a logit per pixel, float32
+of the same shape. Scaling the intensities is its first layer, so that it can't be forgotten or done twice; a pixel belongs to the mask
+where its probability is at least one half (`predict_masks`).
+"""
+import numpy as np
+from tensorflow import keras
+
+from networks import deeplabv3_plus, layers, unet
+
+ARCHITECTURES = ("unet", "deeplabv3_plus")
+
+
+def build(
+    architecture: str,
+    image_size: int,
+    filters: int = 16,
+    clip_hu: tuple[float, float] | None = (-200.0, 200.0),
+    encoder_weights: str | None = None,
+) -> keras.Model:
+    """A network with fresh weights, for images of `image_size` x `image_size` px (a multiple of 32).
+
+    `filters` is the width of the unet's first stage; `clip_hu` is told in `layers.ScaleIntensity`; `encoder_weights` is what
+    deeplabv3_plus starts from, told in `deeplabv3_plus.build`. Each passes over what only the other one has. ValueError for an unknown
+    architecture or size.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"wanted an architecture among {', '.join(ARCHITECTURES)}, found {architecture!r}")
+    if image_size % 32 or image_size <= 0:
+        raise ValueError(f"wanted an image size that is a multiple of 32, found {image_size}")
+    images = keras.Input((image_size, image_size, 1), name="images")
+    scaled = layers.ScaleIntensity(clip_hu, name="scale_intensity")(images)
+    if architecture == "unet":
+        features = unet.build(scaled, filters)
+    else:
+        features = deeplabv3_plus.build(scaled, encoder_weights)
+    return keras.Model(images, layers.logits(features, image_size), name=architecture)
+
+
+def predict_masks(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The masks, uint8 0 and 1 (batch, size, size), of raw images (batch, size, size, 1): 1 where the probability is at least one half."""
+    logits = network(images, training=False).numpy()
+    return (logits[..., 0] >= 0).astype(np.uint8)  # A logit of 0 is a probability of one half.

@@ -1,0 +1,90 @@
+"""DeepLabV3+ (Chen et al. 2018, arXiv:1802.02611) on a ResNet50 encoder (He et al. 2015, arXiv:1512.03385)."""
+import pathlib
+
+import tensorflow as tf
+from tensorflow import keras
+
+import storage
+from networks import layers
+
+# The paper's values for features at 1/16 of the image's size.
+DILATIONS = (6, 12, 18)
+FILTERS = 256
+LOW_LEVEL_FILTERS = 48
+
+# What ImageNet's blue, green and red values are on average, of 255: Keras' ResNet50 was trained on their difference from that.
+_IMAGENET_MEANS = (103.939, 116.779, 123.68)
+
+
+class EncoderWeightsError(storage.PlainError):
+    """The weights that deeplabv3_plus was to start from can't be had; the text says what to set in config.py."""
+
+
+def build(images: tf.Tensor, encoder_weights: str | None) -> tf.Tensor:
+    """Features at a quarter of the images' size, (batch, size / 4, size / 4, 256), of scaled images (batch, size, size, 1) in about -1..1.
+
+    `encoder_weights`: "imagenet" (Keras downloads them once, into ~/.keras), the path of a file of ResNet50's weights without its top, or
+    None for random ones. EncoderWeightsError where they can't be had.
+    """
+    encoder = _encoder(images.shape[1], encoder_weights)
+    low_level, deep = encoder(ImageNetColours(name="imagenet_colours")(images))
+    branches = [layers.convolution(deep, FILTERS, size=1)]
+    branches += [layers.convolution(deep, FILTERS, dilation=dilation) for dilation in DILATIONS]
+    branches.append(_pooled_branch(deep))
+    features = layers.convolution(keras.layers.Concatenate()(branches), FILTERS, size=1)
+    features = keras.layers.UpSampling2D(low_level.shape[1] // features.shape[1], interpolation="bilinear")(features)
+    features = keras.layers.Concatenate()([features, layers.convolution(low_level, LOW_LEVEL_FILTERS, size=1)])
+    return layers.convolution(layers.convolution(features, FILTERS), FILTERS)
+
+
+class ImageNetColours(keras.layers.Layer):
+    """Grey images in -1..1 as the ResNet50 of keras.applications knows images: three channels of 0..255, less ImageNet's means."""
+
+    def __init__(self, **keywords) -> None:
+        super().__init__(dtype="float32", **keywords)  # 16 bit floats would round to whole grey values.
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return 127.5 * (images + 1.0) - tf.constant(_IMAGENET_MEANS, images.dtype)
+
+
+def _encoder(image_size: int, weights: str | None) -> keras.Model:
+    resnet = _resnet50(weights)
+    # Its last stage keeps 1/16 of the size, and looks twice as far instead: the weights stay the same.
+    dilated = keras.models.clone_model(resnet, keras.Input((image_size, image_size, 3)), clone_function=_keep_resolution)
+    dilated.set_weights(resnet.get_weights())
+    outputs = [dilated.get_layer("conv2_block3_out").output, dilated.output]
+    return keras.Model(dilated.input, outputs, name="resnet50")
+
+
+def _resnet50(weights: str | None) -> keras.Model:
+    if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
+        raise EncoderWeightsError(f"{weights}: there is no such file. {_REMEDY}")
+    try:
+        return keras.applications.ResNet50(include_top=False, weights=weights)
+    except Exception as error:
+        # Keras wraps what may go wrong on the way (no network, a broken file, another network's weights) in various types.
+        raise EncoderWeightsError(f"ResNet50's weights ({weights}) can't be loaded: {error}. {_REMEDY}") from error
+
+
+_REMEDY = (
+    "Set ENCODER_WEIGHTS in config.py: to the path of resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5, downloaded on a machine that "
+    "has a network, or to None to start from random weights."
+)
+
+
+def _keep_resolution(layer: keras.layers.Layer) -> keras.layers.Layer:
+    config = layer.get_config()
+    if layer.name in ("conv5_block1_1_conv", "conv5_block1_0_conv"):
+        config["strides"] = (1, 1)
+    elif layer.name.startswith("conv5_") and layer.name.endswith("_2_conv"):
+        config["dilation_rate"] = (2, 2)
+    elif isinstance(layer, keras.layers.BatchNormalization):
+        config["momentum"] = layers.BATCH_NORM_MOMENTUM
+    return layer.__class__.from_config(config)
+
+
+def _pooled_branch(features: tf.Tensor) -> tf.Tensor:
+    # No batch normalization here: at batch size 1 it would see a single value per channel, whose variance is 0.
+    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
+    pooled = keras.layers.Conv2D(FILTERS, 1, activation="relu", kernel_initializer="he_normal")(pooled)
+    return keras.layers.UpSampling2D(features.shape[1])(pooled)

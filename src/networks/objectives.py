@@ -1,0 +1,65 @@
+"""What a network is trained for, and told how well it does: losses of logits against masks, and the Dice coefficient.
+
+All take masks and logits of shape (batch, height, width, 1). A loss gives one float32 per image, (batch,); an empty mask, or one that
+covers the image, is a case like others and never gives NaN.
+"""
+from collections.abc import Callable
+
+import tensorflow as tf
+from tensorflow import keras
+
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def binary_crossentropy(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The mean of all pixels' cross-entropies."""
+    return tf.reduce_mean(_pixel_crossentropies(masks, logits), _PIXELS)
+
+
+def weighted_binary_crossentropy(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The mean cross-entropy inside the mask and that outside of it, averaged: both count the same, whatever their sizes.
+
+    Where the mask is empty, or covers the image, the mean of all pixels.
+    """
+    inside = tf.cast(masks, tf.float32)
+    losses = _pixel_crossentropies(masks, logits)
+    means, present = [], []
+    for weight in (inside, 1.0 - inside):
+        pixels = tf.reduce_sum(weight, _PIXELS)
+        means.append(tf.math.divide_no_nan(tf.reduce_sum(losses * weight, _PIXELS), pixels))
+        present.append(tf.cast(pixels > 0, tf.float32))
+    return (means[0] + means[1]) / (present[0] + present[1])
+
+
+def binary_crossentropy_dice(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The cross-entropy plus one minus the soft Dice coefficient (Milletari et al. 2016, arXiv:1606.04797), with 1 px added to both parts."""
+    inside, probabilities = tf.cast(masks, tf.float32), tf.sigmoid(logits)
+    both = tf.reduce_sum(inside * probabilities, _PIXELS)
+    total = tf.reduce_sum(inside, _PIXELS) + tf.reduce_sum(probabilities, _PIXELS)
+    return binary_crossentropy(masks, logits) + 1.0 - (2.0 * both + 1.0) / (total + 1.0)
+
+
+LOSSES: dict[str, Loss] = {
+    loss.__name__: loss for loss in (binary_crossentropy, weighted_binary_crossentropy, binary_crossentropy_dice)
+}
+
+
+class Dice(keras.metrics.MeanMetricWrapper):
+    """The mean of all images' Dice coefficients, the logits cut at a probability of one half. Empty against empty is 1, as in `masks.metrics`."""
+
+    def __init__(self, name: str = "dice", dtype: str | None = None) -> None:
+        super().__init__(_dice, name=name, dtype=dtype)
+
+
+def _dice(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    true, predicted = tf.cast(masks, tf.float32), tf.cast(logits >= 0, tf.float32)
+    both = tf.reduce_sum(true * predicted, _PIXELS)
+    total = tf.reduce_sum(true, _PIXELS) + tf.reduce_sum(predicted, _PIXELS)
+    return tf.where(total > 0, tf.math.divide_no_nan(2.0 * both, total), 1.0)
+
+
+_PIXELS = (1, 2, 3)
+
+
+def _pixel_crossentropies(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(masks, tf.float32), tf.cast(logits, tf.float32))
