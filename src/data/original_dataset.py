@@ -49,11 +49,11 @@ def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> 
         faults += [fault for outcome in outcomes for fault in outcome.get("faults", [])]
         rows = pd.DataFrame([outcome["row"] for outcome in outcomes if "row" in outcome])
         faults += _duplicates(rows) + _assign_groups(rows, options.GROUP_CASES_BY)
+        left_out = pd.DataFrame([outcome["left out"] for outcome in outcomes if "left out" in outcome], columns=["case", "image_file", "reason"])
         if not faults:
-            faults += _split(rows, options, draft)
+            faults += _all_left_out(rows, left_out) or _split(rows, options, draft)
         if faults:
             raise storage.DatasetError(faults)
-        left_out = pd.DataFrame([outcome["left out"] for outcome in outcomes if "left out" in outcome], columns=["case", "image_file", "reason"])
         rows.to_csv(draft / "cases.csv", index=False)
         left_out.to_csv(draft / "left out.csv", index=False)
     _tell(rows, left_out, options)
@@ -92,6 +92,8 @@ def _is_csv(path: pathlib.Path) -> bool:
 
 def _unpaired(folder: pathlib.Path, images: dict[str, pathlib.Path], masks: dict[str, pathlib.Path]) -> list[str]:
     if not images and not masks:
+        if any(folder.glob("*/images")):
+            return [f"{folder}: its subdirectories lie one level too deep. Move them up, beside it."]
         return [f"{folder}: no CSV files in its folders images and masks. Put the data there, or move the folder elsewhere."]
     faults = [f"{images[stem]}: image without mask. Add {folder / 'masks' / stem}.csv, or remove the image." for stem in images.keys() - masks.keys()]
     faults += [f"{masks[stem]}: mask without image. Add {folder / 'images' / stem}.csv, or remove the mask." for stem in masks.keys() - images.keys()]
@@ -125,6 +127,8 @@ def _convert(pair: _Pair, folder: pathlib.Path, image_size: int, speck_px: int) 
     if faults:
         return {"faults": faults}
     image, mask = arrays
+    if mask.shape == (image_size, image_size) and image.shape == (image_size, 2 * image_size):
+        return {"faults": [f"{pair.image}: twice as many columns as its mask: decimal commas. Save it with points as decimal marks."]}
     if {image.shape, mask.shape} != {(image_size, image_size)}:
         return {"left out": {"case": pair.case, "image_file": _source(pair.image), "reason": _wrong_size(image, mask, image_size)}}
     if _mask_fault(image, mask):
@@ -137,9 +141,7 @@ def _source(path: pathlib.Path) -> str:
 
 
 def _wrong_size(image: np.ndarray, mask: np.ndarray, image_size: int) -> str:
-    reason = f"image {image.shape[0]} x {image.shape[1]}, mask {mask.shape[0]} x {mask.shape[1]}, wanted {image_size} x {image_size}"
-    doubled = image.shape == (image_size, 2 * image_size)
-    return reason + (" (twice the columns: are there decimal commas?)" if doubled else "")
+    return f"image {image.shape[0]} x {image.shape[1]}, mask {mask.shape[0]} x {mask.shape[1]}, wanted {image_size} x {image_size}"
 
 
 def _mask_fault(image: np.ndarray, mask: np.ndarray) -> str:
@@ -191,9 +193,16 @@ def _assign_groups(rows: pd.DataFrame, rule: str | None) -> list[str]:
     return [f"{case}: GROUP_CASES_BY finds nothing in this case name. Change it in config.py." for case in rows["case"][rows["group"] == ""]]
 
 
+def _all_left_out(rows: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
+    if len(rows) or left_out.empty:
+        return []
+    first = left_out.iloc[0]
+    return [f"All {len(left_out)} pairs have another size: {first.image_file}: {first.reason}. Resize them, or set IMAGE_SIZE in config.py."]
+
+
 def _split(rows: pd.DataFrame, options: types.SimpleNamespace, draft: pathlib.Path) -> list[str]:
     try:
-        in_test = preloaded_dataset.split(rows["group"].tolist() if len(rows) else [], options.TEST_SHARE, options.SEED)
+        in_test = preloaded_dataset.split(rows["group"].tolist(), options.TEST_SHARE, options.SEED)
     except ValueError as error:
         return [f"No train and test set can be made: {error}. Add data, or change GROUP_CASES_BY or IMAGE_SIZE in config.py."]
     rows.loc[in_test, "split"] = "test"

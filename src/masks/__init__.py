@@ -1,0 +1,1 @@
+"""What can be done with masks: numpy in, numpy or a figure out. No TensorFlow, no disk."""
