@@ -43,11 +43,8 @@ evaluation = _Module("evaluation")
 
 
 def begin() -> None:
-    """Runs the steps named on the command line, in the order given, and ends the program; returns where none is named.
-
-    From here on an error of the user's ends the program with exit status 1 and a plain text, without traceback.
-    """
-    sys.excepthook = _tell_error
+    """Runs the steps named on the command line, in the order given, and ends the program; returns where none is named."""
+    plain_errors()
     names = sys.argv[1:]
     known = {step.function: step for step in storage.STEPS}
     for name in names:
@@ -57,6 +54,11 @@ def begin() -> None:
         getattr(_Module(known[name].module), name)()
     if names:
         sys.exit()
+
+
+def plain_errors() -> None:
+    """From here on an error of the user's ends the program with exit status 1 and a plain text, without traceback."""
+    sys.excepthook = _tell_error
 
 
 def end() -> None:
