@@ -302,6 +302,6 @@ def _vessels(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> No
         canvas.paint(np.minimum(aorta, np.minimum(2.0 - aorta, canvas.ellipse((x + 12, y - 26), (8, 8)))), 600.0)
     canvas.paint(canvas.ellipse((x - rng.uniform(16, 22), y - rng.uniform(25, 30)), (rng.uniform(10, 14), rng.uniform(6, 10))), 42 + 120 * patient.contrast)
     for _ in range(30):
-        centre = (rng.uniform(-0.5, 0.5) * patient.half_width, y - rng.uniform(30, 110))
+        centre = (rng.uniform(-0.5, 0.5) * patient.half_width, rng.uniform(-0.6 * patient.half_depth, y - 30))
         near = whole.window(centre, 4)
         near.paint(near.ellipse(centre, (rng.uniform(1.2, 2.6), rng.uniform(1.2, 4)), rng.uniform(0, 180)), blood)
