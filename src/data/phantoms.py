@@ -2,7 +2,8 @@
 
 They are drawn, not measured: ellipses in the places and with the Hounsfield units of the anatomy, bent, blurred and made noisy, different
 for each seed in body size, fat, muscle, posture, contrast medium and bowel. A network that learns them has shown that it works, no more.
-The mask is skeletal muscle as a reader would outline it by its Hounsfield units: visible streaks of fat within a muscle are left out.
+The mask is skeletal muscle as a reader would outline it by its Hounsfield units: streaks and seams of fat within or between muscles that show
+in the image (below about -30 HU) are left out. Images are as a radiologist sees them: the patient's right on the left, the back below.
 """
 import copy
 import dataclasses
@@ -14,10 +15,10 @@ import scipy.ndimage
 import storage
 from data import csv_array
 
-AIR, FAT, FLUID = -1000.0, -105.0, 15.0
+AIR, FAT = -1000.0, -105.0
 # Anatomy is bent smoothly by up to some mm, which makes organic shapes out of ellipses: bends of about these widths.
-_BEND_WIDTHS_MM = (150.0, 45.0)
-_BENDS_MM = (6.0, 1.6)
+_BEND_WIDTHS_MM = (170.0, 50.0, 18.0)
+_BENDS_MM = (5.0, 1.3, 0.35)
 
 
 def draw(seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
@@ -29,19 +30,19 @@ def draw(seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"wanted a size that is a multiple of 32, found {size}")
     patient = _Patient.drawn(np.random.default_rng([seed, 0]))
     canvas = _Canvas(patient, size, np.random.default_rng([seed, 1]))
-    for number, part in enumerate((_table, _outline, _organs, _bowel, _wall, _back, _vertebra, _vessels)):
+    for number, part in enumerate((_table, _outline, _bowel, _organs, _mesentery, _vessels, _wall, _back, _vertebra)):
         # Dice of its own for each part: a change of one doesn't change all that come after.
         part(canvas, patient, np.random.default_rng([seed, 2 + number]))
-    return canvas.scan(patient.noise_hu, np.random.default_rng([seed, 99])), (canvas.muscle >= 0.5).astype(np.uint8)
+    return canvas.scan(np.random.default_rng([seed, 99])), canvas.mask()
 
 
 def write_original_dataset(folder: pathlib.Path, count: int, size: int = 512, seed: int = 0) -> None:
     """Writes `count` phantoms as the new subdirectory `folder` of an original dataset: images/phantom_000.csv, masks/phantom_000.csv, ...
 
-    FileExistsError where `folder` exists: it may be a user's.
+    The folder appears whole or not at all. FileExistsError where it exists: it may be a user's.
     """
     if folder.exists():
-        raise FileExistsError(f"{folder} exists already; phantoms are written into a new folder only")
+        raise FileExistsError(f"{folder} exists already; phantoms are written into a new folder only. Move or delete it, or name another.")
     with storage.replacing(folder) as draft:
         for kind in ("images", "masks"):
             (draft / kind).mkdir()
@@ -51,17 +52,41 @@ def write_original_dataset(folder: pathlib.Path, count: int, size: int = 512, se
 
 
 @dataclasses.dataclass(frozen=True)
-class _Patient:
-    """One body's measures, in mm and HU. The origin is the middle of the trunk; x to the image's right, y to the back."""
+class _Phase:
+    """What contrast medium does, in HU: blood in arteries and veins, the kidneys' cortex and inside, ureters; added to other organs."""
 
+    artery: float
+    vein: float
+    cortex: float
+    medulla: float
+    ureter: float
+    added: float
+
+
+_PHASES = (
+    _Phase(42, 40, 33, 31, 12, 0),  # none given
+    _Phase(290, 75, 165, 70, 12, 10),  # arterial
+    _Phase(155, 140, 175, 150, 15, 30),  # portal venous, the usual one
+    _Phase(105, 100, 135, 130, 700, 22),  # late: the urine is bright
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Patient:
+    """One body's measures, in mm and HU. The origin is the middle of the trunk where it is widest; x to the image's right, y to the back."""
+
+    stature: float  # of the skeleton, 1 is average
     half_width: float  # of the trunk inside the subcutaneous fat
-    half_depth: float
+    front: float  # from the origin to the trunk's front and back
+    back: float
+    roundness: float  # power of the trunk's superellipse
     fat: tuple[float, float, float]  # subcutaneous, at the front, at the sides, at the back
-    wall: float  # thickness of the abdominal wall's muscles
-    bulk: float  # of all other muscles, 1 is average
+    wall: float  # thickness of the abdominal wall's flat muscles
+    rectus: tuple[float, float]  # half of the gap between both, and where they end
+    bulk: float  # of the muscles, 1 is average
     muscle_hu: float
-    streaks: float  # how much fat runs through the muscles of the back, 0 to 1
-    contrast: float  # medium in the blood, 0 to 1
+    streaks: float  # how much fat runs through the muscles, 0 to 1
+    phase: _Phase
     spine: tuple[float, float]  # middle of the vertebral body
     field: float  # side of the image
     centre: tuple[float, float]  # of the trunk, in the image
@@ -70,238 +95,349 @@ class _Patient:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> "_Patient":
-        half_depth = rng.uniform(86, 116)
-        half_width = half_depth * rng.uniform(1.28, 1.5)
-        obesity = rng.beta(1.5, 3)
-        fat = (8 + 45 * obesity * rng.uniform(0.6, 1.2), 8 + 38 * obesity * rng.uniform(0.6, 1.2), 10 + 40 * obesity * rng.uniform(0.6, 1.2))
-        bulk = rng.uniform(0.8, 1.15)
+        stature, obesity, bulk = rng.uniform(0.91, 1.07), rng.beta(1.6, 2.8), rng.uniform(0.78, 1.15)
+        visceral = np.clip(obesity + rng.normal(0, 0.2), 0, 1)
+        half_width, front, back = stature * (120 + 26 * visceral + 12 * bulk), stature * (68 + 52 * visceral), stature * (92 + 5 * bulk)
+        fat = tuple(least + most * obesity * rng.uniform(0.6, 1.3) for least, most in ((7, 38), (6, 42), (7, 45)))
+        gap = rng.uniform(1.0, 3 + 10 * visceral)
         return cls(
+            stature=stature,
             half_width=half_width,
-            half_depth=half_depth,
+            front=front,
+            back=back,
+            roundness=rng.uniform(2.1, 2.5),
             fat=fat,
-            wall=rng.uniform(13, 22) * bulk,
+            wall=rng.uniform(15, 23) * bulk,
+            rectus=(gap, gap + rng.uniform(42, 62) * stature),
             bulk=bulk,
-            muscle_hu=rng.uniform(38, 68),
-            streaks=rng.uniform(0.1, 0.8),
-            contrast=rng.choice([0.0, rng.uniform(0.3, 1.0)]),
+            muscle_hu=rng.uniform(50, 62) - 16 * obesity * rng.random(),
+            streaks=np.clip(0.65 * obesity + rng.uniform(-0.1, 0.6), 0, 1),
+            phase=_PHASES[rng.choice(4, p=(0.3, 0.12, 0.43, 0.15))],
             # So that the muscles of the back end where the trunk does.
-            spine=(rng.normal(0, 3), half_depth - 77 - 3 * bulk),
+            spine=(rng.normal(0, 2.5), back - 80 * stature),
             field=2 * (half_width + fat[1]) * rng.uniform(1.1, 1.3),
-            centre=(rng.normal(0, 5), rng.normal(-4, 6)),
-            degrees=rng.normal(0, 3),
-            noise_hu=rng.uniform(9, 20),
+            centre=(rng.normal(0, 5), (front + fat[0] - back - fat[2]) / 2 - rng.uniform(0, 14)),
+            degrees=rng.normal(0, 2.5),
+            noise_hu=rng.uniform(8, 19),
         )
 
 
 class _Canvas:
     """The image under the brush: HU and share of muscle per pixel, both float32 (size, size), and each pixel's place in the body."""
 
+    _LAYERS = ("x", "y", "hu", "muscle", "grain", "veins", "trunk", "cavity")
+
     def __init__(self, patient: _Patient, size: int, rng: np.random.Generator) -> None:
-        self.size, self.pixel_mm = size, patient.field / size
-        steps = (np.arange(size, dtype=np.float32) + 0.5) * self.pixel_mm - patient.field / 2
-        x, y = np.meshgrid(steps - np.float32(patient.centre[0]), steps - np.float32(patient.centre[1]))
-        angle = np.deg2rad(np.float32(patient.degrees))
-        self.straight = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-        self.field_mm = patient.field
-        bent = [place.copy() for place in self.straight]
+        self.patient, self.size, self.pixel_mm = patient, size, patient.field / size
+        self.steps = (np.arange(size, dtype=np.float32) + 0.5) * self.pixel_mm - patient.field / 2
+        x, y = np.meshgrid(np.float32(self.steps - patient.centre[0]), np.float32(self.steps - patient.centre[1]))
+        self.x, self.y = _turned(x, y, patient.degrees)
         for width_mm, bend_mm in zip(_BEND_WIDTHS_MM, _BENDS_MM, strict=True):
-            for place in bent:
-                place += bend_mm * self.texture(rng, width_mm)
-        self.x, self.y = bent
-        self.grain, self.streaks = self.texture(rng, 5), self.texture(rng, 7)
+            self.bend(rng, width_mm, bend_mm)
+        self.grain = self.texture(rng, 6)
+        # Thin winding lines: where a smooth field passes through zero.
+        self.veins = np.abs(self.texture(rng, 9, 15)) / (0.10 + 0.02 * self.pixel_mm)
+        half_depth = np.where(self.y < 0, np.float32(patient.front), np.float32(patient.back))
+        self.trunk = _depth(self.x, self.y, (patient.half_width, half_depth), patient.roundness)
+        self.cavity = self.trunk  # until the wall's thickness is known
         self.hu = np.full((size, size), AIR, np.float32)
         self.muscle = np.zeros((size, size), np.float32)
 
-    def texture(self, rng: np.random.Generator, width_mm: float) -> np.ndarray:
-        """A smooth random field with mean 0 and deviation 1, float32 (size, size), whose hills are about so wide."""
-        cells = 128
-        coarse = scipy.ndimage.gaussian_filter(rng.standard_normal((cells, cells), np.float32), width_mm / self.field_mm * cells / 3, mode="wrap")
-        coarse = (coarse - coarse.mean()) / coarse.std()
-        return scipy.ndimage.zoom(coarse, self.size / cells, order=1, mode="nearest", grid_mode=True)
+    def texture(self, rng: np.random.Generator, width_mm: float, height_mm: float | None = None) -> np.ndarray:
+        """A smooth random field with mean 0 and deviation 1, float32 (size, size), whose hills are about so wide and high.
 
-    def window(self, centre: tuple[float, float], reach_mm: float) -> "_Canvas":
-        """The part of the canvas around a place, to paint small things quickly; what is painted there is painted on the whole."""
-        reach = reach_mm + 2 * sum(_BENDS_MM) + 2 * self.pixel_mm
-        near = (np.abs(self.straight[0] - centre[0]) < reach) & (np.abs(self.straight[1] - centre[1]) < reach)
+        It is the same at every size: random weights of Gaussian hills on a grid in mm. Hills smaller than a pixel are averaged out.
+        """
+        rows, columns = self._hills(height_mm or width_mm), self._hills(width_mm)
+        return rows @ rng.standard_normal((rows.shape[1], columns.shape[1]), np.float32) @ columns.T
+
+    def _hills(self, width_mm: float) -> np.ndarray:
+        sigma = width_mm / 3
+        wide = np.hypot(sigma, 0.29 * self.pixel_mm)  # the deviation of a place within its pixel
+        half = self.patient.field / 2 + 2 * sigma
+        distance = self.steps[:, None] - np.arange(-half, half + sigma, sigma)
+        return np.float32(np.exp(-0.5 * (distance / wide) ** 2) * sigma / wide / np.pi**0.25)
+
+    def bend(self, rng: np.random.Generator, width_mm: float, bend_mm: float) -> None:
+        """Moves what is painted from now on by some mm, differently from place to place."""
+        self.x = self.x + np.float32(bend_mm) * self.texture(rng, width_mm)
+        self.y = self.y + np.float32(bend_mm) * self.texture(rng, width_mm)
+
+    def window(self, centre: tuple[float, float], reach_mm: float, degrees: float = 0.0, scale: float = 1.0) -> "_Canvas":
+        """The part of the whole canvas around a place, to paint quickly; what is painted there is painted on the whole.
+
+        Its x and y count from `centre`, turned by `degrees`, in units of `scale` mm.
+        """
+        x, y = _turned(*centre, -self.patient.degrees)
+        reach = reach_mm * scale + 3 * sum(_BENDS_MM) + 2 * self.pixel_mm
+        box = tuple(slice(*np.searchsorted(self.steps, (at - reach, at + reach))) for at in (y + self.patient.centre[1], x + self.patient.centre[0]))
         part = copy.copy(self)
-        if near.any():
-            box = tuple(slice(lines.argmax(), len(lines) - lines[::-1].argmax()) for lines in (near.any(axis=1), near.any(axis=0)))
-            for name in ("x", "y", "hu", "muscle", "grain", "streaks"):
-                setattr(part, name, getattr(self, name)[box])
+        for name in self._LAYERS:
+            setattr(part, name, getattr(self, name)[box])
+        part.x, part.y = _turned((part.x - np.float32(centre[0])) / np.float32(scale), (part.y - np.float32(centre[1])) / np.float32(scale), degrees)
+        part.pixel_mm = self.pixel_mm / scale
         return part
 
     def ellipse(self, centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0, power: float = 2.0) -> np.ndarray:
-        """How far inside of a (super)ellipse each pixel lies, in mm and roughly: float32 (size, size), negative outside."""
-        angle = np.deg2rad(np.float32(degrees))
-        x, y = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
-        u, v = (x * np.cos(angle) + y * np.sin(angle)) / np.float32(radii[0]), (y * np.cos(angle) - x * np.sin(angle)) / np.float32(radii[1])
-        if power == 2.0:
-            reach = np.sqrt(u * u + v * v)
-        else:
-            reach = (np.abs(u) ** np.float32(power) + np.abs(v) ** np.float32(power)) ** np.float32(1 / power)
-        return (1 - reach) * np.float32(min(radii))
+        """How deep inside of a (super)ellipse each pixel lies, in mm, nearly right at its edge: float32, negative outside."""
+        return _depth(*_turned(self.x - np.float32(centre[0]), self.y - np.float32(centre[1]), degrees), radii, power)
 
     def paint(self, depth: np.ndarray, hu: float | np.ndarray, muscle: float | np.ndarray = 0.0) -> None:
         """Lays a tissue over all pixels of positive depth (mm); those on its edge are partly covered, as a scanner sees them."""
-        cover = np.clip(depth / np.float32(self.pixel_mm) + np.float32(0.5), 0, 1)
-        self.hu += cover * (hu - self.hu)
-        self.muscle += cover * (muscle - self.muscle)
+        self._lay(np.clip(depth / np.float32(self.pixel_mm) + np.float32(0.5), 0, 1), hu, muscle)
+
+    def paint_line(self, distance: np.ndarray, width_mm: float, hu: float | np.ndarray, within: np.ndarray | float = 100.0) -> None:
+        """Lays a line so wide over the pixels at distance 0 (mm), where `within` is positive; where thinner than a pixel, it shows faintly."""
+        edge = np.minimum(width_mm / 2 - np.abs(distance), within)
+        self._lay(np.clip(edge / np.float32(self.pixel_mm) + np.float32(0.5), 0, min(1.0, width_mm / self.pixel_mm)), hu, 0.0)
 
     def paint_muscle(self, depth: np.ndarray, hu: float, fat_share: np.ndarray | float = 0.0) -> None:
         """Lays muscle, through which runs the given share of fat per pixel."""
-        self.paint(depth, hu + (FAT - hu) * fat_share, 1 - fat_share)
+        lean = hu + 4 * self.grain
+        self.paint(depth, lean + (FAT - lean) * fat_share, 1 - fat_share)
 
-    def scan(self, noise_hu: float, rng: np.random.Generator) -> np.ndarray:
+    def _lay(self, cover: np.ndarray, hu: float | np.ndarray, muscle: float | np.ndarray) -> None:
+        self.hu += cover * (hu - self.hu)
+        self.muscle += cover * (muscle - self.muscle)
+
+    def scan(self, rng: np.random.Generator) -> np.ndarray:
         """The image as a scanner gives it: slightly blurred, with noise whose grain is wider than a pixel; int16."""
-        scale = self.size / 512
-        grain = scipy.ndimage.gaussian_filter(rng.standard_normal(self.hu.shape, np.float32), 0.9)
+        grain = scipy.ndimage.gaussian_filter(rng.standard_normal(self.hu.shape, np.float32), rng.uniform(0.7, 1.1), truncate=3)
         # Larger pixels average more of the noise out.
-        noisy = scipy.ndimage.gaussian_filter(self.hu, 0.7 * scale) + grain * np.float32(noise_hu * np.sqrt(scale) / grain.std())
-        return np.clip(noisy.round(), -1024, 3071).astype(np.int16)
+        noise = grain * np.float32(self.patient.noise_hu * np.sqrt(self.size / 512) / grain.std())
+        return np.clip((self._blurred(self.hu) + noise).round(), -1024, 3071).astype(np.int16)
+
+    def mask(self) -> np.ndarray:
+        """1 where muscle is at least half of what the scanner sees in a pixel, else 0; uint8."""
+        return (self._blurred(self.muscle) >= 0.5).astype(np.uint8)
+
+    def _blurred(self, values: np.ndarray) -> np.ndarray:
+        return scipy.ndimage.gaussian_filter(values, 0.7 * self.size / 512, truncate=3)
+
+
+def _turned(x: np.ndarray, y: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    if degrees == 0:
+        return x, y
+    cosine, sine = np.float32(np.cos(np.deg2rad(degrees))), np.float32(np.sin(np.deg2rad(degrees)))
+    return x * cosine + y * sine, y * cosine - x * sine
+
+
+def _depth(x: np.ndarray, y: np.ndarray, radii: tuple[float, float | np.ndarray], power: float) -> np.ndarray:
+    # Distance to the edge in the first order: how far the superellipse's equation is from 1, divided by its slope.
+    a, b = np.float32(radii[0]), np.float32(radii[1])
+    u, v = np.abs(x) / a, np.abs(y) / b
+    if power == 2.0:
+        reach = np.sqrt(u * u + v * v)
+        slope = np.hypot(u / a, v / b)
+        return (1 - reach) * (reach + np.float32(1e-3)) / (slope + np.float32(1e-3) / np.minimum(a, b))
+    up, vp = u ** np.float32(power - 1), v ** np.float32(power - 1)
+    total = u * up + v * vp + np.float32(1e-6)
+    reach = total ** np.float32(1 / power)
+    return (1 - reach) * total / reach / (np.hypot(up / a, vp / b) + np.float32(1e-6) / np.minimum(a, b))
 
 
 def _table(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    radius = rng.uniform(230, 330)
-    bottom = patient.half_depth + patient.fat[2] + 7
-    x, y = canvas.straight
-    sag = np.sqrt(x**2 + (y - (bottom - radius)) ** 2) - radius
-    ends = 185 - np.abs(x)
-    canvas.paint(np.minimum(16 - sag, np.minimum(sag, ends)), -890.0)
-    for depth in (sag, 16 - sag):
-        canvas.paint(np.minimum(1.4 - np.abs(depth), ends), rng.uniform(-350, 0))
+    radius, thickness = rng.uniform(260, 500), rng.uniform(12, 30)
+    bottom = patient.centre[1] + patient.back + patient.fat[2] + 6 + 90 * abs(np.sin(np.deg2rad(patient.degrees)))
+    x, y = canvas.steps[None, :], canvas.steps[:, None]
+    sag = np.hypot(x, y - (bottom - radius)) - np.float32(radius)
+    ends = np.where(y > 0, rng.uniform(150, 230) - np.abs(x), -1)
+    canvas.paint(np.minimum(np.minimum(sag, thickness - sag), ends), -900.0)
+    for depth in (sag, thickness - sag):
+        canvas.paint_line(depth, 2.0, rng.uniform(-400, 150), ends)
 
 
 def _outline(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
     front, side, back = patient.fat
-    radii = (patient.half_width + side, patient.half_depth + (front + back) / 2)
-    body = canvas.ellipse((0, (back - front) / 2), radii, power=rng.uniform(2.1, 2.5))
-    # The furrow along the spine.
-    furrow = canvas.ellipse((patient.spine[0], (back - front) / 2 + radii[1] + 8), (22, 10 + 0.2 * back))
-    body = np.minimum(body, -furrow)
-    canvas.paint(body, 25.0)
-    canvas.paint(body - 1.8, FAT + 6 * canvas.grain)
-
-
-def _organs(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    x, y = patient.spine
-    for side in (-1, 1):
-        if rng.random() < (0.55 if side < 0 else 0.75):  # The right kidney, on the image's left, ends higher.
-            centre = (x + side * rng.uniform(68, 82), y - rng.uniform(4, 18))
-            kidney = canvas.ellipse(centre, (rng.uniform(18, 28), rng.uniform(18, 26)), side * rng.uniform(10, 40))
-            canvas.paint(kidney, 32 + 130 * patient.contrast)
-            canvas.paint(kidney - 7, 34 + 90 * patient.contrast)
-            canvas.paint(canvas.ellipse((centre[0] - side * 8, centre[1]), (9, 6)), FAT + 30)
-    if rng.random() < 0.45:
-        liver = canvas.ellipse((-0.72 * patient.half_width, -rng.uniform(0, 30)), (rng.uniform(18, 38), rng.uniform(25, 55)), 10)
-        canvas.paint(liver, rng.uniform(48, 60) + 50 * patient.contrast)
+    toward = np.clip(canvas.y / np.where(canvas.y < 0, patient.front, patient.back), -1.2, 1.2) ** 2
+    fat = side + (np.where(canvas.y < 0, front, back) - side) * toward
+    # The furrow along the spine, and the navel's hollow.
+    hollow = rng.uniform(0.25, 0.6) * back * np.exp(-(((canvas.x - patient.spine[0]) / rng.uniform(12, 22)) ** 2)) * (canvas.y > 0)
+    if rng.random() < 0.4:
+        hollow += 0.5 * front * np.exp(-((canvas.x / 9) ** 2)) * (canvas.y < 0)
+    body = canvas.trunk + fat * (1 + 0.1 * canvas.texture(rng, 100)) + 2 - hollow
+    canvas.paint(body, 15.0)
+    strands = 30 * np.exp(-((canvas.texture(rng, 40, 20) / 0.06) ** 2))
+    canvas.paint(body - 1.9, FAT + 4 * canvas.grain + strands * (canvas.trunk < 0))
 
 
 def _bowel(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    for side in (-1, 1):  # The ascending and the descending colon.
-        _loop(canvas, (side * patient.half_width * rng.uniform(0.60, 0.68), rng.uniform(-15, 12)), rng.uniform(14, 25), rng)
-    for _ in range(rng.integers(14, 26)):
-        angle, reach = rng.uniform(0, 2 * np.pi), np.sqrt(rng.random())
-        centre = (0.66 * patient.half_width * reach * np.cos(angle), -0.34 * patient.half_depth + 0.44 * patient.half_depth * reach * np.sin(angle))
-        _loop(canvas, centre, rng.uniform(9, 19), rng)
+    # Only here is the wall's thickness known to what lies within.
+    canvas.cavity = canvas.trunk - np.where(np.abs(canvas.x) > patient.rectus[1] + 12, patient.wall + 1, 12 * patient.bulk)
+    canvas = copy.copy(canvas)
+    canvas.bend(rng, 22, 1.8)
+    width = patient.half_width - patient.wall
+    for _ in range(rng.integers(16, 30)):
+        centre = (0.72 * width * rng.uniform(-1, 1), rng.uniform(-0.85 * patient.front, patient.spine[1] - 30))
+        _loop(canvas, centre, rng.uniform(7, 14), rng, gas=0.12)
+    if rng.random() < 0.5:  # The transverse colon hangs this low.
+        for x in np.arange(-0.5, 0.6, rng.uniform(0.2, 0.35)):
+            _loop(canvas, (x * width, -0.78 * patient.front + rng.uniform(0, 8)), rng.uniform(11, 17), rng, gas=0.7)
+    for side in (-1, 1):  # the ascending and the descending colon
+        radius = rng.uniform(13, 24)
+        _loop(canvas, (side * (width - 1.15 * radius), rng.uniform(-25, 8)), radius, rng, gas=0.6)
 
 
-def _loop(canvas: _Canvas, centre: tuple[float, float], radius: float, rng: np.random.Generator) -> None:
-    canvas = canvas.window(centre, 1.6 * radius)
-    loop = canvas.ellipse(centre, (radius * rng.uniform(0.9, 1.6), radius), rng.uniform(0, 180))
-    canvas.paint(loop, rng.uniform(30, 65))
-    kind = rng.random()
-    inside = loop - rng.uniform(1.8, 3.5)
-    if kind < 0.45:  # collapsed, or filled with fluid
-        canvas.paint(inside, rng.uniform(10, 50))
-    elif kind < 0.7:  # stool
-        canvas.paint(inside, 10 + 55 * canvas.grain)
-    else:
-        canvas.paint(inside, FLUID)
-    if kind > 0.6:  # Gas rises to the front: the patient lies on the back.
-        canvas.paint(np.minimum(inside, centre[1] + rng.uniform(-0.4, 0.5) * radius - canvas.y), -930.0)
+def _loop(canvas: _Canvas, centre: tuple[float, float], radius: float, rng: np.random.Generator, gas: float) -> None:
+    stretch = rng.uniform(1.0, 1.9)
+    canvas = canvas.window(centre, radius * stretch + 8)
+    loop = np.minimum(canvas.ellipse((0, 0), (radius * stretch, radius), rng.uniform(0, 180), power=2.2), canvas.cavity - 1)
+    wall_hu, thickness = rng.uniform(25, 50) + canvas.patient.phase.added, rng.uniform(1.6, 3.2)
+    canvas.paint(loop + 1.2, FAT)
+    canvas.paint(loop, wall_hu)
+    inside = loop - thickness
+    filling = rng.choice(("none", "fluid", "stool", "drink"), p=(0.3, 0.4, 0.2, 0.1) if gas < 0.5 else (0.1, 0.2, 0.65, 0.05))
+    if filling != "none":
+        stool = 30 + 35 * canvas.grain - 500 * np.clip(canvas.grain - 1.2, 0, 1)
+        canvas.paint(inside, {"fluid": rng.uniform(5, 40), "stool": stool, "drink": 230.0}[filling])
+    if rng.random() < gas:  # It rises to the front: the patient lies on the back.
+        level = rng.uniform(-0.6, 0.9) * radius + 0.8 * canvas.grain
+        canvas.paint(np.minimum(inside, level - canvas.y), -940.0)
 
 
-def _wall(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    power = rng.uniform(2.2, 2.5)
-    depth = canvas.ellipse((0, 0), (patient.half_width, patient.half_depth), power=power)
-    # An ellipse's inside is deeper at its ends than `ellipse` tells: corrected to mm at the sides.
-    depth = depth * np.where(np.abs(canvas.x) / patient.half_width > np.abs(canvas.y) / patient.half_depth, 1.25, 1.0).astype(np.float32)
-    x, y = np.abs(canvas.x - patient.spine[0] * 0.5), canvas.y
-    rectus = rng.uniform(38, 58)
-    canvas.paint(np.minimum(1.2 - np.abs(depth - 1.2), patient.half_depth * 0.5 - y), 5.0)  # the fascia that holds them
-    # Three flat muscles, one inside the other, thin towards both ends, between the rectus and the back.
-    front, back = -0.68 * patient.half_depth, rng.uniform(0.48, 0.6) * patient.half_depth
-    taper = np.clip(np.minimum(y - front, back - y) / 22, 0, 1)
-    thickness = patient.wall * np.sqrt(taper) * (1 + 0.12 * canvas.texture(rng, 40))
-    hu = patient.muscle_hu + 5 * canvas.grain
-    for start, end in ((0.0, 0.36), (0.42, 0.76), (0.81, 1.0)):
-        # Where the muscle has thinned out, nothing is left of it.
-        canvas.paint_muscle(np.minimum(np.minimum(depth - start * thickness, end * thickness - depth), thickness - 4), hu)
-    # The rectus, beside the linea alba.
-    gap, belly = rng.uniform(1.5, 7), rng.uniform(6, 11) * patient.bulk
-    straight = np.minimum(np.minimum(x - gap, rectus - x), -0.3 * patient.half_depth - y)
-    lens = belly * np.sqrt(np.clip(np.minimum(x - gap + 2, rectus - x) / 10, 0, 1))
-    canvas.paint_muscle(np.minimum(np.minimum(depth - 0.8, lens - depth), straight), hu)
+def _organs(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
+    if rng.random() < 0.5:
+        radii = (rng.uniform(14, 34), rng.uniform(28, 58))
+        liver = canvas.window((-patient.half_width + patient.wall + radii[0] - 4, -rng.uniform(0, 0.5) * patient.front), 70, rng.uniform(-20, 10))
+        depth = np.minimum(liver.ellipse((0, 0), radii, power=2.3), liver.cavity - 1)
+        liver.paint(depth + 1, FAT)
+        liver.paint(depth, rng.uniform(45, 60) + 1.6 * patient.phase.added + 3 * liver.grain)
+    for side, chance in ((-1, 0.75), (1, 0.6)):  # The right kidney, on the image's left, lies lower.
+        if rng.random() < chance:
+            place = (patient.spine[0] + side * rng.uniform(66, 78) * patient.stature, patient.spine[1] - rng.uniform(2, 20))
+            _kidney(canvas.window(place, 50, side * rng.uniform(15, 50)), side, patient.phase, rng)
 
 
-def _back(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    x, y = patient.spine
-    canvas = canvas.window((x, y + 26), 100)
-    size = np.sqrt(patient.bulk)
-    for side in (-1, 1):
-        lean = size * rng.uniform(0.94, 1.06)
-        psoas = canvas.ellipse((x + side * (39 + 3 * lean), y + 2), (18 * lean, 23 * lean), side * rng.uniform(-25, 5))
-        canvas.paint(psoas + 1.5, FAT)
-        canvas.paint_muscle(psoas, patient.muscle_hu + 6 * canvas.grain)
-        lumborum = canvas.ellipse((x + side * rng.uniform(66, 74), y + 24), (10 * lean, 19 * lean), side * -rng.uniform(15, 35))
-        canvas.paint(lumborum + 1.5, FAT)
-        canvas.paint_muscle(lumborum, patient.muscle_hu + 6 * canvas.grain)
-        fat_share = np.clip((canvas.streaks - 2.0 + 1.6 * patient.streaks) * 1.5, 0, 1)
-        erector = canvas.ellipse((x + side * 44, y + 52), (34 * lean, 23 * lean), side * rng.uniform(4, 16), power=2.3)
-        canvas.paint(erector + 1.2, FAT)
-        canvas.paint_muscle(erector, patient.muscle_hu - 4 + 6 * canvas.grain, fat_share)
-        # Between its columns, iliocostalis and longissimus, runs a seam of fat.
-        seam = canvas.ellipse((x + side * rng.uniform(50, 58), y + 52), (1.3, 17), side * rng.uniform(10, 30))
-        canvas.paint(np.minimum(seam, erector), FAT + 30)
-        multifidus = canvas.ellipse((x + side * 17, y + 55), (12 * lean, 18 * lean), side * rng.uniform(-12, 12))
-        canvas.paint(multifidus + 1.0, FAT)
-        canvas.paint_muscle(multifidus, patient.muscle_hu - 6 + 6 * canvas.grain, np.clip(fat_share * 1.5, 0, 1))
+def _kidney(canvas: _Canvas, side: int, phase: _Phase, rng: np.random.Generator) -> None:
+    radius = rng.uniform(14, 27)
+    kidney = np.minimum(canvas.ellipse((0, 0), (radius, radius * rng.uniform(0.95, 1.25))), canvas.cavity - 4)
+    canvas.paint(kidney + rng.uniform(3, 10), FAT + 3 * canvas.grain)
+    canvas.paint_line(kidney + 9, 0.8, -40.0, canvas.cavity)  # Gerota's fascia
+    canvas.paint(kidney, phase.cortex + 4 * canvas.grain)
+    canvas.paint(kidney - 6 - 1.5 * canvas.grain, phase.medulla)
+    if radius > 18:  # Not at the lower pole: the fat of the sinus, open to the middle, and the pelvis within.
+        canvas.paint(canvas.ellipse((-side * 0.55 * radius, 0), (0.65 * radius, 0.3 * radius)) + 1.5 * canvas.grain, FAT + 25)
+        canvas.paint(canvas.ellipse((-side * 0.4 * radius, 0), (0.3 * radius, 0.14 * radius)), phase.ureter)
 
 
-def _vertebra(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    x, y = patient.spine
-    canvas = canvas.window((x, y + 18), 62)
-    density = rng.uniform(0.7, 1.3)
-    cortex, marrow = 450 * density, 150 * density + 30 * canvas.grain
-    radii = (rng.uniform(23, 27), rng.uniform(16.5, 19.5))
-    arch = canvas.ellipse((x, y + radii[1] + 12), (20, 15))
-    parts = [canvas.ellipse((x, y + radii[1] + 37), (4.2, 16)), arch]
-    for side in (-1, 1):
-        parts.append(canvas.ellipse((x + side * 36, y + radii[1] + 8), (20, 3.8), side * rng.uniform(8, 20)))
-        parts.append(canvas.ellipse((x + side * 20, y + radii[1] + 19), (7, 9), side * -20))
-    arch_and_processes = np.maximum.reduce(parts)
-    canvas.paint(arch_and_processes, cortex)
-    canvas.paint(arch_and_processes - 2.2, marrow)
-    for side in (-1, 1):  # the joints between the vertebrae's arches
-        canvas.paint(canvas.ellipse((x + side * 21, y + radii[1] + 19), (0.7, 8), side * -25), 60.0)
-    body = np.minimum(canvas.ellipse((x, y), radii, power=2.4), -canvas.ellipse((x, y + radii[1] + 7), (11, 9)))
-    canvas.paint(body, cortex)
-    canvas.paint(body - 1.6, marrow)
-    canal = canvas.ellipse((x, y + radii[1] + 9), (11.5, 8.5), power=2.3)
-    canvas.paint(canal, FAT + 60)
-    canvas.paint(canal - 1.8, 22.0)
+def _mesentery(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
+    # Vessels that fan out from their root in front of the spine.
+    for _ in range(rng.integers(25, 45)):
+        angle, distance = rng.uniform(-0.15, 1.15) * np.pi, rng.uniform(12, 85)
+        centre = (patient.spine[0] + distance * np.cos(angle), patient.spine[1] - 38 - 0.6 * distance * np.sin(angle))
+        near = canvas.window(centre, 9, np.rad2deg(-angle) + rng.normal(0, 35))
+        vessel = np.minimum(near.ellipse((0, 0), (rng.uniform(1.2, 8), rng.uniform(1.0, 2.2))), near.cavity - 3)
+        near.paint(vessel, rng.choice((patient.phase.artery, patient.phase.vein)))
 
 
 def _vessels(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    x, y = patient.spine
-    whole, canvas = canvas, canvas.window((x, y - 30), 40)
-    blood = 42 + 190 * patient.contrast
-    aorta = canvas.ellipse((x + rng.uniform(4, 12), y - rng.uniform(29, 34)), (rng.uniform(8, 12), rng.uniform(8, 12)))
-    canvas.paint(aorta, blood)
-    if rng.random() < 0.5:  # calcified
-        canvas.paint(np.minimum(aorta, np.minimum(2.0 - aorta, canvas.ellipse((x + 12, y - 26), (8, 8)))), 600.0)
-    canvas.paint(canvas.ellipse((x - rng.uniform(16, 22), y - rng.uniform(25, 30)), (rng.uniform(10, 14), rng.uniform(6, 10))), 42 + 120 * patient.contrast)
-    for _ in range(30):
-        centre = (rng.uniform(-0.5, 0.5) * patient.half_width, rng.uniform(-0.6 * patient.half_depth, y - 30))
-        near = whole.window(centre, 4)
-        near.paint(near.ellipse(centre, (rng.uniform(1.2, 2.6), rng.uniform(1.2, 4)), rng.uniform(0, 180)), blood)
+    canvas = canvas.window(patient.spine, 62, scale=patient.stature)
+    phase = patient.phase
+    if rng.random() < 0.6:  # the duodenum on its way across
+        canvas.paint(canvas.ellipse((rng.uniform(-15, 5), -46), (rng.uniform(20, 38), rng.uniform(7, 11)), rng.uniform(-8, 8)), 36 + 0.5 * phase.added)
+    radius = rng.uniform(7.5, 11)
+    aorta = canvas.ellipse((rng.uniform(4, 10), -20 - radius), (radius, radius * rng.uniform(0.95, 1.05)))
+    cava = canvas.ellipse((-rng.uniform(15, 19), -rng.uniform(26, 29)), (rng.uniform(9, 13), rng.uniform(5, 10)), rng.uniform(-20, 10))
+    for vessel, hu in ((cava, phase.vein), (aorta, phase.artery)):
+        canvas.paint(vessel + 1.5, FAT + 10)
+        canvas.paint(vessel, hu)
+    if rng.random() < 0.45:
+        canvas.paint_line(aorta - 0.8, 1.8, 700.0, canvas.grain * 2 - rng.uniform(-1, 1))  # calcified in places
+    for side in (-1, 1):  # ureter and gonadal vein, on the psoas
+        canvas.paint(canvas.ellipse((side * rng.uniform(36, 44), -rng.uniform(24, 28)), (2.4, 2.1)), phase.ureter)
+        canvas.paint(canvas.ellipse((side * rng.uniform(46, 52), -rng.uniform(20, 26)), (1.8, 1.8)), phase.vein)
+
+
+def _wall(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
+    gap, edge = patient.rectus
+    x, depth = np.abs(canvas.x - 0.5 * patient.spine[0]), canvas.trunk
+    front = canvas.y < 0
+    back_edge = rng.uniform(74, 84) * patient.stature
+    thickness = patient.wall * (1 + 0.1 * canvas.texture(rng, 45))
+    # The rectus' sheath and the linea alba; and the fascia that goes on behind the muscles.
+    canvas.paint_line(depth - 1, 1.2, 20.0, np.where(front, edge + 25 - x, -1))
+    canvas.paint_line(depth - thickness - 1.5, 0.8, -30.0, np.where(front, x - edge, x - back_edge))
+    canvas.paint(np.minimum(np.minimum(gap + 1 - x, 1.6 - np.abs(depth - 2)), np.where(front, 5.0, -1)), 30.0)
+    # External and internal oblique, transversus: one inside the other, each ending in its aponeurosis at its own place.
+    for start, end, front_end, back_end in ((0.0, 0.36, 14, 16), (0.40, 0.79, 5, 6), (0.83, 1.0, -3, 0)):
+        to_end = np.where(front, x - edge - front_end, x - back_edge - back_end * rng.uniform(0.6, 1.4))
+        taper = np.sqrt(np.clip(to_end / 26, 0, 1))
+        half, middle = (end - start) / 2 * thickness * taper, (end + start) / 2 * thickness * (0.55 + 0.45 * taper)
+        lens = np.where(to_end > 0, half - np.abs(depth - 0.8 - middle), -5)
+        canvas.paint_muscle(lens, patient.muscle_hu + rng.normal(0, 3), _fat_share(canvas, 0.35 * patient.streaks))
+    _rectus(canvas, x, rng)
+
+
+def _rectus(canvas: _Canvas, x: np.ndarray, rng: np.random.Generator) -> None:
+    patient = canvas.patient
+    gap, edge = patient.rectus
+    belly = rng.uniform(7, 13) * patient.bulk * np.clip(1 - ((x - (gap + edge) / 2) / ((edge - gap) / 2)) ** 4, 0, 1) ** np.float32(0.6)
+    lens = np.where((canvas.y < 0) & (belly > 0), belly / 2 - np.abs(canvas.trunk - 1.6 - belly / 2), -5)
+    canvas.paint_muscle(lens, patient.muscle_hu + rng.normal(0, 3), _fat_share(canvas, 0.5 * patient.streaks))
+
+
+def _fat_share(canvas: _Canvas, streaks: float) -> np.ndarray:
+    # None where streaks is 0; a net of veins of fat where it is 1.
+    return np.clip(1.0 + 0.6 * canvas.grain + 2.2 * (streaks - 0.75) - 0.5 * canvas.veins, 0, 1)
+
+
+def _back(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
+    canvas = canvas.window(patient.spine, 112, scale=patient.stature)
+    for side in (-1, 1):
+        lean = np.sqrt(patient.bulk) * rng.uniform(0.95, 1.05)
+        psoas = canvas.ellipse((side * (22 + 17 * lean), 2 + 2 * lean), (17 * lean, 22 * lean), side * rng.uniform(-28, 0), power=2.2)
+        lumborum = canvas.ellipse((side * rng.uniform(66, 72), 26), (9 * lean, 20 * lean), side * -rng.uniform(22, 42), power=2.2)
+        for muscle, streaks in ((psoas, 0.3), (lumborum, 0.6)):
+            canvas.paint(muscle + 1.6, FAT)
+            canvas.paint_muscle(muscle, patient.muscle_hu + rng.normal(1, 3), _fat_share(canvas, streaks * patient.streaks))
+        _erector(canvas, side, lean, rng)
+
+
+def _erector(canvas: _Canvas, side: int, lean: float, rng: np.random.Generator) -> None:
+    patient = canvas.patient
+    hu = patient.muscle_hu - 3 + rng.normal(0, 2)
+    under_fascia = canvas.trunk / patient.stature - 2
+    erector = np.minimum(canvas.ellipse((side * (8 + 34 * lean), 53), (34 * lean, 24 * lean), side * rng.uniform(2, 14), power=2.6), under_fascia)
+    multifidus = np.minimum(canvas.ellipse((side * 15, 55), (13 * lean, 20 * lean), side * rng.uniform(-12, 12)), under_fascia)
+    canvas.paint(np.maximum(erector, multifidus) + 1.6, FAT)
+    canvas.paint_line(np.maximum(erector, multifidus) + 1.6, 0.9, -10.0)  # the thoracolumbar fascia
+    canvas.paint_muscle(erector, hu, _fat_share(canvas, patient.streaks))
+    # Seams of fat: in front of the multifidus, and between the columns iliocostalis and longissimus.
+    fat_hu = hu + (FAT - hu) * np.clip(0.4 + patient.streaks + 0.3 * canvas.grain, 0, 1)
+    canvas.paint_muscle(multifidus, hu - 2, _fat_share(canvas, min(1.0, 1.25 * patient.streaks)))
+    column = canvas.ellipse((side * rng.uniform(70, 80), 62), (24, 34), side * rng.uniform(-10, 20))
+    for seam, width_mm in ((multifidus, 1.6), (column, 1.2)):
+        canvas.paint_line(seam, width_mm * (0.5 + patient.streaks), fat_hu, erector)
+
+
+def _vertebra(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
+    canvas = canvas.window(patient.spine, 62, rng.normal(0, 1.5), patient.stature)
+    density = rng.uniform(0.65, 1.25)
+    cortex, marrow = 420 * density + 40, 130 * density + 30 + 35 * canvas.grain
+    radii = (rng.uniform(22, 26), rng.uniform(16, 19))
+    hidden, parts = canvas.y - radii[1] + 4, _arch(canvas, radii[1], rng)
+    canvas.paint(parts, cortex)
+    canvas.paint(parts - 1.9, marrow)
+    for side in (-1, 1):  # the joints between the vertebrae's arches
+        canvas.paint_line(canvas.ellipse((side * 33, radii[1] + 15), (13, 13)), 1.6, 90.0, np.minimum(parts + 1, 7 - np.abs(canvas.y - radii[1] - 19)))
+    body = np.minimum(canvas.ellipse((0, 0), radii, power=2.4), -canvas.ellipse((0, radii[1] + 9), (13, 11)))
+    canvas.paint(body, cortex)
+    canvas.paint(body - rng.uniform(1.1, 1.7), marrow)
+    canal = np.minimum(canvas.ellipse((0, radii[1] + 7), (11.5, 9.5), power=2.2), hidden - 2)
+    canvas.paint(canal, FAT + 40)
+    canvas.paint(canal - 1.6, 18.0)
+
+
+def _arch(canvas: _Canvas, rear: float, rng: np.random.Generator) -> np.ndarray:
+    lamina = rng.uniform(4, 5.5)
+    length, thickness = rng.uniform(12, 18), rng.uniform(2.8, 4.5)
+    parts = [canvas.ellipse((0, rear + 21 + length), (thickness, length), power=2.5)]
+    # At the height of the pedicles bone goes around the canal; lower down it is open, and the joints are large.
+    pedicles = rng.random() < 0.6
+    for side in (-1, 1):
+        parts.append(canvas.ellipse((side * 9, rear + 19), (13, lamina), side * -35))
+        parts.append(canvas.ellipse((side * 20, rear + 18), (7, rng.uniform(8, 10)), side * -20))
+        if pedicles:
+            parts.append(canvas.ellipse((side * 17, rear + 5), (4.5, 14)))
+            parts.append(canvas.ellipse((side * 34, rear + rng.uniform(5, 10)), (rng.uniform(16, 22), 3.4), side * rng.uniform(5, 20), power=2.4))
+    return np.maximum.reduce(parts)

@@ -1,0 +1,69 @@
+"""What the tests share: the path, small workspaces, data sets written as CSV, masks drawn as text."""
+import os
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import storage  # noqa: E402  The path above comes first.
+from data import csv_array, phantoms  # noqa: E402
+
+SMALL = {
+    "IMAGE_SIZE": 64,
+    "TRAINING_BATCH_SIZE": 2,
+    "TRAINING_EPOCHS": 2,
+    "EXPLORATION_MAX_TRIALS": 2,
+    "EXPLORATION_EPOCHS": 1,
+    "ENCODER_WEIGHTS": None,
+    "IMAGES_TO_DRAW": {"first": 1, "worst_dice": 1},
+    "HYPERPARAMETERS": {"filters": 2},
+}
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """An empty workspace with the small settings."""
+    configure(made := storage.Workspace(tmp_path / "a project"))
+    return made
+
+
+@pytest.fixture
+def dataset(workspace):
+    """A workspace with an original dataset of ten phantoms of 64 x 64."""
+    phantoms.write_original_dataset(workspace.original_dataset / "hospital A", 10, 64)
+    return workspace
+
+
+def configure(workspace, **settings):
+    """Writes config.py: the small settings with these."""
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name} = {value!r}\n" for name, value in (SMALL | settings).items()]
+    (workspace.root / "config.py").write_text("".join(lines))
+
+
+def write_pair(folder, name, image, mask):
+    """Writes images/<name>.csv and masks/<name>.csv: arrays, or the files' text; None writes none."""
+    for kind, content in (("images", image), ("masks", mask)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        path = folder / kind / f"{name}.csv"
+        if isinstance(content, str):
+            path.write_text(content)
+        elif isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content is not None:
+            csv_array.write(path, content)
+
+
+def drawn(text):
+    """The mask that a text shows: rows parted by blanks, # is 1."""
+    return np.array([[character == "#" for character in row] for row in text.split()], dtype=np.uint8)
+
+
+def files(folder):
+    """All files below a folder, as {path: content}."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
