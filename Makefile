@@ -18,7 +18,7 @@ demo: environment  ## every step, in order, on generated slices, in the folder d
 	@$(RUN) src/demo.py
 
 test: environment  ## the whole test suite
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -q tests
 
 tensorboard: environment  ## see the trainings in the browser (make tensorboard WORKSPACE=demo: the demo's)
 	@$(RUN) -W ignore -m tensorboard.main --host localhost --logdir_spec "exploration:$(WORKSPACE)/model tuning/logs,training:$(WORKSPACE)/unfinished model/logs,model:$(WORKSPACE)/model/logs"
