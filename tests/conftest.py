@@ -13,6 +13,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import storage  # noqa: E402  The path above comes first.
 from data import csv_array, phantoms  # noqa: E402
 
+
+
+def pytest_configure(config):
+    # Affairs of seaborn and Keras, which go with later versions of them.
+    config.addinivalue_line("filterwarnings", "ignore:vert. bool will be deprecated:PendingDeprecationWarning")
+    config.addinivalue_line("filterwarnings", "ignore:non-integer arguments to randrange:DeprecationWarning")
+
+
 SMALL = {
     "IMAGE_SIZE": 64,
     "TRAINING_BATCH_SIZE": 2,

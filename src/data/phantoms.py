@@ -30,7 +30,7 @@ def draw(seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"wanted a size that is a multiple of 32, found {size}")
     patient = _Patient.drawn(np.random.default_rng([seed, 0]))
     canvas = _Canvas(patient, size, np.random.default_rng([seed, 1]))
-    for number, part in enumerate((_table, _outline, _bowel, _organs, _mesentery, _vessels, _wall, _back, _vertebra)):
+    for number, part in enumerate((_table, _outline, _mesentery, _bowel, _organs, _vessels, _wall, _back, _vertebra)):
         # Dice of its own for each part: a change of one doesn't change all that come after.
         part(canvas, patient, np.random.default_rng([seed, 2 + number]))
     return canvas.scan(np.random.default_rng([seed, 99])), canvas.mask()
@@ -95,10 +95,10 @@ class _Patient:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> "_Patient":
-        stature, obesity, bulk = rng.uniform(0.91, 1.07), rng.beta(1.6, 2.8), rng.uniform(0.78, 1.15)
-        visceral = np.clip(obesity + rng.normal(0, 0.2), 0, 1)
-        half_width, front, back = stature * (120 + 26 * visceral + 12 * bulk), stature * (68 + 52 * visceral), stature * (92 + 5 * bulk)
-        fat = tuple(least + most * obesity * rng.uniform(0.6, 1.3) for least, most in ((7, 38), (6, 42), (7, 45)))
+        stature, obesity, bulk = rng.uniform(0.91, 1.07), rng.beta(1.6, 2.8), rng.uniform(0.72, 1.12)
+        visceral = float(np.clip(obesity + rng.normal(0, 0.2), 0, 1))
+        half_width, front, back = stature * (120 + 26 * visceral + 12 * bulk), stature * (76 + 50 * visceral), stature * (92 + 5 * bulk)
+        fat = tuple(least + most * obesity * rng.uniform(0.6, 1.3) for least, most in ((6, 38), (5, 40), (6, 32)))
         gap = rng.uniform(1.0, 3 + 10 * visceral)
         return cls(
             stature=stature,
@@ -107,15 +107,15 @@ class _Patient:
             back=back,
             roundness=rng.uniform(2.1, 2.5),
             fat=fat,
-            wall=rng.uniform(15, 23) * bulk,
+            wall=rng.uniform(13, 20) * bulk,
             rectus=(gap, gap + rng.uniform(42, 62) * stature),
             bulk=bulk,
             muscle_hu=rng.uniform(50, 62) - 16 * obesity * rng.random(),
-            streaks=np.clip(0.65 * obesity + rng.uniform(-0.1, 0.6), 0, 1),
+            streaks=float(np.clip(0.65 * obesity + rng.uniform(-0.1, 0.6), 0, 1)),
             phase=_PHASES[rng.choice(4, p=(0.3, 0.12, 0.43, 0.15))],
             # So that the muscles of the back end where the trunk does.
             spine=(rng.normal(0, 2.5), back - 80 * stature),
-            field=2 * (half_width + fat[1]) * rng.uniform(1.1, 1.3),
+            field=max(365.0, 2 * (half_width + fat[1]) * rng.uniform(1.13, 1.32)),
             centre=(rng.normal(0, 5), (front + fat[0] - back - fat[2]) / 2 - rng.uniform(0, 14)),
             degrees=rng.normal(0, 2.5),
             noise_hu=rng.uniform(8, 19),
@@ -125,38 +125,40 @@ class _Patient:
 class _Canvas:
     """The image under the brush: HU and share of muscle per pixel, both float32 (size, size), and each pixel's place in the body."""
 
-    _LAYERS = ("x", "y", "hu", "muscle", "grain", "veins", "trunk", "cavity")
+    _LAYERS = ("x", "y", "front", "hu", "muscle", "grain", "veins", "trunk", "cavity")
 
     def __init__(self, patient: _Patient, size: int, rng: np.random.Generator) -> None:
         self.patient, self.size, self.pixel_mm = patient, size, patient.field / size
-        self.steps = (np.arange(size, dtype=np.float32) + 0.5) * self.pixel_mm - patient.field / 2
-        x, y = np.meshgrid(np.float32(self.steps - patient.centre[0]), np.float32(self.steps - patient.centre[1]))
+        # In the image: mm from its middle, of its columns and rows.
+        self.columns = self.rows = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(self.pixel_mm) - np.float32(patient.field / 2)
+        x, y = np.meshgrid(self.columns - np.float32(patient.centre[0]), self.rows - np.float32(patient.centre[1]))
         self.x, self.y = _turned(x, y, patient.degrees)
         for width_mm, bend_mm in zip(_BEND_WIDTHS_MM, _BENDS_MM, strict=True):
             self.bend(rng, width_mm, bend_mm)
         self.grain = self.texture(rng, 6)
         # Thin winding lines: where a smooth field passes through zero.
         self.veins = np.abs(self.texture(rng, 9, 15)) / (0.10 + 0.02 * self.pixel_mm)
-        half_depth = np.where(self.y < 0, np.float32(patient.front), np.float32(patient.back))
+        self.front = self.y < 0
+        half_depth = np.where(self.front, np.float32(patient.front), np.float32(patient.back))
         self.trunk = _depth(self.x, self.y, (patient.half_width, half_depth), patient.roundness)
         self.cavity = self.trunk  # until the wall's thickness is known
         self.hu = np.full((size, size), AIR, np.float32)
         self.muscle = np.zeros((size, size), np.float32)
 
     def texture(self, rng: np.random.Generator, width_mm: float, height_mm: float | None = None) -> np.ndarray:
-        """A smooth random field with mean 0 and deviation 1, float32 (size, size), whose hills are about so wide and high.
+        """A smooth random field with mean 0 and deviation 1, float32, whose hills are about so wide and high.
 
         It is the same at every size: random weights of Gaussian hills on a grid in mm. Hills smaller than a pixel are averaged out.
         """
-        rows, columns = self._hills(height_mm or width_mm), self._hills(width_mm)
+        rows, columns = self._hills(self.rows, height_mm or width_mm), self._hills(self.columns, width_mm)
         return rows @ rng.standard_normal((rows.shape[1], columns.shape[1]), np.float32) @ columns.T
 
-    def _hills(self, width_mm: float) -> np.ndarray:
+    def _hills(self, places: np.ndarray, width_mm: float) -> np.ndarray:
         sigma = width_mm / 3
         wide = np.hypot(sigma, 0.29 * self.pixel_mm)  # the deviation of a place within its pixel
-        half = self.patient.field / 2 + 2 * sigma
-        distance = self.steps[:, None] - np.arange(-half, half + sigma, sigma)
-        return np.float32(np.exp(-0.5 * (distance / wide) ** 2) * sigma / wide / np.pi**0.25)
+        half, step = self.patient.field / 2 + 2 * sigma, 1.5 * sigma  # Wider steps would show as a grid: the deviation waves by 1 % at these.
+        distance = places[:, None] - np.arange(-half, half + step, step, dtype=np.float32)
+        return np.exp(np.float32(-0.5 / wide**2) * distance**2) * np.float32(sigma / wide * (1.5 / np.sqrt(np.pi)) ** 0.5)
 
     def bend(self, rng: np.random.Generator, width_mm: float, bend_mm: float) -> None:
         """Moves what is painted from now on by some mm, differently from place to place."""
@@ -164,16 +166,17 @@ class _Canvas:
         self.y = self.y + np.float32(bend_mm) * self.texture(rng, width_mm)
 
     def window(self, centre: tuple[float, float], reach_mm: float, degrees: float = 0.0, scale: float = 1.0) -> "_Canvas":
-        """The part of the whole canvas around a place, to paint quickly; what is painted there is painted on the whole.
+        """The part of the canvas around a place, to paint quickly; what is painted there is painted on the whole.
 
         Its x and y count from `centre`, turned by `degrees`, in units of `scale` mm.
         """
         x, y = _turned(*centre, -self.patient.degrees)
         reach = reach_mm * scale + 3 * sum(_BENDS_MM) + 2 * self.pixel_mm
-        box = tuple(slice(*np.searchsorted(self.steps, (at - reach, at + reach))) for at in (y + self.patient.centre[1], x + self.patient.centre[0]))
-        part = copy.copy(self)
+        part, (x0, y0) = copy.copy(self), self.patient.centre
+        rows, columns = (slice(*np.searchsorted(steps, (at - reach, at + reach))) for steps, at in ((self.rows, y + y0), (self.columns, x + x0)))
+        part.rows, part.columns = self.rows[rows], self.columns[columns]
         for name in self._LAYERS:
-            setattr(part, name, getattr(self, name)[box])
+            setattr(part, name, getattr(self, name)[rows, columns])
         part.x, part.y = _turned((part.x - np.float32(centre[0])) / np.float32(scale), (part.y - np.float32(centre[1])) / np.float32(scale), degrees)
         part.pixel_mm = self.pixel_mm / scale
         return part
@@ -202,7 +205,7 @@ class _Canvas:
 
     def scan(self, rng: np.random.Generator) -> np.ndarray:
         """The image as a scanner gives it: slightly blurred, with noise whose grain is wider than a pixel; int16."""
-        grain = scipy.ndimage.gaussian_filter(rng.standard_normal(self.hu.shape, np.float32), rng.uniform(0.7, 1.1), truncate=3)
+        grain = scipy.ndimage.gaussian_filter(rng.standard_normal(self.hu.shape, np.float32), rng.uniform(0.6, 0.95), truncate=3)
         # Larger pixels average more of the noise out.
         noise = grain * np.float32(self.patient.noise_hu * np.sqrt(self.size / 512) / grain.std())
         return np.clip((self._blurred(self.hu) + noise).round(), -1024, 3071).astype(np.int16)
@@ -228,33 +231,33 @@ def _depth(x: np.ndarray, y: np.ndarray, radii: tuple[float, float | np.ndarray]
     u, v = np.abs(x) / a, np.abs(y) / b
     if power == 2.0:
         reach = np.sqrt(u * u + v * v)
-        slope = np.hypot(u / a, v / b)
+        slope = np.sqrt((u / a) ** 2 + (v / b) ** 2)
         return (1 - reach) * (reach + np.float32(1e-3)) / (slope + np.float32(1e-3) / np.minimum(a, b))
     up, vp = u ** np.float32(power - 1), v ** np.float32(power - 1)
     total = u * up + v * vp + np.float32(1e-6)
     reach = total ** np.float32(1 / power)
-    return (1 - reach) * total / reach / (np.hypot(up / a, vp / b) + np.float32(1e-6) / np.minimum(a, b))
+    return (1 - reach) * total / reach / (np.sqrt((up / a) ** 2 + (vp / b) ** 2) + np.float32(1e-6) / np.minimum(a, b))
 
 
 def _table(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
     radius, thickness = rng.uniform(260, 500), rng.uniform(12, 30)
-    bottom = patient.centre[1] + patient.back + patient.fat[2] + 6 + 90 * abs(np.sin(np.deg2rad(patient.degrees)))
-    x, y = canvas.steps[None, :], canvas.steps[:, None]
-    sag = np.hypot(x, y - (bottom - radius)) - np.float32(radius)
-    ends = np.where(y > 0, rng.uniform(150, 230) - np.abs(x), -1)
+    bottom = patient.centre[1] + patient.back + patient.fat[2] + 6 + 60 * abs(np.sin(np.deg2rad(patient.degrees)))
+    x, y = canvas.columns[None, :], canvas.rows[:, None]
+    sag = np.sqrt(x**2 + np.maximum(y - np.float32(bottom - radius), 0) ** 2) - np.float32(radius)
+    ends = np.float32(rng.uniform(150, 230)) - np.abs(x)
     canvas.paint(np.minimum(np.minimum(sag, thickness - sag), ends), -900.0)
     for depth in (sag, thickness - sag):
         canvas.paint_line(depth, 2.0, rng.uniform(-400, 150), ends)
 
 
 def _outline(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    front, side, back = patient.fat
-    toward = np.clip(canvas.y / np.where(canvas.y < 0, patient.front, patient.back), -1.2, 1.2) ** 2
-    fat = side + (np.where(canvas.y < 0, front, back) - side) * toward
+    front, side, back = np.float32(patient.fat)
+    toward = np.minimum(canvas.y / np.where(canvas.front, np.float32(patient.front), np.float32(patient.back)), np.float32(1.2)) ** 2
+    fat = side + (np.where(canvas.front, front, back) - side) * toward
     # The furrow along the spine, and the navel's hollow.
-    hollow = rng.uniform(0.25, 0.6) * back * np.exp(-(((canvas.x - patient.spine[0]) / rng.uniform(12, 22)) ** 2)) * (canvas.y > 0)
-    if rng.random() < 0.4:
-        hollow += 0.5 * front * np.exp(-((canvas.x / 9) ** 2)) * (canvas.y < 0)
+    hollow = rng.uniform(0.2, 0.5) * back * np.exp(-(((canvas.x - patient.spine[0]) / rng.uniform(14, 26)) ** 2)) * ~canvas.front
+    if rng.random() < 0.3:
+        hollow += min(0.4 * front, 10) * np.exp(-((canvas.x / 14) ** 2)) * canvas.front
     body = canvas.trunk + fat * (1 + 0.1 * canvas.texture(rng, 100)) + 2 - hollow
     canvas.paint(body, 15.0)
     strands = 30 * np.exp(-((canvas.texture(rng, 40, 20) / 0.06) ** 2))
@@ -262,12 +265,10 @@ def _outline(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> No
 
 
 def _bowel(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    # Only here is the wall's thickness known to what lies within.
-    canvas.cavity = canvas.trunk - np.where(np.abs(canvas.x) > patient.rectus[1] + 12, patient.wall + 1, 12 * patient.bulk)
-    canvas = copy.copy(canvas)
+    canvas = canvas.window((0, 0), patient.half_width)
     canvas.bend(rng, 22, 1.8)
     width = patient.half_width - patient.wall
-    for _ in range(rng.integers(16, 30)):
+    for _ in range(rng.integers(20, 34)):
         centre = (0.72 * width * rng.uniform(-1, 1), rng.uniform(-0.85 * patient.front, patient.spine[1] - 30))
         _loop(canvas, centre, rng.uniform(7, 14), rng, gas=0.12)
     if rng.random() < 0.5:  # The transverse colon hangs this low.
@@ -283,7 +284,7 @@ def _loop(canvas: _Canvas, centre: tuple[float, float], radius: float, rng: np.r
     canvas = canvas.window(centre, radius * stretch + 8)
     loop = np.minimum(canvas.ellipse((0, 0), (radius * stretch, radius), rng.uniform(0, 180), power=2.2), canvas.cavity - 1)
     wall_hu, thickness = rng.uniform(25, 50) + canvas.patient.phase.added, rng.uniform(1.6, 3.2)
-    canvas.paint(loop + 1.2, FAT)
+    canvas.paint(loop + rng.uniform(0.3, 1.2), FAT + 30)
     canvas.paint(loop, wall_hu)
     inside = loop - thickness
     filling = rng.choice(("none", "fluid", "stool", "drink"), p=(0.3, 0.4, 0.2, 0.1) if gas < 0.5 else (0.1, 0.2, 0.65, 0.05))
@@ -304,15 +305,15 @@ def _organs(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> Non
         liver.paint(depth, rng.uniform(45, 60) + 1.6 * patient.phase.added + 3 * liver.grain)
     for side, chance in ((-1, 0.75), (1, 0.6)):  # The right kidney, on the image's left, lies lower.
         if rng.random() < chance:
-            place = (patient.spine[0] + side * rng.uniform(66, 78) * patient.stature, patient.spine[1] - rng.uniform(2, 20))
+            place = (patient.spine[0] + side * rng.uniform(60, 70) * patient.stature, patient.spine[1] - rng.uniform(6, 24))
             _kidney(canvas.window(place, 50, side * rng.uniform(15, 50)), side, patient.phase, rng)
 
 
 def _kidney(canvas: _Canvas, side: int, phase: _Phase, rng: np.random.Generator) -> None:
-    radius = rng.uniform(14, 27)
+    radius = rng.uniform(14, 25)
     kidney = np.minimum(canvas.ellipse((0, 0), (radius, radius * rng.uniform(0.95, 1.25))), canvas.cavity - 4)
-    canvas.paint(kidney + rng.uniform(3, 10), FAT + 3 * canvas.grain)
-    canvas.paint_line(kidney + 9, 0.8, -40.0, canvas.cavity)  # Gerota's fascia
+    canvas.paint(kidney + rng.uniform(2, 7), FAT + 3 * canvas.grain)
+    canvas.paint_line(kidney + 8, 0.8, -40.0, canvas.cavity)  # Gerota's fascia
     canvas.paint(kidney, phase.cortex + 4 * canvas.grain)
     canvas.paint(kidney - 6 - 1.5 * canvas.grain, phase.medulla)
     if radius > 18:  # Not at the lower pole: the fat of the sinus, open to the middle, and the pelvis within.
@@ -321,6 +322,7 @@ def _kidney(canvas: _Canvas, side: int, phase: _Phase, rng: np.random.Generator)
 
 
 def _mesentery(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
+    canvas.cavity = canvas.trunk - np.where(np.abs(canvas.x) > patient.rectus[1] + 12, *np.float32((patient.wall + 1, 12 * patient.bulk)))
     # Vessels that fan out from their root in front of the spine.
     for _ in range(rng.integers(25, 45)):
         angle, distance = rng.uniform(-0.15, 1.15) * np.pi, rng.uniform(12, 85)
@@ -334,7 +336,8 @@ def _vessels(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> No
     canvas = canvas.window(patient.spine, 62, scale=patient.stature)
     phase = patient.phase
     if rng.random() < 0.6:  # the duodenum on its way across
-        canvas.paint(canvas.ellipse((rng.uniform(-15, 5), -46), (rng.uniform(20, 38), rng.uniform(7, 11)), rng.uniform(-8, 8)), 36 + 0.5 * phase.added)
+        duodenum = canvas.ellipse((rng.uniform(-15, 5), -46), (rng.uniform(20, 38), rng.uniform(7, 11)), rng.uniform(-8, 8))
+        canvas.paint(duodenum, 36 + 0.5 * phase.added)
     radius = rng.uniform(7.5, 11)
     aorta = canvas.ellipse((rng.uniform(4, 10), -20 - radius), (radius, radius * rng.uniform(0.95, 1.05)))
     cava = canvas.ellipse((-rng.uniform(15, 19), -rng.uniform(26, 29)), (rng.uniform(9, 13), rng.uniform(5, 10)), rng.uniform(-20, 10))
@@ -349,30 +352,32 @@ def _vessels(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> No
 
 
 def _wall(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
-    gap, edge = patient.rectus
-    x, depth = np.abs(canvas.x - 0.5 * patient.spine[0]), canvas.trunk
-    front = canvas.y < 0
-    back_edge = rng.uniform(74, 84) * patient.stature
-    thickness = patient.wall * (1 + 0.1 * canvas.texture(rng, 45))
+    canvas = canvas.window((0, 0), patient.half_width)
+    (gap, edge), front, depth = patient.rectus, canvas.front, canvas.trunk
+    x = np.abs(canvas.x - np.float32(0.5 * patient.spine[0]))
+    from_edge, from_back = x - np.float32(edge), x - np.float32(rng.uniform(74, 84) * patient.stature)
+    thickness = np.float32(patient.wall) * (1 + np.float32(0.1) * canvas.texture(rng, 45))
     # The rectus' sheath and the linea alba; and the fascia that goes on behind the muscles.
-    canvas.paint_line(depth - 1, 1.2, 20.0, np.where(front, edge + 25 - x, -1))
-    canvas.paint_line(depth - thickness - 1.5, 0.8, -30.0, np.where(front, x - edge, x - back_edge))
-    canvas.paint(np.minimum(np.minimum(gap + 1 - x, 1.6 - np.abs(depth - 2)), np.where(front, 5.0, -1)), 30.0)
+    canvas.paint_line(depth - 1, 1.2, 20.0, np.where(front, 25 - from_edge, np.float32(-5)))
+    canvas.paint_line(depth - thickness - 1.5, 0.8, -30.0, np.where(front, from_edge, from_back))
+    canvas.paint_line(depth - 2, 3.2, 30.0, np.where(front, gap + 1 - x, np.float32(-5)))
+    fat_share = _fat_share(canvas, 0.4 * patient.streaks)
     # External and internal oblique, transversus: one inside the other, each ending in its aponeurosis at its own place.
-    for start, end, front_end, back_end in ((0.0, 0.36, 14, 16), (0.40, 0.79, 5, 6), (0.83, 1.0, -3, 0)):
-        to_end = np.where(front, x - edge - front_end, x - back_edge - back_end * rng.uniform(0.6, 1.4))
-        taper = np.sqrt(np.clip(to_end / 26, 0, 1))
+    for start, end, front_end, back_end in ((0.0, 0.36, 14, 12), (0.40, 0.79, 5, 5), (0.83, 1.0, -3, 0)):
+        to_end = np.where(front, (from_edge - front_end) / 26, (from_back - back_end * rng.uniform(0.6, 1.4)) / 12)
+        taper = np.sqrt(np.clip(to_end, 0, 1))
         half, middle = (end - start) / 2 * thickness * taper, (end + start) / 2 * thickness * (0.55 + 0.45 * taper)
-        lens = np.where(to_end > 0, half - np.abs(depth - 0.8 - middle), -5)
-        canvas.paint_muscle(lens, patient.muscle_hu + rng.normal(0, 3), _fat_share(canvas, 0.35 * patient.streaks))
+        lens = np.where(to_end > 0, half - np.abs(depth - 0.8 - middle), np.float32(-5))
+        canvas.paint_muscle(lens, patient.muscle_hu + rng.normal(0, 3), fat_share)
     _rectus(canvas, x, rng)
 
 
 def _rectus(canvas: _Canvas, x: np.ndarray, rng: np.random.Generator) -> None:
     patient = canvas.patient
     gap, edge = patient.rectus
-    belly = rng.uniform(7, 13) * patient.bulk * np.clip(1 - ((x - (gap + edge) / 2) / ((edge - gap) / 2)) ** 4, 0, 1) ** np.float32(0.6)
-    lens = np.where((canvas.y < 0) & (belly > 0), belly / 2 - np.abs(canvas.trunk - 1.6 - belly / 2), -5)
+    across = np.minimum(((x - (gap + edge) / 2) / ((edge - gap) / 2)) ** 2, 1)
+    belly = rng.uniform(7, 13) * patient.bulk * np.sqrt(1 - across**2)
+    lens = np.where(canvas.front & (across < 1), belly / 2 - np.abs(canvas.trunk - 1.6 - belly / 2), np.float32(-5))
     canvas.paint_muscle(lens, patient.muscle_hu + rng.normal(0, 3), _fat_share(canvas, 0.5 * patient.streaks))
 
 
@@ -412,14 +417,15 @@ def _erector(canvas: _Canvas, side: int, lean: float, rng: np.random.Generator) 
 
 def _vertebra(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
     canvas = canvas.window(patient.spine, 62, rng.normal(0, 1.5), patient.stature)
-    density = rng.uniform(0.65, 1.25)
-    cortex, marrow = 420 * density + 40, 130 * density + 30 + 35 * canvas.grain
+    density = rng.uniform(0.75, 1.3)
+    cortex, marrow = 440 * density + 60, 130 * density + 30 + 35 * canvas.grain
     radii = (rng.uniform(22, 26), rng.uniform(16, 19))
     hidden, parts = canvas.y - radii[1] + 4, _arch(canvas, radii[1], rng)
     canvas.paint(parts, cortex)
     canvas.paint(parts - 1.9, marrow)
     for side in (-1, 1):  # the joints between the vertebrae's arches
-        canvas.paint_line(canvas.ellipse((side * 33, radii[1] + 15), (13, 13)), 1.6, 90.0, np.minimum(parts + 1, 7 - np.abs(canvas.y - radii[1] - 19)))
+        within = np.minimum(parts + 1, 7 - np.abs(canvas.y - radii[1] - 19))
+        canvas.paint_line(canvas.ellipse((side * 33, radii[1] + 15), (13, 13)), 1.6, 90.0, within)
     body = np.minimum(canvas.ellipse((0, 0), radii, power=2.4), -canvas.ellipse((0, radii[1] + 9), (13, 11)))
     canvas.paint(body, cortex)
     canvas.paint(body - rng.uniform(1.1, 1.7), marrow)

@@ -128,12 +128,15 @@ def _write(axes: matplotlib.axes.Axes, caption: str, colours: dict[str, tuple[fl
 
 def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, label: str) -> None:
     finite = table.replace([np.inf, -np.inf], np.nan)
-    seaborn.boxplot(finite, ax=axes, color="#9ecae1", width=0.5, showfliers=False)
-    # strip: the points are spread sideways, so that equal values are seen side by side. Where too many would hide the box, some are left out.
-    shown = finite if len(finite) <= 300 else finite.sample(300, random_state=0)
-    seaborn.stripplot(shown, ax=axes, color="#08519c", size=3, alpha=0.6, jitter=0.15)
+    # Beyond some hundred points a box can't be seen for them.
+    points = finite if len(finite) <= 300 else finite.sample(300, random_state=0)
+    for draw, values, looks in (
+        (seaborn.boxplot, finite, {"color": "#9ecae1", "width": 0.5, "showfliers": False}),
+        (seaborn.stripplot, points, {"color": "#08519c", "size": 3, "alpha": 0.6, "jitter": 0.15}),
+    ):
+        draw(values.melt().dropna(), x="variable", y="value", order=list(table.columns), ax=axes, **looks)
     failed = finite.isna().sum()
     names = [name.removesuffix("_px") + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table.columns]
     axes.set_xticks(range(len(names)), names)
-    axes.set_ylabel(label)
+    axes.set(xlabel="", ylabel=label)
     axes.grid(axis="y", alpha=0.3)

@@ -1,0 +1,87 @@
+"""Image and mask are always changed alike, and the mask stays 0 and 1."""
+import numpy as np
+import pytest
+import skimage.transform
+import tensorflow as tf
+from data import augmentation
+
+
+@pytest.fixture
+def pair():
+    """A mask of one block off the centre, and an image that is 100 there and -1000 elsewhere."""
+    mask = np.zeros((64, 64, 1), np.uint8)
+    mask[10:20, 30:50] = 1
+    return tf.constant(np.where(mask, 100.0, -1000.0), tf.float32), tf.constant(mask)
+
+
+def test_flip_is_its_own_undoing_and_left_for_right(pair):
+    image, mask = augmentation.flip(*pair)
+    np.testing.assert_array_equal(mask, pair[1].numpy()[:, ::-1])
+    np.testing.assert_array_equal(image, pair[0].numpy()[:, ::-1])
+
+
+@pytest.mark.parametrize("degrees, turns", [(90, 1), (180, 2), (-90, -1), (0, 0)])
+def test_right_angles_move_every_pixel_where_numpy_does(pair, degrees, turns):
+    image, mask = augmentation.rotate(*pair, degrees)
+    np.testing.assert_array_equal(mask, np.rot90(pair[1], turns))
+    np.testing.assert_allclose(image, np.rot90(pair[0], turns), atol=0.1)
+
+
+@pytest.mark.parametrize("degrees", [17.0, -33.0])
+def test_other_angles_are_degrees_and_agree_with_scikit_image(pair, degrees):
+    _, mask = augmentation.rotate(*pair, degrees)
+    oracle = skimage.transform.rotate(pair[1].numpy()[..., 0].astype(float), degrees, order=0)
+    assert np.mean(mask.numpy()[..., 0] != oracle) < 0.002
+
+
+def test_a_rotated_mask_stays_0_and_1_and_lies_on_its_image(pair):
+    image, mask = augmentation.rotate(*pair, 23.0)
+    assert set(np.unique(mask)) == {0, 1}
+    assert np.mean((image.numpy() > -450) != mask.numpy()) < 0.005
+
+
+def test_the_corners_are_filled_with_the_image_s_minimum(pair):
+    image, mask = augmentation.rotate(*pair, 45.0)
+    corners = [(0, 0), (0, -1), (-1, 0), (-1, -1)]
+    assert [float(image[row, column, 0]) for row, column in corners] == [-1000.0] * 4
+    assert [int(mask[row, column, 0]) for row, column in corners] == [0] * 4
+
+
+def versions(pair, count, **keywords):
+    arguments = {"horizontal_flip": True, "max_degrees": 20.0, "noise_deviation": 5.0} | keywords
+    return [augmentation.augment(tf.constant([3, number]), *pair, **arguments) for number in range(count)]
+
+
+def test_the_same_lot_gives_the_same_version_and_others_differ(pair):
+    first, again = versions(pair, 3), versions(pair, 3)
+    for (image, mask), (image_again, mask_again) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(image, image_again)
+        np.testing.assert_array_equal(mask, mask_again)
+    assert not np.array_equal(first[0][0], first[1][0])
+
+
+def test_random_versions_stay_aligned(pair):
+    for image, mask in versions(pair, 20):
+        assert set(np.unique(mask)) <= {0, 1}
+        assert np.mean((image.numpy() > -450) != mask.numpy()) < 0.005
+
+
+def test_about_half_are_flipped_and_no_angle_is_too_large(pair):
+    flipped = sum(not np.array_equal(mask, pair[1]) for _, mask in versions(pair, 60, max_degrees=0, noise_deviation=0))
+    assert 18 <= flipped <= 42
+    left = tf.cast(tf.reshape(tf.range(64) < 32, (1, 64, 1)), tf.uint8) * tf.ones((64, 1, 1), tf.uint8)
+    for _, mask in versions((tf.cast(left, tf.float32), left), 20, horizontal_flip=False, max_degrees=10.0):
+        top, bottom = mask.numpy()[8].sum(dtype=int), mask.numpy()[55].sum(dtype=int)
+        assert abs(np.degrees(np.arctan2(top - bottom, 47))) < 12
+
+
+def test_noise_has_the_deviation_asked_for_and_leaves_the_mask(pair):
+    ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_deviation=12.0)
+    noise = image.numpy() - pair[0].numpy()
+    assert abs(noise.std() - 12) < 0.6 and abs(noise.mean()) < 0.6
+    np.testing.assert_array_equal(mask, pair[1])
+
+
+def test_nothing_asked_for_changes_nothing(pair):
+    ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_deviation=0)
+    assert image is pair[0] and mask is pair[1]

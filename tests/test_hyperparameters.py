@@ -1,0 +1,55 @@
+"""What config.py says about the final model, and what step 2 searches."""
+import keras_tuner
+import pytest
+import settings
+from model_training import hyperparameters
+
+
+def test_nothing_said_gives_the_defaults():
+    assert hyperparameters.from_settings({}) == hyperparameters.Hyperparameters()
+
+
+def test_values_are_taken_over():
+    made = hyperparameters.from_settings({"learning_rate": 2e-4, "clip_hu": None})
+    assert (made.learning_rate, made.clip_hu, made.architecture) == (2e-4, None, "unet")
+
+
+@pytest.mark.parametrize(
+    "overrides, told",
+    [
+        ({"learningrate": 1e-3}, "learningrate is not known. Did you mean learning_rate?"),
+        ({"architecture": "vnet"}, "architecture: 'vnet' is not one of unet, deeplabv3_plus."),
+        ({"loss": "dice"}, "loss: 'dice' is not one of binary_crossentropy, weighted_binary_crossentropy, binary_crossentropy_dice."),
+        ({"clip_hu": (200, -200)}, "clip_hu: (200, -200) is not None or a pair (low, high)"),
+        ({"clip_hu": 5}, "clip_hu: 5 is not"),
+        ({"learning_rate": 0}, "learning_rate: 0 is not a number between 0 and 1"),
+        ({"horizontal_flip": 1}, "horizontal_flip: 1 is not True or False"),
+        ({"rotation_degrees": -5}, "rotation_degrees: -5 is not an angle"),
+    ],
+)
+def test_what_is_wrong_is_told(overrides, told):
+    with pytest.raises(settings.SettingsError) as caught:
+        hyperparameters.from_settings(overrides)
+    assert told in str(caught.value)
+
+
+def test_every_value_is_checked_and_every_default_passes():
+    assert set(hyperparameters._RULES) == set(vars(hyperparameters.Hyperparameters()))
+    assert hyperparameters.from_settings(vars(hyperparameters.Hyperparameters())) == hyperparameters.Hyperparameters()
+
+
+def test_the_search_starts_from_the_defaults_and_never_leaves_what_training_takes():
+    search = keras_tuner.HyperParameters()
+    assert hyperparameters.declare(search) == hyperparameters.Hyperparameters()
+    # The first and the last value of each range, and the same in other mixtures.
+    for share in (0.0, 0.3, 0.7, 0.999):
+        drawn = keras_tuner.HyperParameters()
+        drawn.values = {declared.name: declared.prob_to_value(share) for declared in search.space}
+        values = hyperparameters.declare(drawn)
+        assert hyperparameters.from_settings(vars(values)) == values
+
+
+def test_neither_seed_nor_split_is_searched():
+    search = keras_tuner.HyperParameters()
+    hyperparameters.declare(search)
+    assert not [name for name in search.values if "seed" in name or "split" in name]

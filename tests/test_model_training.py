@@ -1,0 +1,185 @@
+"""Step 3: what lies in `model` afterwards, and that a killed training ends as one that was not."""
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import model_training
+import numpy as np
+import pandas as pd
+import pytest
+import settings
+import storage
+from conftest import ROOT, configure, files
+from data import phantoms
+from data.original_dataset import create_preloaded_dataset
+from model_training import Hyperparameters, compiled_network, steps_per_epoch, train_final_model, training_batches
+from networks import saved_model
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorflow import keras
+
+
+@pytest.fixture
+def prepared(dataset):
+    create_preloaded_dataset(dataset)
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A workspace with a model, trained where there was no test set to look at, and what was printed."""
+    workspace = storage.Workspace(tmp_path_factory.mktemp("trained"))
+    configure(workspace)
+    phantoms.write_original_dataset(workspace.original_dataset / "A", 10, 64)
+    create_preloaded_dataset(workspace)
+    shutil.rmtree(workspace.test_set)
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        train_final_model(workspace)
+    return workspace, output.getvalue()
+
+
+def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
+    workspace, output = trained
+    history = pd.read_csv(workspace.model / "history.csv")
+    assert history["epoch"].tolist() == [1, 2] and {"loss", "dice", "learning_rate", "seconds"} <= set(history.columns)
+    assert json.loads((workspace.model / "hyperparameters.json").read_text())["filters"] == 2
+    training = json.loads((workspace.model / "training.json").read_text())
+    assert (training["image_size"], training["seed"], len(training["image_sha256"])) == (64, 1, 8)
+    assert not workspace.unfinished_model.exists() and saved_model.read(workspace.model).count_params() > 0
+    assert "Training unet (0.0 million parameters) on 8 cases, on the CPU." in output and "Model trained in" in output
+
+
+def test_tensorboard_shows_loss_dice_rate_and_predictions(trained):
+    logs = trained[0].model / "logs"
+    scalars = EventAccumulator(str(logs / "train")).Reload()
+    assert {"epoch_loss", "epoch_dice", "epoch_learning_rate"} <= set(scalars.Tags()["tensors"]) and len(scalars.Tensors("epoch_dice")) == 2
+    assert EventAccumulator(str(logs / "predictions")).Reload().Tags()["tensors"] == ["train cases"]
+
+
+TRAIN = """
+import sys, pathlib
+sys.path.insert(0, {src!r})
+import storage, model_training
+from model_training import progress
+
+class Diary(progress.Diary):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == {kill_after} and {early}:
+            import os, signal; os.kill(os.getpid(), signal.SIGKILL)
+        super().on_epoch_end(epoch, logs)
+        if epoch + 1 == {kill_after}:
+            import os, signal; os.kill(os.getpid(), signal.SIGKILL)
+
+progress.Diary = Diary
+model_training.train_final_model(storage.Workspace(pathlib.Path({root!r})))
+"""
+
+
+def train_and_kill(workspace, after, early=False):
+    script = TRAIN.format(src=str(ROOT / "src"), root=str(workspace.root), kill_after=after, early=early)
+    ended = subprocess.run([sys.executable, "-c", script], env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+
+
+def test_a_training_killed_twice_ends_as_one_that_was_not_killed(prepared, capsys):
+    configure(prepared, TRAINING_EPOCHS=3)
+    train_final_model(prepared)
+    wanted, network = pd.read_csv(prepared.model / "history.csv"), saved_model.read(prepared.model)
+    train_and_kill(prepared, 1)
+    # The second time within an epoch, before that was written down.
+    train_and_kill(prepared, 3, early=True)
+    assert prepared.model.exists() and prepared.unfinished_model.exists()
+    capsys.readouterr()
+    train_final_model(prepared)
+    assert "Going on after epoch 2 of 3." in capsys.readouterr().out
+    again = pd.read_csv(prepared.model / "history.csv")
+    pd.testing.assert_frame_equal(wanted.drop(columns="seconds"), again.drop(columns="seconds"), rtol=1e-3)
+    for own, other in zip(network.get_weights(), saved_model.read(prepared.model).get_weights(), strict=True):
+        np.testing.assert_allclose(own, other, atol=2e-3)
+
+
+def test_an_unfinished_training_of_other_settings_is_refused_and_kept(prepared, monkeypatch):
+    with monkeypatch.context() as stopped:
+        stopped.setattr(keras.Model, "fit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train_final_model(prepared)
+    before = files(prepared.unfinished_model)
+    configure(prepared, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
+    with pytest.raises(storage.OtherTask, match=r"learning_rate \(was 0.001, is 0.0005\)"):
+        train_final_model(prepared)
+    assert before and files(prepared.unfinished_model) == before
+
+
+def test_a_training_that_can_not_be_saved_leaves_the_former_model(prepared, monkeypatch):
+    configure(prepared, TRAINING_EPOCHS=1)
+    prepared.model.mkdir()
+    (prepared.model / "former.txt").write_text("former")
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saved_model, "write", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        train_final_model(prepared)
+    assert files(prepared.model) == {"former.txt": b"former"}
+    # What was trained is not lost either.
+    monkeypatch.undo()
+    monkeypatch.setattr(keras.Model, "fit", None)
+    train_final_model(prepared)
+    assert len(pd.read_csv(prepared.model / "history.csv")) == 1
+
+
+def test_no_epoch_begins_after_the_time_limit(prepared):
+    configure(prepared, TRAINING_EPOCHS=50, TRAINING_TIME_LIMIT_MINUTES=0.0001)
+    train_final_model(prepared)
+    assert len(pd.read_csv(prepared.model / "history.csv")) == 1
+
+
+def test_an_epoch_shows_every_case_and_all_batches_are_full(prepared):
+    options = settings.load(prepared.root)
+    options.TRAINING_BATCH_SIZE = 3
+    cases = sorted(path.stem for path in (prepared.train_set / "images").iterdir())
+    assert (len(cases), steps_per_epoch(cases, options)) == (8, 3)
+    plain = Hyperparameters(horizontal_flip=False, rotation_degrees=0.0)
+    batches = list(training_batches(prepared.train_set, cases, plain, options).take(3).as_numpy_iterator())
+    assert [images.shape for images, _ in batches] == [(3, 64, 64, 1)] * 3
+    assert len({image.tobytes() for images, _ in batches for image in images}) == 8
+    # The second epoch begins where the first one ended, also when it is the first to be asked for.
+    longer = list(training_batches(prepared.train_set, cases, plain, options).take(4).as_numpy_iterator())
+    later = next(training_batches(prepared.train_set, cases, plain, options, first_epoch=1).as_numpy_iterator())
+    np.testing.assert_array_equal(longer[3][0], later[0])
+
+
+def test_a_step_too_early_names_the_line_to_run(workspace):
+    with pytest.raises(storage.MissingResult, match=r"data\.original_dataset\.create_preloaded_dataset\(\)"):
+        train_final_model(workspace)
+
+
+@pytest.mark.parametrize("clip_hu, minimum, hinted", [((-200, 200), 0, True), ((-200, 200), -1024, False), (None, 0, False)])
+def test_images_that_are_no_ct_get_a_hint(capsys, clip_hu, minimum, hinted):
+    model_training._hint(Hyperparameters(clip_hu=clip_hu), pd.DataFrame({"minimum": [minimum] * 3, "maximum": [255] * 3}))
+    assert ("do not look like Hounsfield units" in capsys.readouterr().out) is hinted
+
+
+def test_deeplabv3_plus_learns_at_batch_size_1_with_the_published_recipe(workspace):
+    # Its pooled branch has one value per channel there, of which no variance can be taken.
+    recipe = {"architecture": "deeplabv3_plus", "loss": "binary_crossentropy", "learning_rate": 2e-4, "horizontal_flip": False, "rotation_degrees": 0}
+    configure(workspace, IMAGE_SIZE=32, TRAINING_EPOCHS=4, TRAINING_BATCH_SIZE=1, HYPERPARAMETERS=recipe)
+    phantoms.write_original_dataset(workspace.original_dataset / "A", 5, 32)
+    create_preloaded_dataset(workspace)
+    train_final_model(workspace)
+    losses = pd.read_csv(workspace.model / "history.csv")["loss"]
+    assert np.isfinite(losses).all() and losses.iloc[-1] < 0.8 * losses.iloc[0]
+
+
+def test_mixed_precision_is_a_setting(prepared):
+    configure(prepared, MIXED_PRECISION=True)
+    network = compiled_network(Hyperparameters(filters=2), settings.load(prepared.root))
+    assert {layer.compute_dtype for layer in network.layers} == {"bfloat16", "float32"} and network.output.dtype == "float32"
+    configure(prepared, MIXED_PRECISION=False)
+    network = compiled_network(Hyperparameters(filters=2), settings.load(prepared.root))
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}

@@ -1,0 +1,130 @@
+"""What every network keeps to: raw images in, logits of the same size out, at any batch size, and it learns."""
+import networks
+import numpy as np
+import pytest
+import tensorflow as tf
+from networks import deeplabv3_plus, layers, objectives
+from tensorflow import keras
+
+
+@pytest.fixture(autouse=True)
+def float32():
+    keras.utils.set_random_seed(1)
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Two images with a bright square each, float32 HU (2, 64, 64, 1), and the squares' masks."""
+    masks = np.zeros((2, 64, 64, 1), np.uint8)
+    masks[0, 10:30, 10:40] = masks[1, 30:60, 20:40] = 1
+    noise = np.random.default_rng(0).normal(0, 20, masks.shape)
+    return (np.where(masks, 60, -90) + noise).astype(np.float32), masks
+
+
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_logits_have_the_images_size_and_are_float32(architecture, policy, images):
+    keras.mixed_precision.set_global_policy(policy)
+    network = networks.build(architecture, 64, filters=4)
+    logits = network(images[0])
+    assert (logits.shape, logits.dtype) == ((2, 64, 64, 1), tf.float32) and np.isfinite(logits).all()
+    masks = networks.predict_masks(network, images[0])
+    assert (masks.shape, masks.dtype) == ((2, 64, 64), np.uint8)
+    np.testing.assert_array_equal(masks, tf.sigmoid(logits)[..., 0] >= 0.5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_unet_learns_at_any_batch_size(images, batch_size):
+    network = networks.build("unet", 64, filters=4)
+    network.compile(keras.optimizers.Adam(1e-2), objectives.binary_crossentropy_dice, [objectives.Dice()])
+    network.fit(*images, batch_size=batch_size, epochs=40, verbose=0)
+    # As when predicting: with the statistics that were gathered while training.
+    assert network.evaluate(*images, verbose=0, return_dict=True)["dice"] > 0.9
+
+
+def test_a_unet_of_16_filters_has_the_stated_number_of_parameters():
+    assert round(networks.build("unet", 512).count_params() / 1e6, 1) == 1.9
+
+
+@pytest.mark.parametrize("arguments, told", [(("vnet", 64), "found 'vnet'"), (("unet", 100), "multiple of 32, found 100")])
+def test_a_wrong_name_or_size_is_refused(arguments, told):
+    with pytest.raises(ValueError, match=told):
+        networks.build(*arguments)
+
+
+def test_a_window_is_clipped_and_stretched():
+    scaled = layers.ScaleIntensity((-200, 200))(tf.constant([[-1000.0, -200.0, 0.0, 100.0, 3000.0]])[..., None, None])
+    np.testing.assert_allclose(np.ravel(scaled), [-1, -1, 0, 0.5, 1])
+
+
+def test_without_a_window_each_image_is_standardised_and_a_constant_one_is_0():
+    images = np.stack([np.random.default_rng(0).uniform(0, 60000, (16, 16, 1)), np.full((16, 16, 1), 7.0)]).astype(np.float32)
+    scaled = layers.ScaleIntensity(None)(images).numpy()
+    assert scaled[0].mean() == pytest.approx(0, abs=1e-3) and scaled[0].std() == pytest.approx(1, abs=1e-3)
+    assert (scaled[1] == 0).all()
+
+
+def test_hounsfield_units_are_scaled_in_float32_under_mixed_precision():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    scaled = layers.ScaleIntensity((-200, 200))(tf.constant([[[[101.0]]]]))
+    assert float(scaled) == pytest.approx(0.505, abs=1e-6)  # bfloat16 would give 0.5039
+
+
+def test_the_encoder_sees_what_keras_preprocessing_gives():
+    # Grey -1..1 as colours of 0..255, through the function that ImageNet's weights were trained with.
+    grey = np.linspace(-1, 1, 32 * 32, dtype=np.float32).reshape(1, 32, 32, 1)
+    colours = np.repeat((grey + 1) * 127.5, 3, axis=-1)
+    np.testing.assert_allclose(deeplabv3_plus.ImageNetColours()(grey), keras.applications.resnet50.preprocess_input(colours.copy()), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def weights_file(tmp_path_factory):
+    """A file of ResNet50's weights, as Keras would download it, but random."""
+    path = tmp_path_factory.mktemp("weights") / "resnet50_notop.h5"
+    keras.applications.ResNet50(include_top=False, weights=None).save_weights(path)
+    return path
+
+
+def test_the_encoder_starts_from_a_file_and_keeps_a_sixteenth_of_the_size(weights_file):
+    network = networks.build("deeplabv3_plus", 64, encoder_weights=str(weights_file))
+    encoder = network.get_layer("resnet50")
+    reference = keras.applications.ResNet50(include_top=False, weights=str(weights_file))
+    for own, wanted in zip(encoder.get_weights(), reference.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, wanted)
+    assert [output.shape[1:] for output in encoder.outputs] == [(16, 16, 256), (4, 4, 2048)]
+
+
+def test_the_dilated_encoder_computes_what_resnet50_does_where_both_look(weights_file):
+    # Before its last stage the encoder is ResNet50 itself.
+    network = networks.build("deeplabv3_plus", 64, encoder_weights=str(weights_file)).get_layer("resnet50")
+    reference = keras.applications.ResNet50(include_top=False, weights=str(weights_file), input_shape=(64, 64, 3))
+    image = np.random.default_rng(0).normal(0, 50, (1, 64, 64, 3)).astype(np.float32)
+    ends = [keras.Model(model.input, model.get_layer("conv4_block6_out").output)(image) for model in (network, reference)]
+    np.testing.assert_allclose(*ends, rtol=1e-4, atol=1e-4)
+
+
+def test_imagenet_weights_are_asked_of_keras(monkeypatch, weights_file):
+    asked, resnet50 = [], keras.applications.ResNet50
+    monkeypatch.setattr(keras.applications, "ResNet50", lambda include_top, weights: asked.append(weights) or resnet50(include_top=include_top, weights=str(weights_file)))
+    networks.build("deeplabv3_plus", 64, encoder_weights="imagenet")
+    assert asked == ["imagenet"]
+
+
+def test_a_failed_download_says_what_to_set(monkeypatch):
+    def no_network(**_):
+        raise Exception("URL fetch failure")  # Keras' own type for it
+
+    monkeypatch.setattr(keras.applications, "ResNet50", no_network)
+    with pytest.raises(deeplabv3_plus.EncoderWeightsError, match="URL fetch failure.*Set ENCODER_WEIGHTS in config.py"):
+        networks.build("deeplabv3_plus", 64, encoder_weights="imagenet")
+
+
+@pytest.mark.parametrize("content", [None, b"not HDF5"])
+def test_a_missing_or_broken_weights_file_says_what_to_set(tmp_path, content):
+    path = tmp_path / "weights.h5"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(deeplabv3_plus.EncoderWeightsError, match="Set ENCODER_WEIGHTS in config.py"):
+        networks.build("deeplabv3_plus", 64, encoder_weights=str(path))
