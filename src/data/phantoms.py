@@ -324,7 +324,7 @@ def _kidney(canvas: _Canvas, side: int, phase: _Phase, rng: np.random.Generator)
 def _mesentery(canvas: _Canvas, patient: _Patient, rng: np.random.Generator) -> None:
     canvas.cavity = canvas.trunk - np.where(np.abs(canvas.x) > patient.rectus[1] + 12, *np.float32((patient.wall + 1, 12 * patient.bulk)))
     # Vessels that fan out from their root in front of the spine.
-    for _ in range(rng.integers(25, 45)):
+    for _ in range(rng.integers(18, 34)):
         angle, distance = rng.uniform(-0.15, 1.15) * np.pi, rng.uniform(12, 85)
         centre = (patient.spine[0] + distance * np.cos(angle), patient.spine[1] - 38 - 0.6 * distance * np.sin(angle))
         near = canvas.window(centre, 9, np.rad2deg(-angle) + rng.normal(0, 35))
