@@ -29,7 +29,7 @@ class _Module:
     def __getattr__(self, function: str) -> Callable[[], None]:
         def call(*arguments: object) -> None:
             _called.append(function)
-            _keep_memory()
+            keep_memory()
             getattr(importlib.import_module(self._name), function)(*arguments)
 
         return call
@@ -77,6 +77,20 @@ def overview(workspace: storage.Workspace) -> str:
     return "\n".join(lines)
 
 
+def keep_memory() -> None:
+    """Lets the process keep the memory it has freed, up to 1 GB a block, where the C library is glibc; else does nothing.
+
+    glibc gives each large block back to the system and asks for it again a moment later, which costs more than the work on it: a training
+    step of deeplabv3_plus took twice as long.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
 def _state(workspace: storage.Workspace, step: storage.Step) -> str:
     folder = getattr(workspace, step.result)
     if not folder.exists():
@@ -94,17 +108,6 @@ def _tell_error(kind: type[BaseException], error: BaseException, traceback: type
         print(f"\n{error}. This is {sys.executable}. Type: make environment; then .venv/bin/python src/main.py", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
-
-
-def _keep_memory() -> None:
-    # glibc gives each large block back to the system and asks for it again a moment later, which costs more than the work on it.
-    # Measured in benchmarks/: reading the train set is faster with blocks below 1 GB kept. Other systems have no such function.
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-    mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
 # From glibc's malloc.h.

@@ -37,8 +37,8 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     storage.begin_or_go_on(workspace.model_tuning, _facts(options, cases))
     trials = _Trials(workspace, options, cases["case"][~held_out].tolist(), cases["case"][held_out].tolist())
     print(f"Each trial trains on {(~held_out).sum()} cases of the train set and is scored by its Dice on the other {held_out.sum()}.")
-    tuner = _tuner(trials, workspace, options)
     try:
+        tuner = _tuner(trials, workspace, options)
         tuner.search(epochs=options.EXPLORATION_EPOCHS, callbacks=[keras.callbacks.TensorBoard(str(workspace.model_tuning / "logs"))])
     except keras_tuner.errors.FatalError as error:
         raise error.__cause__ or error

@@ -10,15 +10,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import storage  # noqa: E402  The path above comes first.
+import command_line  # noqa: E402  The path above comes first.
+import storage  # noqa: E402
 from data import csv_array, phantoms  # noqa: E402
 
 
 
 def pytest_configure(config):
-    # Affairs of seaborn and Keras, which go with later versions of them.
+    command_line.keep_memory()  # As main.py does: trainings here take half the time.
+    # Affairs of seaborn, Keras and Keras Tuner, which go with later versions of them.
     config.addinivalue_line("filterwarnings", "ignore:vert. bool will be deprecated:PendingDeprecationWarning")
-    config.addinivalue_line("filterwarnings", "ignore:non-integer arguments to randrange:DeprecationWarning")
+    for message in ("non-integer arguments to randrange", "currentThread.. is deprecated", "getName.. is deprecated"):
+        config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
 
 
 SMALL = {

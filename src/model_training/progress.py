@@ -27,7 +27,6 @@ class Diary(keras.callbacks.Callback):
         self._file = folder / "history.csv"
         self._minutes_limit = minutes_limit
         self._epochs = tf.Variable(0, dtype=tf.int64, trainable=False)
-        network.optimizer.build(network.trainable_variables)  # Before the first step there would be nothing to restore into.
         checkpoint = tf.train.Checkpoint(network=network, optimizer=network.optimizer, epochs=self._epochs)
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
         self._manager.restore_or_initialize()

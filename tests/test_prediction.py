@@ -1,0 +1,159 @@
+"""Steps 4 and 6: a mask for every case and every new image, of the right size, and no bad file stops the others."""
+import json
+
+import networks
+import numpy as np
+import pandas as pd
+import prediction
+import pytest
+import skimage.measure
+import storage
+from conftest import files, write_pair
+from data import csv_array, phantoms, preloaded_dataset
+from data.original_dataset import create_preloaded_dataset
+from masks import cleaning, metrics
+from matplotlib import pyplot
+from networks import saved_model
+
+
+def write_model(workspace, image_size=64, trained_on=()):
+    """A model that finds all bright pixels, near enough: a unet whose last layer looks at nothing but its first input."""
+    network = networks.build("unet", image_size, 2)
+    workspace.model.mkdir(parents=True, exist_ok=True)
+    training = {"image_size": image_size, "image_sha256": list(trained_on)}
+    saved_model.write(workspace.model, network, {"architecture": "unet", "filters": 2, "clip_hu": (-200, 200)}, training, pd.DataFrame())
+
+
+@pytest.fixture
+def bright(monkeypatch):
+    """In place of what the network finds: the pixels above 0, so that the right answer is known."""
+    monkeypatch.setattr(networks, "predict_masks", lambda network, images: (np.asarray(images)[..., 0] > 0).astype(np.uint8))
+
+
+@pytest.fixture
+def prepared(dataset):
+    create_preloaded_dataset(dataset)
+    write_model(dataset)
+    return dataset
+
+
+def test_every_test_case_gets_its_own_cleaned_mask(prepared, bright):
+    prediction.predict_test_set(prepared)
+    cases = preloaded_dataset.read_cases(prepared, "test")["case"]
+    assert sorted(files(prepared.predictions)) == sorted(f"{case}.npy" for case in cases)
+    for case in cases:
+        wanted = cleaning.clean(preloaded_dataset.read(prepared.test_set / "images", case) > 0)
+        found = preloaded_dataset.read(prepared.predictions, case)
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_network_itself_predicts(prepared):
+    prediction.predict_test_set(prepared)
+    network = saved_model.read(prepared.model)
+    for case in preloaded_dataset.read_cases(prepared, "test")["case"]:
+        image = preloaded_dataset.read(prepared.test_set / "images", case).astype(np.float32)
+        wanted = cleaning.clean(network(image[None, ..., None]).numpy()[0, ..., 0] >= 0)
+        np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), wanted)
+
+
+def test_the_true_masks_are_not_read(prepared):
+    for path in (prepared.test_set / "masks").iterdir():
+        path.write_bytes(b"")
+    prediction.predict_test_set(prepared)
+    assert len(files(prepared.predictions)) == 2
+
+
+def test_a_model_that_was_trained_on_a_test_image_is_refused(prepared):
+    row = preloaded_dataset.read_cases(prepared, "test").iloc[0]
+    write_model(prepared, trained_on=[row.image_sha256])
+    with pytest.raises(storage.DatasetError, match=f"{row.case}: in the test set, but the model was trained on it"):
+        prediction.predict_test_set(prepared)
+
+
+def test_a_model_of_another_size_is_refused(prepared):
+    write_model(prepared, 32)
+    with pytest.raises(storage.DatasetError, match="trained on images of 32 px, the dataset's have 64 px"):
+        prediction.predict_test_set(prepared)
+
+
+def test_a_prediction_that_fails_half_way_leaves_the_former_ones(prepared, monkeypatch):
+    prediction.predict_test_set(prepared)
+    before = files(prepared.predictions)
+    calls = iter((0, 1))
+
+    def failing(mask):
+        return 1 / next(calls)
+
+    monkeypatch.setattr(cleaning, "clean", failing)
+    with pytest.raises(ZeroDivisionError):
+        prediction.predict_test_set(prepared)
+    assert files(prepared.predictions) == before
+
+
+def test_steps_too_early_are_told(dataset):
+    with pytest.raises(storage.MissingResult, match="Run step 1 first"):
+        prediction.predict_test_set(dataset)
+    create_preloaded_dataset(dataset)
+    with pytest.raises(storage.MissingResult, match="Run step 3 first"):
+        prediction.predict_test_set(dataset)
+
+
+@pytest.fixture
+def new_images(workspace, bright):
+    write_model(workspace)
+    workspace.new_images.mkdir(parents=True)
+    return workspace
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (128, 128), (50, 80), (200, 90), (48, 48)])
+def test_new_images_of_any_size_come_back_in_that_size(new_images, shape):
+    image = np.full(shape, -1000)
+    image[shape[0] // 4 : -shape[0] // 8, shape[1] // 8 : -shape[1] // 8] = 60
+    csv_array.write(new_images.new_images / "one.csv", image)
+    prediction.predict_new_images(new_images)
+    mask = csv_array.read(new_images.new_predictions / "one.csv")
+    assert mask.shape == shape and set(np.unique(mask)) == {0, 1}
+    assert metrics.dice(image > 0, mask) > 0.9
+    table = pd.read_csv(new_images.new_predictions / "_table.csv")
+    assert table.loc[0, ["image", "height", "width", "mask_px"]].tolist() == ["one", *shape, mask.sum()]
+    assert table["mask_share"][0] == pytest.approx(mask.mean(), abs=1e-6)
+    assert pyplot.imread(new_images.new_predictions / "one.png").shape[:2] == (1024, 1024)
+
+
+def test_a_resized_mask_has_no_new_areas(new_images):
+    image, _ = phantoms.draw(3, 192)
+    csv_array.write(new_images.new_images / "large.csv", image)
+    prediction.predict_new_images(new_images)
+    mask = csv_array.read(new_images.new_predictions / "large.csv")
+    assert skimage.measure.label(mask, connectivity=2).max() < 12
+
+
+def test_one_bad_file_does_not_stop_the_others_and_is_named_at_the_end(new_images):
+    for name, content in (("a", "1,2\n3,4\n"), ("b", "1;2\n"), ("c", "5,6\n7,8\n"), ("_table", "1,2\n")):
+        (new_images.new_images / f"{name}.csv").write_text(content)
+    (new_images.new_images / "notes.txt").write_text("x")
+    (new_images.new_images / ".hidden.csv").write_text("x")
+    with pytest.raises(storage.DatasetError) as caught:
+        prediction.predict_new_images(new_images)
+    assert len(caught.value.faults) == 2 and "b.csv: semicolons" in caught.value.faults[1] and "_table.csv: this name is kept" in caught.value.faults[0]
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png", "c.csv", "c.png"]
+
+
+def test_nothing_to_predict_says_where_to_put_it(new_images):
+    with pytest.raises(storage.DatasetError, match="new images: no CSV files found. Put the images to predict there"):
+        prediction.predict_new_images(new_images)
+
+
+def test_only_bad_files_leave_the_former_predictions(new_images):
+    new_images.new_predictions.mkdir()
+    (new_images.new_predictions / "former.csv").write_text("1")
+    write_pair(new_images.root, "x", None, None)
+    (new_images.new_images / "bad.csv").write_text("")
+    with pytest.raises(storage.DatasetError, match="the file is empty"):
+        prediction.predict_new_images(new_images)
+    assert files(new_images.new_predictions) == {"former.csv": b"1"}
+
+
+def test_the_model_keeps_what_it_was_trained_on(prepared):
+    assert json.loads((prepared.model / "training.json").read_text())["image_size"] == 64
