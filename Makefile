@@ -1,18 +1,22 @@
-# The first python3 that runs; any from 3.9 on will do to make the environment.
-PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; do $$p -c "import venv" 2>/dev/null && echo $$p && break; done)
+# The first Python that really runs and can make environments, else the first that runs: make_environment.py then says what it lacks.
+# Tried by running: pyenv puts a python3.10 on the PATH that only says that it is not installed.
+PYTHONS := python3 python python3.14 python3.13 python3.12 python3.11 python3.10 python3.9
+PYTHON ?= $(shell for needed in "venv, ensurepip" venv; do for p in $(PYTHONS); do \
+	$$p -c "import sys, $$needed; sys.exit(sys.version_info < (3, 9))" >/dev/null 2>&1 && echo $$p && exit; done; done)
 RUN := .venv/bin/python
 # Whose trainings `make tensorboard` shows: this folder's, or those of WORKSPACE=demo.
 WORKSPACE ?= .
+# TensorFlow's remarks on starting: CPU instructions, missing GPU libraries.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help environment demo test tensorboard
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
-environment:  ## install Python 3.11 and the packages into .venv, if they are not there
-	@$(or $(PYTHON),$(error No python3 runs on this machine. Install one: python.org, or your system's packages)) make_environment.py
+environment:  ## find or bring Python 3.11 and install the packages into .venv, if they are not there
+	@$(or $(PYTHON),$(error No Python from 3.9 on runs on this machine. Install one: python.org, or your system's packages)) make_environment.py
 
 demo: environment  ## every step, in order, on generated slices, in the folder demo
 	@$(RUN) src/demo.py
@@ -21,4 +25,4 @@ test: environment  ## the whole test suite
 	@$(RUN) -m pytest -q tests
 
 tensorboard: environment  ## see the trainings in the browser (make tensorboard WORKSPACE=demo: the demo's)
-	@$(RUN) -W ignore -m tensorboard.main --host localhost --logdir_spec "exploration:$(WORKSPACE)/model tuning/logs,training:$(WORKSPACE)/unfinished model/logs,model:$(WORKSPACE)/model/logs"
+	@$(RUN) -W ignore -m tensorboard.main --host localhost --logdir_spec "exploration:$(WORKSPACE)/model tuning/logs,training:$(WORKSPACE)/unfinished model/logs,final model:$(WORKSPACE)/model/logs"

@@ -1,0 +1,79 @@
+"""What main.py stands on: the list of steps, running them by name, and errors without traceback."""
+import os
+import subprocess
+import sys
+import time
+
+import command_line
+import pytest
+import storage
+from conftest import ROOT
+
+
+def main(*arguments, **environment):
+    """Runs src/main.py as a user does, in the project's folder; nothing of it is changed by what is asked here."""
+    command = [sys.executable, str(ROOT / "src" / "main.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, cwd="/", check=False)
+
+
+@pytest.mark.parametrize("path", [None, "both", "other"])
+def test_without_a_step_it_lists_them_with_and_without_pythonpath(path, tmp_path):
+    value = {None: "", "both": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "other": str(tmp_path)}[path]
+    ended = main(PYTHONPATH=value)
+    assert ended.returncode == 0 and ended.stderr == ""
+    for step in storage.STEPS:
+        assert step.function in ended.stdout and step.title in ended.stdout
+    assert "python src/main.py <step>" in ended.stdout
+
+
+def test_the_list_comes_without_tensorflow():
+    script = f"import sys, runpy; sys.argv = ['main.py']; sys.path.insert(0, {str(ROOT / 'src')!r}); runpy.run_path({str(ROOT / 'src' / 'main.py')!r}); print('tensorflow' in sys.modules, 'pandas' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines()[-1] == "False False"
+
+
+def test_an_unknown_step_is_told_with_the_nearest():
+    ended = main("train_final")
+    assert ended.returncode == 1 and "train_final is not known. Did you mean train_final_model?" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_list_tells_what_is_there_and_since_when(workspace):
+    workspace.model.mkdir(parents=True)
+    os.utime(workspace.model, (0, time.mktime((2026, 1, 2, 3, 4, 0, 0, 0, -1))))
+    workspace.unfinished_model.mkdir()
+    lines = command_line.overview(workspace).splitlines()
+    (trained,) = [line for line in lines if line.startswith("  3  ")]
+    assert trained.endswith("'model' of 2026-01-02 03:04")
+    assert sum(line.endswith("not yet run") for line in lines) == 5
+    assert "train_final_model goes on with it" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (storage.DatasetError(["a.csv: empty. Export it again.", "b.csv: empty. Export it again."]), "\na.csv: empty. Export it again.\nb.csv: empty. Export it again.\n"),
+        (KeyboardInterrupt(), "\nStopped.\n"),
+    ],
+)
+def test_errors_of_the_user_s_are_told_without_traceback(capsys, error, told):
+    command_line._tell_error(type(error), error, None)
+    assert capsys.readouterr().err == told
+
+
+def test_a_missing_package_says_how_to_install(capsys):
+    command_line._tell_error(ModuleNotFoundError, ModuleNotFoundError("No module named 'pandas'"), None)
+    assert "No module named 'pandas'" in capsys.readouterr().err
+
+
+def test_other_errors_keep_their_traceback(capsys):
+    try:
+        raise ZeroDivisionError("a mistake of ours")
+    except ZeroDivisionError as error:
+        command_line._tell_error(type(error), error, error.__traceback__)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_main_has_a_commented_line_for_each_step_and_no_logic():
+    text = (ROOT / "src" / "main.py").read_text()
+    assert [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# ---")] == [step.line for step in storage.STEPS]

@@ -1,0 +1,345 @@
+"""The environment: what is pinned, which Python is taken, when .venv is made anew, and what the user is told where that fails.
+
+The Pythons here are small scripts that play one: they answer what version they are, make a folder when asked for an environment, and note each
+installation in installs.txt.
+"""
+import ast
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+sys.path.append(str(ROOT))
+import make_environment  # noqa: E402  The path above comes first.
+
+needs_scripts = pytest.mark.skipif(os.name == "nt", reason="the stand-ins for Python are shell scripts")
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+STAND_IN = """#!/bin/sh
+for last; do :; done
+case "$*" in
+  "-c "*) echo {version} ;;
+  *"venv "*) mkdir -p "$last/bin" && cp "$0" "$last/bin/python" && cp "$0" "$last/bin/uv" ;;
+  *" install "*) echo "$last" >> "{folder}/installs.txt"; test ! -e "{folder}/no network" || {{ echo "ERROR: no route to host"; exit 1; }} ;;
+esac
+"""
+
+
+# --- The pins ---
+
+
+def pins():
+    """requirements.txt as {name: [version, ...]}."""
+    found = {}
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            pin = re.fullmatch(r"([\w.-]+)==([\w.]+)(; \w+ [!<=]+ \"[\w.]+\")?( +# .+)?", line)
+            assert pin, f"no pin: {line}"
+            found.setdefault(pin[1].lower().replace("_", "-"), []).append(pin[2])
+    return found
+
+
+def test_every_line_pins_one_version_of_a_package():
+    assert {name for name, versions in pins().items() if len(versions) > 1} == {"tensorflow-addons"}
+
+
+def test_the_packages_the_project_was_asked_for_are_there():
+    asked = "tensorflow tensorflow-addons keras-tuner numpy scikit-learn scikit-image matplotlib pandas seaborn"
+    assert set(asked.split()) <= set(pins())
+
+
+def test_every_import_is_pinned():
+    packages = {"sklearn": "scikit-learn", "skimage": "scikit-image"}
+    own = {path.stem for folder in ("src", "tests") for path in (ROOT / folder).iterdir()} | {"make_environment", "config", "config_template"}
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*.py")]:
+        for name in imports(path) - own - set(sys.stdlib_module_names):
+            assert packages.get(name, name).replace("_", "-") in pins(), f"{path.name} imports {name}"
+
+
+def imports(path):
+    """The top-level names that a file imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {name.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    return plain | {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
+def test_what_runs_here_is_what_is_pinned():
+    from importlib import metadata
+
+    for name in ("tensorflow", "keras-tuner", "numpy", "scikit-image"):
+        assert [metadata.version(name)] == pins()[name]
+
+
+def test_conda_installs_the_same_pins():
+    lines = [line.strip() for line in (ROOT / "environment.yml").read_text().splitlines()]
+    assert lines.index("- pip:") + 1 == lines.index("- -r requirements.txt")
+    assert {"name: segmenter", "- python=3.11", "- pip"} <= set(lines)
+
+
+# --- Which Python ---
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """An empty machine: a project with requirements.txt, and a folder `programs` that is the only one on the PATH besides the system's own."""
+    (tmp_path / "a project").mkdir()
+    (tmp_path / "a project" / "requirements.txt").write_text("numpy==1.26.4\n")
+    (tmp_path / "programs").mkdir()
+    monkeypatch.setattr(make_environment, "candidates", lambda: sorted(map(str, (tmp_path / "programs").iterdir())))
+    return tmp_path
+
+
+def stand_in(machine, name, version="3.11"):
+    """Puts a program on the PATH that plays Python `version`."""
+    return script(machine / "programs" / name, STAND_IN.format(version=version, folder=machine))
+
+
+def script(path, text):
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
+
+
+@needs_scripts
+def test_a_python_is_taken_only_if_it_runs_and_has_the_version(machine):
+    folder = machine / "programs"
+    not_installed = script(folder / "python3.11", "#!/bin/sh\necho 'pyenv: python3.11: command not found' >&2\nexit 127\n")
+    boasting = script(folder / "python3.10", "#!/bin/sh\necho 3.10\nexit 1\n")
+    no_program = script(folder / "python", "")
+    other = [stand_in(machine, f"python{version}", version) for version in ("3.9", "3.12", "3.1")]
+    gone = str(folder / "gone")
+    assert make_environment.find_python([not_installed, boasting, no_program, gone, *other]) is None
+    right = stand_in(machine, "right", "3.10")
+    assert make_environment.find_python([not_installed, *other, right, stand_in(machine, "later")]) == right
+
+
+@needs_scripts
+def test_all_folders_of_the_path_are_searched_and_3_11_comes_first(tmp_path, monkeypatch):
+    for folder, name in [("one", "python3.11"), ("one", "python3"), ("two", "python3.11"), ("two", "python3.10")]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        script(tmp_path / folder / name, "")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "one"), "", str(tmp_path / "two")]))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
+    found = [str(pathlib.Path(path).relative_to(tmp_path)) for path in make_environment.candidates() if path.startswith(str(tmp_path))]
+    assert found == ["one/python3.11", "two/python3.11", "two/python3.10", "one/python3"]
+
+
+@needs_scripts
+def test_pyenvs_pythons_are_found_though_they_are_not_on_the_path(tmp_path, monkeypatch):
+    for version in ("3.9.18", "3.10.13", "3.11.7"):
+        (tmp_path / "versions" / version / "bin").mkdir(parents=True)
+        script(tmp_path / "versions" / version / "bin" / "python", "")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    found = make_environment.candidates()
+    assert [path.split(os.sep)[-3] for path in found if path.startswith(str(tmp_path))] == ["3.11.7", "3.10.13"]
+
+
+def test_any_python_from_3_9_on_can_run_it():
+    tree = ast.parse((ROOT / "make_environment.py").read_text(), feature_version=(3, 9))
+    # What came into the standard library after 3.9 would fail only when it runs: the list of what it imports is short enough to know.
+    known = "__future__ collections hashlib importlib os pathlib re shutil subprocess sys"
+    assert imports(ROOT / "make_environment.py") == set(known.split()) and tree.body
+
+
+# --- When .venv is made, changed, left alone ---
+
+
+def environment(machine):
+    """Makes the environment; the files in it, and how many installations there were up to now."""
+    make_environment.main(machine / "a project")
+    installs = machine / "installs.txt"
+    venv = machine / "a project" / ".venv"
+    return {str(path.relative_to(venv)) for path in venv.rglob("*")}, len(installs.read_text().splitlines())
+
+
+@needs_scripts
+def test_made_once_and_then_left_alone(machine, capsys):
+    stand_in(machine, "python3.11")
+    assert environment(machine) == ({"bin", "bin/python", "bin/uv", "installed"}, 1)
+    assert "some minutes" in capsys.readouterr().out
+    started = time.perf_counter()
+    assert environment(machine)[1] == 1
+    assert time.perf_counter() - started < 0.2 and capsys.readouterr().out == ""
+
+
+@needs_scripts
+def test_changed_pins_are_installed_into_what_is_there(machine):
+    stand_in(machine, "python3.11")
+    environment(machine)
+    (machine / "a project" / ".venv" / "mine").touch()
+    (machine / "a project" / "requirements.txt").write_text("numpy==1.26.3\n")
+    files, installs = environment(machine)
+    assert "mine" in files and installs == 2
+    assert environment(machine)[1] == 2
+
+
+@needs_scripts
+def test_a_failed_change_counts_as_unfinished_even_if_the_old_pins_come_back(machine):
+    stand_in(machine, "python3.11")
+    environment(machine)
+    (machine / "a project" / "requirements.txt").write_text("numpy==1.26.3\n")
+    (machine / "no network").touch()
+    with pytest.raises(make_environment.SetupError):
+        environment(machine)
+    (machine / "no network").unlink()
+    (machine / "a project" / "requirements.txt").write_text("numpy==1.26.4\n")
+    assert environment(machine)[1] == 3
+
+
+@needs_scripts
+def test_a_half_made_environment_is_made_anew(machine):
+    stand_in(machine, "python3.11")
+    (machine / "no network").touch()
+    with pytest.raises(make_environment.SetupError):
+        environment(machine)
+    (machine / "a project" / ".venv" / "left over").touch()
+    (machine / "no network").unlink()
+    assert "left over" not in environment(machine)[0]
+
+
+@needs_scripts
+def test_an_environment_whose_python_is_gone_is_made_anew(machine):
+    stand_in(machine, "python3.11")
+    environment(machine)
+    python = machine / "a project" / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to(machine / "an uninstalled python")
+    assert "bin/python" in environment(machine)[0] and not python.is_symlink()
+
+
+@needs_scripts
+def test_without_a_suitable_python_uv_brings_one(machine, monkeypatch, capsys):
+    monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.13", "3.13"))
+    assert environment(machine)[0] == {"bin", "bin/python", "bin/uv", "installed"}
+    assert "uv will bring one" in capsys.readouterr().out
+    assert (machine / "installs.txt").read_text().splitlines() == ["uv", str(machine / "a project" / "requirements.txt")]
+
+
+def test_the_real_thing_in_a_folder_with_spaces(machine, monkeypatch):
+    # Nothing is asked for, so that no network is needed: Python, venv and pip are the real ones.
+    monkeypatch.setattr(make_environment, "candidates", lambda: [make_environment.THIS_PYTHON])
+    (machine / "a project" / "requirements.txt").write_text("# nothing\n")
+    make_environment.main(machine / "a project")
+    python = make_environment._program(machine / "a project" / ".venv", "python")
+    asked = subprocess.run([str(python), "-c", "import sys, pip; print(sys.prefix)"], capture_output=True, text=True, check=True)
+    assert pathlib.Path(asked.stdout.strip()).samefile(machine / "a project" / ".venv")
+
+
+# --- What the user is told ---
+
+
+def failure(machine):
+    """What is told where the environment can't be made; there must be no stamp then."""
+    with pytest.raises(make_environment.SetupError) as caught:
+        make_environment.main(machine / "a project")
+    assert not (machine / "a project" / ".venv" / "installed").exists()
+    return str(caught.value)
+
+
+@needs_scripts
+def test_a_failed_installation_shows_pips_words_and_the_way_out(machine):
+    stand_in(machine, "python3.11")
+    (machine / "no network").touch()
+    told = failure(machine)
+    assert "ERROR: no route to host" in told and "Is there a network" in told
+
+
+@needs_scripts
+def test_a_python_without_ensurepip_names_debians_package(machine, monkeypatch):
+    monkeypatch.setattr(make_environment.importlib.util, "find_spec", lambda name: None)
+    assert "sudo apt install python3-venv" in failure(machine)
+
+
+@needs_scripts
+@pytest.mark.parametrize("missing", ["uv's download of Python", "the network"])
+def test_where_uv_fails_the_user_is_told_to_install_python(machine, monkeypatch, missing):
+    monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.13", "3.13"))
+    if missing == "the network":
+        (machine / "no network").touch()
+    else:
+        (machine / "a project" / ".uv" / "bin").mkdir(parents=True)
+        script(machine / "a project" / ".uv" / "bin" / "uv", "#!/bin/sh\necho 'error: failed to download'\nexit 2\n")
+    told = failure(machine)
+    assert "ERROR: no route to host" in told or "error: failed to download" in told
+    assert "install Python 3.11" in told
+
+
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        ("Downloading tensorflow-2.15.1-cp311-cp311-manylinux_2_17_x86_64.whl (475.2 MB)\n", "  tensorflow-2.15.1, 475.2 MB"),
+        ("  Using cached scipy-1.15.3-cp311-cp311-macosx_12_0_arm64.whl (22 MB)\n", "  scipy-1.15.3, 22 MB"),
+        ("  Downloading https://a.mirror/x/pandas-2.3.3-cp310-cp310-win_amd64.whl (11.3 MB)\n", "  pandas-2.3.3, 11.3 MB"),
+        ("Downloading tqdm-4.67.1-py3-none-any.whl (78 kB)\n", None),
+        ("Downloading h5py-3.16.0-cp311-cp311-win_amd64.whl (5.1 MB)\n", None),
+        ("Downloading tensorflow-2.15.1-cp311-cp311-win_amd64.whl.metadata (4.2 kB)\n", None),
+        ("Collecting tqdm==4.67.1\n", None),
+        ("Installing collected packages: sortedcontainers, pytz\n", "  Unpacking them all"),
+    ],
+)
+def test_only_large_packages_are_named_while_they_come(line, told):
+    assert make_environment._progress(line) == told
+
+
+# --- make ---
+
+
+def make(*words, **environment):
+    command = [shutil.which("make"), "--no-print-directory", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+
+
+@needs_make
+def test_plain_make_lists_every_target():
+    text = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split()
+    assert sorted(targets) == sorted(re.findall(r"^([a-z]+):", text, re.MULTILINE))
+    assert [line.split()[1] for line in make().stdout.splitlines()] == targets
+    assert make("help").stdout == make().stdout
+
+
+@needs_make
+@needs_scripts
+def test_make_takes_the_first_python_that_runs(machine):
+    script(machine / "programs" / "python3", "#!/bin/sh\nexit 127\n")
+    script(machine / "programs" / "python3.13", "#!/bin/sh\nexit 0\n")
+    script(machine / "programs" / "python3.12", "#!/bin/sh\nexit 0\n")
+    planned = make("-n", "environment", PATH=str(machine / "programs"))
+    assert planned.stdout.split() == ["python3.13", "make_environment.py"]
+
+
+@needs_make
+def test_without_any_python_make_says_what_to_install(tmp_path):
+    told = make("-n", "environment", PATH=str(tmp_path))
+    assert told.returncode != 0 and "python.org" in told.stderr
+
+
+# --- Nothing of the machine it was written on ---
+
+
+def test_no_tracked_file_names_a_registry_or_a_place_on_somebodys_machine():
+    # Put together here, so that this file doesn't hold what it looks for.
+    hosts = ["pypi" + ".org", "python" + "hosted.org", "--index" + "-url", "--extra-" + "index", "--find" + "-links"]
+    places = r"(?<![\w.])/(?:" + "|".join(["work", "home", "root", "Users", "tmp/w"]) + ")" + r"/\w"
+    forbidden = re.compile("|".join([*map(re.escape, hosts), places]))
+    found = {f"{path.relative_to(ROOT)}: {hit[0]}" for path in tracked() for hit in forbidden.finditer(path.read_text("utf-8", "ignore"))}
+    assert not found
+
+
+def tracked():
+    """The text files that git knows."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this is not a git checkout")
+    if not (ROOT / ".git").exists():
+        pytest.skip("the git checkout around this folder is another project's")
+    pictures = {".png", ".jpg", ".gif", ".pdf", ".gz", ".h5"}
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file() and pathlib.Path(name).suffix not in pictures]

@@ -1,0 +1,166 @@
+"""The house's laws, read off the source: floors, doors, sizes, words."""
+import ast
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+SOURCE = ROOT / "src"
+FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {path.relative_to(SOURCE).with_suffix("").as_posix().removesuffix("/__init__").replace("/", "."): ast.parse(path.read_text()) for path in FILES}
+STEPS = {"data.original_dataset", "model_training", "prediction", "evaluation"}
+
+# From the top of the house to its ground. A module stands on the floor of the longest name given here that it begins with.
+FLOORS = [
+    {"main", "demo"},
+    {"command_line"},
+    {"model_exploration"},
+    STEPS,
+    {"model_training.progress", "model_training.hyperparameters"},
+    {"data", "networks"},
+    {"masks"},
+    {"settings"},
+    {"storage"},
+]
+
+
+def floor(module):
+    names = [name for name in set().union(*FLOORS) if module == name or module.startswith(name + ".")]
+    return next(number for number, names_here in enumerate(FLOORS) if max(names, key=len) in names_here)
+
+
+def imports(tree):
+    """All modules that a file imports, those within functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(name):
+    """The module of ours that an imported name is or belongs to, or None."""
+    parts = name.split(".")
+    return next((".".join(parts[:count]) for count in range(len(parts), 0, -1) if ".".join(parts[:count]) in TREES), None)
+
+
+def test_the_reader_of_imports_sees_the_house():
+    assert "data.preloaded_dataset" in {own(name) for name in imports(TREES["evaluation"])}
+    assert floor("main") < floor("evaluation") < floor("networks.layers") < floor("masks.metrics") < floor("storage")
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_a_file_imports_only_what_stands_on_a_lower_floor(module):
+    package = module.split(".")[0]
+    for name in filter(None, map(own, imports(TREES[module]))):
+        same_package = name.split(".")[0] == package and package in ("networks", "data", "masks", "model_training")
+        assert name == module or same_package or floor(name) > floor(module), f"{module} imports {name}"
+
+
+def test_networks_and_data_do_not_know_each_other():
+    for module, tree in TREES.items():
+        if module.startswith("networks"):
+            assert not [name for name in imports(tree) if name.startswith("data")]
+        if module.startswith("data"):
+            assert not [name for name in imports(tree) if name.startswith("networks")]
+
+
+def test_no_step_imports_a_step_but_the_exploration_which_trains():
+    for step in STEPS:
+        assert not {own(name) for name in imports(TREES[step])} & (STEPS | {"model_exploration"}) - {step}
+    assert {own(name) for name in imports(TREES["model_exploration"])} & STEPS == {"model_training"}
+
+
+@pytest.mark.parametrize(
+    "library, doors",
+    [
+        ("tensorflow_addons", {"data.augmentation"}),
+        ("keras_tuner", {"model_exploration", "model_training.hyperparameters"}),
+        ("matplotlib", {"masks.drawing"}),
+        ("seaborn", {"masks.drawing"}),
+        ("sklearn", {"data.preloaded_dataset"}),
+        ("runpy", {"settings"}),
+    ],
+)
+def test_few_doors_for_the_giants(library, doors):
+    assert {module for module, tree in TREES.items() if library in {name.split(".")[0] for name in imports(tree)}} == doors
+
+
+def test_only_steps_load_the_settings():
+    calls = {module for module, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "settings.load"}
+    assert calls == STEPS | {"model_exploration"}
+
+
+@pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "data.original_dataset", "command_line", "data.phantoms"])
+def test_what_needs_no_tensorflow_does_not_wait_for_it(module):
+    script = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import {module}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def functions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def length(function):
+    """Lines of code: without docstring, comments and blank lines."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return sum(len(ast.unparse(statement).splitlines()) for statement in body) + 1
+
+
+def test_functions_are_short():
+    lengths = sorted(length(function) for tree in TREES.values() for function in functions(tree))
+    assert statistics.median(lengths) <= 8 and lengths[int(0.9 * len(lengths))] <= 22
+
+
+def test_files_are_short():
+    # The phantoms are one idea: an anatomy.
+    long = {path.name for path in FILES if len(path.read_text().splitlines()) >= 260}
+    assert long <= {"phantoms.py"}
+
+
+def public(tree):
+    """Module-level functions and classes whose name has no underscore in front."""
+    return [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+
+
+def test_public_names_are_few_typed_and_documented():
+    names = {module: public(tree) for module, tree in TREES.items()}
+    assert sum(map(len, names.values())) <= 75
+    for module, nodes in names.items():
+        assert ast.get_docstring(TREES[module]), f"{module} has no docstring"
+        for node in nodes:
+            assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"
+            for function in [node] if isinstance(node, ast.FunctionDef) else []:
+                arguments = function.args.args + function.args.kwonlyargs
+                assert function.returns is not None and all(argument.annotation for argument in arguments), f"{module}.{node.name} is not typed"
+
+
+def test_there_are_enough_tests():
+    def lines(paths):
+        return sum(bool(line.strip()) for path in paths for line in path.read_text().splitlines())
+
+    assert lines(pathlib.Path(__file__).parent.glob("*.py")) >= 0.6 * lines(FILES)
+
+
+def test_no_assert_on_data_no_bare_except_and_materials_do_not_print():
+    for module, tree in TREES.items():
+        nodes = list(ast.walk(tree))
+        assert not [node for node in nodes if isinstance(node, ast.Assert)], module
+        assert not [node for node in nodes if isinstance(node, ast.ExceptHandler) and node.type is None], module
+        printing = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"]
+        assert not printing or floor(module) <= floor("model_training"), module
+
+
+def test_one_spelling_for_keras():
+    for module, tree in TREES.items():
+        assert not [name for name in imports(tree) if name.startswith(("keras.", "tensorflow.keras.")) or name == "keras"], module
+
+
+def test_every_module_has_its_test_file():
+    tested = {path.stem.removeprefix("test_") for path in pathlib.Path(__file__).parent.glob("test_*.py")}
+    # The layers are tested by the networks they make; progress by the training it tells of; demo by test_main.
+    elsewhere = {"networks.layers", "networks.unet", "networks.deeplabv3_plus", "model_training.progress", "demo", "data", "masks"}
+    assert {module.split(".")[-1] for module in TREES if module not in elsewhere} <= tested

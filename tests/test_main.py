@@ -1,0 +1,71 @@
+"""All steps as a user runs them: on a copy of the project, by src/main.py, one after the other."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import demo
+import pandas as pd
+import pytest
+import settings
+import storage
+from conftest import ROOT, configure, files
+from data import csv_array, phantoms
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with twelve phantoms of 64 x 64, in a folder with a space in its name."""
+    root = tmp_path_factory.mktemp("a user") / "my project"
+    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "config_template.py", root)
+    workspace = storage.Workspace(root)
+    configure(workspace, EXPLORATION_MAX_TRIALS=1, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 4, "learning_rate": 0.01})
+    phantoms.write_original_dataset(workspace.original_dataset / "A", 12, 64)
+    return workspace
+
+
+def run(project, *arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "PYTHONPATH"))}
+    return subprocess.run([sys.executable, "src/main.py", *arguments], cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_every_step_leaves_its_result_for_the_next(project):
+    early = run(project, "evaluate_test_set")
+    assert early.returncode == 1 and "Run step 1 first" in early.stderr and "Traceback" not in early.stderr
+
+    # The first step by uncommenting its line.
+    main = project.root / "src" / "main.py"
+    main.write_text(main.read_text().replace("# data.original_dataset.", "data.original_dataset."))
+    first = run(project)
+    assert first.returncode == 0, first.stderr
+    assert "9 cases to train on" in first.stdout or "10 cases to train on" in first.stdout
+    assert "No step is chosen" not in first.stdout
+    shutil.copy(ROOT / "src" / "main.py", main)
+
+    project.new_images.mkdir()
+    csv_array.write(project.new_images / "new.csv", phantoms.draw(99, 96)[0])
+    rest = run(project, "explore_hyperparameters", "train_final_model", "predict_test_set", "evaluate_test_set", "predict_new_images")
+    assert rest.returncode == 0, rest.stderr
+    for step in storage.STEPS:
+        assert getattr(project, step.result).is_dir(), step.function
+    table = pd.read_csv(project.results / "metrics.csv")
+    assert sorted(table["case"]) == sorted(path.stem for path in (project.test_set / "masks").iterdir())
+    assert json.loads((project.results / "summary.json").read_text())["cases"] == len(table)
+    assert sorted(files(project.new_predictions)) == ["_table.csv", "new.csv", "new.png"]
+    # Nothing that TensorFlow notes for its developers reaches the user.
+    assert not [line for line in rest.stderr.splitlines() if "oneDNN" in line or "cuda" in line.lower() or "Warning" in line]
+
+    assert run(project).stdout.count(" of 20") == 6
+
+
+def test_the_demo_s_folder_is_made_anew_and_its_settings_are_right(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "CASES", 3)
+    workspace = storage.Workspace(tmp_path / "demo")
+    (workspace.root / "results").mkdir(parents=True)
+    demo.prepare(workspace)
+    assert settings.load(workspace.root).IMAGE_SIZE == 256
+    assert len(files(workspace.original_dataset)) == 6 and len(files(workspace.new_images)) == demo.NEW_IMAGES
+    assert not workspace.results.exists()
+    assert len({csv_array.read(path).shape for path in workspace.new_images.iterdir()}) == demo.NEW_IMAGES
