@@ -64,18 +64,6 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
         raise storage.DatasetError(faults)
 
 
-def predict_image(network: keras.Model, image: np.ndarray) -> np.ndarray:
-    """The cleaned mask, uint8 0 and 1, of one raw image; both (height, width), of any size."""
-    size, side = network.input_shape[1], max(image.shape)
-    # Padded below and to the right, with air: stretching it would change the anatomy's proportions.
-    square = np.full((side, side), image.min(), np.float32)
-    square[: image.shape[0], : image.shape[1]] = image
-    resized = skimage.transform.resize(square, (size, size), order=1, anti_aliasing=side > size, preserve_range=True)
-    mask = cleaning.clean(networks.predict_masks(network, resized.astype(np.float32)[None, ..., None])[0])
-    back = skimage.transform.resize(mask.astype(np.float32), (side, side), order=1, anti_aliasing=False)
-    return (back[: image.shape[0], : image.shape[1]] >= 0.5).astype(np.uint8)
-
-
 def _check_fit(cases: pd.DataFrame, training: dict) -> None:
     sizes = set(cases["height"])
     if sizes != {training["image_size"]}:
@@ -93,9 +81,21 @@ def _predict_file(file: pathlib.Path, network: keras.Model, folder: pathlib.Path
     if file.name == TABLE:
         raise storage.DatasetError([f"{file}: this name is kept for the table of the predictions. Rename the file."])
     image = csv_array.read(file)
-    mask = predict_image(network, image)
+    mask = _predict_image(network, image)
     csv_array.write(folder / file.name, mask)
     share = mask.mean()
     caption = f"{file.stem}: {mask.sum()} px, {share:.1%} of the image"
     (folder / f"{file.stem}.png").write_bytes(drawing.to_png(drawing.overlay(image, mask, caption)))
     return {"image": file.stem, "height": image.shape[0], "width": image.shape[1], "mask_px": int(mask.sum()), "mask_share": round(share, 6)}
+
+
+def _predict_image(network: keras.Model, image: np.ndarray) -> np.ndarray:
+    """The cleaned mask, uint8 0 and 1, of one raw image; both (height, width), of any size."""
+    size, side = network.input_shape[1], max(image.shape)
+    # Padded below and to the right, with air: stretching it would change the anatomy's proportions.
+    square = np.full((side, side), image.min(), np.float32)
+    square[: image.shape[0], : image.shape[1]] = image
+    resized = skimage.transform.resize(square, (size, size), order=1, anti_aliasing=side > size, preserve_range=True)
+    mask = cleaning.clean(networks.predict_masks(network, resized.astype(np.float32)[None, ..., None])[0])
+    back = skimage.transform.resize(mask.astype(np.float32), (side, side), order=1, anti_aliasing=False)
+    return (back[: image.shape[0], : image.shape[1]] >= 0.5).astype(np.uint8)

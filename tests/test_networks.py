@@ -2,6 +2,7 @@
 import networks
 import numpy as np
 import pytest
+import storage
 import tensorflow as tf
 from networks import deeplabv3_plus, layers, objectives
 from tensorflow import keras
@@ -117,7 +118,7 @@ def test_a_failed_download_says_what_to_set(monkeypatch):
         raise Exception("URL fetch failure")  # Keras' own type for it
 
     monkeypatch.setattr(keras.applications, "ResNet50", no_network)
-    with pytest.raises(deeplabv3_plus.EncoderWeightsError, match="URL fetch failure.*Set ENCODER_WEIGHTS in config.py"):
+    with pytest.raises(storage.PlainError, match="URL fetch failure.*Set ENCODER_WEIGHTS in config.py"):
         networks.build("deeplabv3_plus", 64, encoder_weights="imagenet")
 
 
@@ -126,5 +127,5 @@ def test_a_missing_or_broken_weights_file_says_what_to_set(tmp_path, content):
     path = tmp_path / "weights.h5"
     if content:
         path.write_bytes(content)
-    with pytest.raises(deeplabv3_plus.EncoderWeightsError, match="Set ENCODER_WEIGHTS in config.py"):
+    with pytest.raises(storage.PlainError, match="Set ENCODER_WEIGHTS in config.py"):
         networks.build("deeplabv3_plus", 64, encoder_weights=str(path))

@@ -93,7 +93,7 @@ def images(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.d
     import tensorflow as tf  # Not above: step 1 and its worker processes need none of it.
 
     return tf.data.Dataset.from_tensor_slices(list(cases)).map(
-        lambda case: _decode(folder / "images", case, image_size), num_parallel_calls=tf.data.AUTOTUNE
+        lambda case: _decode_image(folder / "images", case, image_size), num_parallel_calls=tf.data.AUTOTUNE
     )
 
 
@@ -127,16 +127,13 @@ def endless_pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int, s
 
 
 def _decode_pair(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tuple[tf.Tensor, tf.Tensor]":
+    return _decode_image(folder / "images", case, image_size), _decode_mask(folder / "masks", case, image_size)
+
+
+def _decode_image(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tf.Tensor":
     import tensorflow as tf
 
-    mask = _decode(folder / "masks", case, image_size)
-    return _decode(folder / "images", case, image_size), tf.cast(mask, tf.uint8)
-
-
-def _decode(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tf.Tensor":
-    import tensorflow as tf
-
-    content = tf.strings.substr(tf.io.read_file(tf.strings.join([f"{folder}/", case, ".npy"])), _HEADER_BYTES, -1)
+    content = _content(folder, case)
     # The length tells which of the three types it is.
     bytes_per_pixel = tf.strings.length(content) // image_size**2
     flat = tf.switch_case(
@@ -144,3 +141,15 @@ def _decode(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tf.Ten
         [lambda dtype=dtype: tf.cast(tf.io.decode_raw(content, dtype), tf.float32) for dtype in (tf.uint8, tf.int16, tf.float32)],
     )
     return tf.reshape(flat, (image_size, image_size, 1))
+
+
+def _decode_mask(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tf.Tensor":
+    import tensorflow as tf
+
+    return tf.reshape(tf.io.decode_raw(_content(folder, case), tf.uint8), (image_size, image_size, 1))
+
+
+def _content(folder: pathlib.Path, case: "tf.Tensor") -> "tf.Tensor":
+    import tensorflow as tf
+
+    return tf.strings.substr(tf.io.read_file(tf.strings.join([f"{folder}/", case, ".npy"])), _HEADER_BYTES, -1)

@@ -16,15 +16,11 @@ LOW_LEVEL_FILTERS = 48
 _IMAGENET_MEANS = (103.939, 116.779, 123.68)
 
 
-class EncoderWeightsError(storage.PlainError):
-    """The weights that deeplabv3_plus was to start from can't be had; the text says what to set in config.py."""
-
-
 def build(images: tf.Tensor, encoder_weights: str | None) -> tf.Tensor:
     """Features at a quarter of the images' size, (batch, size / 4, size / 4, 256), of scaled images (batch, size, size, 1) in about -1..1.
 
     `encoder_weights`: "imagenet" (Keras downloads them once, into ~/.keras), the path of a file of ResNet50's weights without its top, or
-    None for random ones. EncoderWeightsError where they can't be had.
+    None for random ones. PlainError, which says what to set in config.py, where they can't be had.
     """
     encoder = _encoder(images.shape[1], encoder_weights)
     low_level, deep = encoder(ImageNetColours(name="imagenet_colours")(images))
@@ -58,12 +54,12 @@ def _encoder(image_size: int, weights: str | None) -> keras.Model:
 
 def _resnet50(weights: str | None) -> keras.Model:
     if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
-        raise EncoderWeightsError(f"{weights}: there is no such file. {_REMEDY}")
+        raise storage.PlainError(f"{weights}: there is no such file. {_REMEDY}")
     try:
         return keras.applications.ResNet50(include_top=False, weights=weights)
     except Exception as error:
         # Keras wraps what may go wrong on the way (no network, a broken file, another network's weights) in various types.
-        raise EncoderWeightsError(f"ResNet50's weights ({weights}) can't be loaded: {error}. {_REMEDY}") from error
+        raise storage.PlainError(f"ResNet50's weights ({weights}) can't be loaded: {error}. {_REMEDY}") from error
 
 
 _REMEDY = (
