@@ -22,7 +22,7 @@ demo: environment  ## every step, in order, on generated slices, in the folder d
 	@$(RUN) src/demo.py
 
 test: environment  ## the whole test suite
-	@$(RUN) -m pytest -q tests
+	@$(RUN) -m pytest -q -n 2 --dist loadfile tests
 
 tensorboard: environment  ## see the trainings in the browser (make tensorboard WORKSPACE=demo: the demo's)
 	@$(RUN) -W ignore -m tensorboard.main --host localhost --logdir_spec "exploration:$(WORKSPACE)/model tuning/logs,training:$(WORKSPACE)/unfinished model/logs,final model:$(WORKSPACE)/model/logs"

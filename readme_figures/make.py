@@ -1,0 +1,23 @@
+"""Draws the README's figures from what the demo left: make demo, then .venv/bin/python readme_figures/make.py"""
+import pathlib
+import shutil
+import sys
+
+import matplotlib.image
+import pandas as pd
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "src"))
+
+import demo
+from data import phantoms
+from masks import drawing
+
+# The case in the middle: neither the best nor the worst.
+table = pd.read_csv(demo.WORKSPACE.results / "metrics.csv").sort_values("dice")
+drawn = [case for case in table["case"] if (demo.WORKSPACE.images / f"{case}.png").exists()]
+shutil.copy(demo.WORKSPACE.images / f"{drawn[len(drawn) // 2]}.png", HERE / "predicted_and_true_mask_comparison.png")
+shutil.copy(demo.WORKSPACE.results / "box_plots.png", HERE / "box_plots.png")
+
+images, masks = zip(*(phantoms.draw(seed, 256) for seed in range(3)), strict=True)
+matplotlib.image.imsave(HERE / "phantoms.png", drawing.panel(images, masks, masks))
