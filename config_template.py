@@ -51,7 +51,7 @@ HYPERPARAMETERS = {}
 # "random", "hyperband" or "bayesian".
 EXPLORATION_TUNER = "random"
 
-# How many models are trained.
+# How many models are trained. Hyperband decides that itself, by EXPLORATION_EPOCHS: many for a few epochs, the best of them for all.
 EXPLORATION_MAX_TRIALS = 20
 
 # How often each of them sees every image.

@@ -56,6 +56,7 @@ def compiled_network(hyperparameters: Hyperparameters, options: types.SimpleName
     # Keras' newer Adam spells its steps out for each variable: the first step takes 2 to 3 times as long to build, in every trial.
     optimizer = keras.optimizers.legacy.Adam(hyperparameters.learning_rate)
     network.compile(optimizer, objectives.LOSSES[hyperparameters.loss], [objectives.Dice()])
+    keras.mixed_precision.set_global_policy("float32")  # What is built next, to predict with, is not to depend on what was trained before.
     return network
 
 
