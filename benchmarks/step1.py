@@ -40,7 +40,7 @@ def write_pairs(workspace, count):
     for number in range(10, count):
         for kind in ("images", "masks"):
             text = (folder / kind / f"phantom_{number % 10:03d}.csv").read_text()
-            first = str(-1000 - number) if kind == "images" else text[0]
+            first = str(2000 + number) if kind == "images" else text[0]
             (folder / kind / f"phantom_{number:03d}.csv").write_text(first + text[text.index(",") :])
 
 
