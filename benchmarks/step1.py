@@ -15,22 +15,22 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 import storage
 from data import phantoms
 
-PAIRS, ROUNDS = 60, 3
+FEW, MANY, ROUNDS = 60, 600, 3
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        small, large = (storage.Workspace(pathlib.Path(folder) / name) for name in ("small", "large"))
-        write_pairs(small, PAIRS)
-        write_pairs(large, 10 * PAIRS)
-        rounds = [[run(way, small) for way in ("ours", "plain")] for _ in range(ROUNDS)]
-        own, other = (statistics.median(seconds for seconds, _ in column) / PAIRS for column in zip(*rounds, strict=True))
-        print(f"{'':24}{'ours':>12}{'the plain way':>16}{'ratio':>8}   medians of {ROUNDS} rounds of {PAIRS} pairs")
+        few, many = (storage.Workspace(pathlib.Path(folder) / name) for name in ("few", "many"))
+        write_pairs(few, FEW)
+        write_pairs(many, MANY)
+        rounds = [[run(way, many) for way in ("ours", "plain")] for _ in range(ROUNDS)]
+        own, other = (statistics.median(seconds for seconds, _ in column) / MANY for column in zip(*rounds, strict=True))
+        print(f"{'':24}{'ours':>12}{'the plain way':>16}{'ratio':>8}   medians of {ROUNDS} rounds of {MANY} pairs")
         print(f"{'seconds per pair':24}{own:12.4f}{other:16.4f}{other / own:8.1f}")
-        sizes = [sum(path.stat().st_size for path in folder.rglob("*.*") if path.suffix != ".csv") / PAIRS for folder in (small.preloaded_dataset, small.results)]
+        sizes = [sum(path.stat().st_size for path in written.rglob("*.*") if path.suffix != ".csv") / MANY for written in (many.preloaded_dataset, many.results)]
         print(f"{'bytes per pair':24}{sizes[0]:12.0f}{sizes[1]:16.0f}{sizes[1] / sizes[0]:8.1f}")
-        peaks = [run("ours", workspace)[1] for workspace in (small, large)]
-        print(f"\npeak memory, {PAIRS} and {10 * PAIRS} pairs: {peaks[0]:.0f} and {peaks[1]:.0f} MB, {peaks[1] / peaks[0] - 1:+.1%}")
+        peaks = [run("ours", workspace)[1] for workspace in (few, many)]
+        print(f"\npeak memory, {FEW} and {MANY} pairs: {peaks[0]:.0f} and {peaks[1]:.0f} MB, {peaks[1] / peaks[0] - 1:+.1%}")
 
 
 def write_pairs(workspace, count):
@@ -51,8 +51,10 @@ def run(way, workspace):
 
 
 def ours(workspace):
+    import command_line
     from data import original_dataset
 
+    command_line.keep_memory()  # As main.py does for every step.
     original_dataset.create_preloaded_dataset(workspace)
 
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import sklearn.utils
 
 import storage
 
@@ -75,6 +74,8 @@ def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
     `groups` holds each case's group. Depends on nothing but the arguments: groups are drawn from their sorted list, and a group that
     would exceed the share is passed over. ValueError for fewer than two groups.
     """
+    import sklearn.utils  # Not above: it takes a second, which every worker process of step 1 would wait for.
+
     sizes = collections.Counter(groups)
     if len(sizes) < 2:
         raise ValueError(f"wanted at least two groups of cases to split, found {len(sizes)}")
