@@ -15,7 +15,6 @@ mask, a mask without image, a file that can't be read as such an array, other va
 image under two names, the same case name twice. Empty masks and masks that cover nearly all of the image are allowed, with a warning.
 """
 import dataclasses
-import hashlib
 import os
 import pathlib
 import re
@@ -164,8 +163,7 @@ def _listed(values: np.ndarray) -> str:
 
 def _write_case(pair: _Pair, folder: pathlib.Path, image: np.ndarray, mask: np.ndarray, speck_px: int) -> dict[str, Any]:
     cleaned = cleaning.remove_specks(mask, speck_px) if speck_px else mask
-    files = [preloaded_dataset.write(folder / kind, pair.case, array) for kind, array in (("images", image), ("masks", cleaned))]
-    image_hash, mask_hash = (hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    image_hash, mask_hash = (preloaded_dataset.write(folder / kind, pair.case, array) for kind, array in (("images", image), ("masks", cleaned)))
     return {
         "case": pair.case, "split": "train", "group": pair.case,
         "image_file": _source(pair.image), "mask_file": _source(pair.mask), "image_sha256": image_hash, "mask_sha256": mask_hash,

@@ -13,6 +13,8 @@
 A case is named `<subdirectory>__<file stem>`, from here to the last report. This module both writes and reads these files.
 """
 import collections
+import hashlib
+import io
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,13 +31,15 @@ if TYPE_CHECKING:
 _HEADER_BYTES = 128
 
 
-def write(folder: pathlib.Path, case: str, values: np.ndarray) -> pathlib.Path:
-    """Writes one image or mask, (height, width), as `folder`/<case>.npy and returns that path."""
-    path = folder / f"{case}.npy"
-    np.save(path, np.ascontiguousarray(values), allow_pickle=False)
-    if path.stat().st_size != _HEADER_BYTES + values.nbytes:
-        raise ValueError(f"{path}: wanted a header of {_HEADER_BYTES} bytes, found {path.stat().st_size - values.nbytes}")
-    return path
+def write(folder: pathlib.Path, case: str, values: np.ndarray) -> str:
+    """Writes one image or mask, (height, width), as `folder`/<case>.npy and returns the file's SHA-256."""
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(values), allow_pickle=False)
+    content = file.getvalue()
+    if len(content) != _HEADER_BYTES + values.nbytes:
+        raise ValueError(f"{case}: wanted a header of {_HEADER_BYTES} bytes, found {len(content) - values.nbytes}")
+    (folder / f"{case}.npy").write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def read(folder: pathlib.Path, case: str) -> np.ndarray:

@@ -16,7 +16,8 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 def remove_specks(mask: np.ndarray, max_px: int) -> np.ndarray:
     """The mask, (height, width) of 0 and 1, without its areas of at most `max_px` pixels: a new array, uint8."""
     labels, _ = scipy.ndimage.label(mask, _EIGHT_NEIGHBOURS)
-    return _keep(labels, np.bincount(labels.ravel()) > max_px)
+    large = np.bincount(labels.ravel()) > max_px
+    return mask.astype(np.uint8) if large[1:].all() else _keep(labels, large)
 
 
 def clean(mask: np.ndarray) -> np.ndarray:
