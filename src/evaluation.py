@@ -43,7 +43,10 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
         _write(draft, table, drawn if options.SAVE_IMAGES_ON_DISK else [])
     print(f"{len(table)} test cases:\n{_text(summarize(table))}\nReport: {workspace.results / 'report.html'}")
     if not options.SAVE_IMAGES_ON_DISK:
-        drawing.show(figure for _, figure in _comparisons(workspace, table, drawn, options))
+        try:
+            drawing.show(figure for _, figure in _comparisons(workspace, table, drawn, options))
+        except RuntimeError as error:
+            raise storage.PlainError(f"The results are written, but {error}.") from error
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
