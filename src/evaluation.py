@@ -39,9 +39,10 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     if options.SAVE_IMAGES_ON_DISK:
         _save_pictures(workspace, table, drawn, options)
+    summary = summarize(table)
     with storage.replacing(workspace.results) as draft:
-        _write(draft, table, drawn if options.SAVE_IMAGES_ON_DISK else [])
-    print(f"{len(table)} test cases:\n{_text(summarize(table))}\nReport: {workspace.results / 'report.html'}")
+        _write(draft, table, summary, drawn if options.SAVE_IMAGES_ON_DISK else [])
+    print(f"{len(table)} test cases:\n{_text(summary)}\nReport: {workspace.results / 'report.html'}")
     if not options.SAVE_IMAGES_ON_DISK:
         try:
             drawing.show(figure for _, figure in _comparisons(workspace, table, drawn, options))
@@ -107,8 +108,7 @@ def _distance(distance_px: float) -> str:
     return f"{distance_px:.1f} px" if np.isfinite(distance_px) else "undefined (one mask is empty)"
 
 
-def _write(folder: pathlib.Path, table: pd.DataFrame, pictures: Sequence[str]) -> None:
-    summary = summarize(table)
+def _write(folder: pathlib.Path, table: pd.DataFrame, summary: pd.DataFrame, pictures: Sequence[str]) -> None:
     plots = drawing.to_png(drawing.box_plots(table))
     table.to_csv(folder / "metrics.csv", index=False)
     # JSON knows no NaN: a metric that failed in all cases has null for its mean.

@@ -17,7 +17,7 @@ from networks import saved_model
 
 
 def write_model(workspace, image_size=64, trained_on=()):
-    """A model that finds all bright pixels, near enough: a unet whose last layer looks at nothing but its first input."""
+    """A model with fresh weights, which finds nothing in particular."""
     network = networks.build("unet", image_size, 2)
     workspace.model.mkdir(parents=True, exist_ok=True)
     training = {"image_size": image_size, "image_sha256": list(trained_on)}
