@@ -28,14 +28,17 @@ SEED = 1
 # Images per training step. Lower it when memory runs out; 1 works.
 TRAINING_BATCH_SIZE = 2
 
-# How often the final training sees every image. Together with the time limit: whichever ends first.
-TRAINING_EPOCHS = 50
-
-# No epoch is begun after this many minutes of training (stops and restarts are added up). None: no limit.
+# How long the final training takes: how often it sees every image, or how many minutes it has (stops and restarts are added up). The other
+# may be None; of both, the one that ends first counts. The learning rate is spread over what is set: more is better, at any length. Only
+# a training by epochs can be repeated exactly.
+TRAINING_EPOCHS = 100
 TRAINING_TIME_LIMIT_MINUTES = None
 
-# Computes in 16 bit where that is safe: bfloat16 on a CPU (faster where it has AVX512-BF16 or AMX), float16 on a GPU.
-MIXED_PRECISION = False
+# Computes in 16 bit where that is safe: bfloat16 on a CPU, float16 on a GPU. None: where the machine has units for it, which are faster.
+MIXED_PRECISION = None
+
+# True: the same settings on the same machine give the same weights to the bit, on a GPU too, where that is slower.
+DETERMINISTIC = False
 
 # What the encoder of deeplabv3_plus starts from. "imagenet": weights that Keras downloads once (the only use of the network).
 # Or the path of such a file (resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5). None: random weights. The unet has no such encoder.
@@ -60,9 +63,17 @@ EXPLORATION_EPOCHS = 15
 # Share of the train set's cases that scores the trials, the same for all. The test set is not touched.
 EXPLORATION_VALIDATION_SHARE = 0.2
 
+# --- Cross-validation (step 7) ------------------------------------------------------------------------------------------------
+
+# Into how many parts the train set is divided. As many models are trained, each as long as the final one.
+CROSS_VALIDATION_FOLDS = 5
+
 # --- Prediction and evaluation (steps 4, 5 and 6) -----------------------------------------------------------------------------
 
 PREDICTION_BATCH_SIZE = 4
+
+# False: the final model predicts. True: the models of the cross-validation do so together, which takes as many times as long.
+PREDICT_WITH_FOLDS = False
 
 # True: pictures are written to `images`. False: they are shown in windows, one after the other.
 SAVE_IMAGES_ON_DISK = True

@@ -37,6 +37,7 @@ class _Module:
 
 data = types.SimpleNamespace(original_dataset=_Module("data.original_dataset"))
 model_exploration = _Module("model_exploration")
+cross_validation = _Module("cross_validation")
 model_training = _Module("model_training")
 prediction = _Module("prediction")
 evaluation = _Module("evaluation")

@@ -6,7 +6,7 @@ import shutil
 
 import command_line
 import storage
-from command_line import data, evaluation, model_exploration, model_training, prediction
+from command_line import cross_validation, data, evaluation, model_exploration, model_training, prediction
 from data import csv_array, phantoms
 
 WORKSPACE = storage.Workspace(storage.PROJECT.root / "demo")
@@ -48,6 +48,7 @@ def main() -> None:
         prediction.predict_test_set,
         evaluation.evaluate_test_set,
         prediction.predict_new_images,
+        cross_validation.cross_validate_train_set,
     )
     for number, (step, described) in enumerate(zip(steps, storage.STEPS, strict=True), start=1):
         _heading(f"Step {number}: {described.title}")

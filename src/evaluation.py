@@ -36,13 +36,16 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     for path in (workspace.predictions, *(workspace.predictions / f"{case}.npy" for case in cases)):
         storage.require(path, "predict_test_set")
     table = _measure(workspace, cases, options.PIXEL_SPACING_MM)
+    judgements = preloaded_dataset.read_judgements(workspace.predictions)
+    if judgements is not None:
+        table = table.merge(judgements, on="case", how="left")
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     if options.SAVE_IMAGES_ON_DISK:
         _save_pictures(workspace, table, drawn, options)
     summary = summarize(table)
     with storage.replacing(workspace.results) as draft:
         _write(draft, table, summary, drawn if options.SAVE_IMAGES_ON_DISK else [])
-    print(f"{len(table)} test cases:\n{_text(summary)}\nReport: {workspace.results / 'report.html'}")
+    print(f"{len(table)} test cases:\n{_text(summary)}\n{_foresight(table)}Report: {workspace.results / 'report.html'}")
     if not options.SAVE_IMAGES_ON_DISK:
         try:
             drawing.show(figure for _, figure in _comparisons(workspace, table, drawn, options))
@@ -55,6 +58,17 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     finite = table[list(METRICS)].replace([np.inf, -np.inf], np.nan)
     summary = pd.DataFrame({"mean": finite.mean(), "sd": finite.std(), "median": finite.median(), "minimum": finite.min(), "maximum": finite.max()})
     return summary.assign(cases=finite.count(), failed=finite.isna().sum())
+
+
+def foresight(table: pd.DataFrame) -> float | None:
+    """How well the predicted Dice coefficients put the cases into the order of the true ones: Spearman's rank correlation, -1 to 1.
+
+    None where nothing was predicted, or all cases have the same value.
+    """
+    if "predicted_dice" not in table:
+        return None
+    correlation = table["predicted_dice"].corr(table["dice"], method="spearman")
+    return float(correlation) if np.isfinite(correlation) else None
 
 
 def choose_cases(table: pd.DataFrame, counts: dict[str, int], seed: int) -> list[str]:
@@ -113,9 +127,15 @@ def _write(folder: pathlib.Path, table: pd.DataFrame, summary: pd.DataFrame, pic
     table.to_csv(folder / "metrics.csv", index=False)
     # JSON knows no NaN: a metric that failed in all cases has null for its mean.
     values = summary.astype(object).where(summary.notna(), None).to_dict("index")
-    (folder / "summary.json").write_text(json.dumps({"cases": len(table), "metrics": values}, indent=2) + "\n", encoding="utf-8")
+    content = {"cases": len(table), "metrics": values, "predicted_dice_correlation": foresight(table)}
+    (folder / "summary.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     (folder / "box_plots.png").write_bytes(plots)
     (folder / "report.html").write_text(_report(table, summary, plots, pictures), encoding="utf-8")
+
+
+def _foresight(table: pd.DataFrame) -> str:
+    correlation = foresight(table)
+    return "" if correlation is None else f"Rank correlation of the predicted with the true Dice: {correlation:.2f} ({len(table)} cases)\n"
 
 
 def _text(summary: pd.DataFrame) -> str:
@@ -126,7 +146,25 @@ def _report(table: pd.DataFrame, summary: pd.DataFrame, plots: bytes, pictures: 
     worst_first = table.sort_values(["dice", "case"])
     tables = [frame.to_html(float_format="{:.3f}".format, border=0, index=index) for frame, index in ((summary, True), (worst_first, False))]
     links = "\n".join(f'<figure><img loading="lazy" src="../images/{html.escape(case)}.png" alt="{html.escape(case)}"></figure>' for case in pictures)
-    return _PAGE.format(cases=len(table), summary=tables[0], table=tables[1], plots=base64.b64encode(plots).decode(), pictures=links)
+    return _PAGE.format(cases=len(table), summary=tables[0], table=tables[1], plots=_embedded(plots), foresight=_foresight_section(table), pictures=links)
+
+
+def _foresight_section(table: pd.DataFrame) -> str:
+    if foresight(table) is None:
+        return ""
+    picture = _embedded(drawing.to_png(drawing.predicted_and_true_dice(table)))
+    return _FORESIGHT.format(correlation=foresight(table), cases=len(table), picture=picture)
+
+
+def _embedded(png: bytes) -> str:
+    return base64.b64encode(png).decode()
+
+
+_FORESIGHT = """<h2>Did the model know how good it was?</h2>
+<p>Each mask's Dice was predicted without its true mask, from how far the model's masks of the image and of its mirror image, or those of the
+folds' models, agree. Spearman's rank correlation with the true Dice: {correlation:.2f}, over {cases} cases. Where it is high, the predicted Dice of
+a new image tells whether its mask is to be looked at.</p>
+<img src="data:image/png;base64,{picture}" alt="The true Dice of each case against the predicted one">"""
 
 
 _PAGE = """<!doctype html>
@@ -147,6 +185,7 @@ _PAGE = """<!doctype html>
 Two empty masks agree: Dice 1, distance 0.</p>
 <div class="scroll">{summary}</div>
 <img src="data:image/png;base64,{plots}" alt="Box plots of all metrics">
+{foresight}
 <h2>Cases, the worst Dice first</h2>
 <div class="scroll">{table}</div>
 <h2>Comparison images</h2>

@@ -3,7 +3,7 @@
 Or leave this file as it is and name the step: python src/main.py create_preloaded_dataset
 """
 import command_line
-from command_line import data, evaluation, model_exploration, model_training, prediction  # noqa: F401
+from command_line import cross_validation, data, evaluation, model_exploration, model_training, prediction  # noqa: F401
 
 command_line.begin()
 
@@ -24,5 +24,8 @@ command_line.begin()
 
 # --- Step 6: Predict new images, from the CSV files in `new images`
 # prediction.predict_new_images()
+
+# --- Step 7: Cross-validate the train set: which masks do models disagree with that have not seen them?
+# cross_validation.cross_validate_train_set()
 
 command_line.end()

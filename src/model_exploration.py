@@ -22,6 +22,7 @@ import settings
 import storage
 from data import preloaded_dataset
 from model_training import hyperparameters
+from model_training.budget import Budget
 
 _SCORE = "val_dice"
 
@@ -35,7 +36,7 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     except ValueError as error:
         raise storage.DatasetError([f"No validation set can be made: {error}. Add data, or change GROUP_CASES_BY in config.py."]) from error
     storage.begin_or_go_on(workspace.model_tuning, _facts(options, cases))
-    trials = _Trials(workspace, options, cases["case"][~held_out].tolist(), cases["case"][held_out].tolist())
+    trials = _Trials(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
     print(f"Each trial trains on {(~held_out).sum()} cases of the train set and is scored by its Dice on the other {held_out.sum()}.")
     try:
         tuner = _tuner(trials, workspace, options)
@@ -48,7 +49,7 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
 class _Trials(keras_tuner.HyperModel):
     """How Keras Tuner makes and trains the model of one trial."""
 
-    def __init__(self, workspace: storage.Workspace, options: types.SimpleNamespace, train: list[str], validation: list[str]) -> None:
+    def __init__(self, workspace: storage.Workspace, options: types.SimpleNamespace, train: pd.DataFrame, validation: list[str]) -> None:
         super().__init__()
         self._folder, self._options, self._train, self._validation = workspace.train_set, options, train, validation
 
@@ -63,14 +64,20 @@ class _Trials(keras_tuner.HyperModel):
     def fit(self, search: keras_tuner.HyperParameters, model: keras.Model, epochs: int, initial_epoch: int = 0, **keywords) -> keras.callbacks.History:
         """Trains it, and scores it after each epoch. Keras Tuner takes the best epoch's score for the trial's."""
         values = hyperparameters.declare(search)
+        names = self._train["case"].tolist()
+        steps = model_training.steps_per_epoch(names, self._options)
+        budget = Budget(steps, epochs, epochs_done=initial_epoch)
         validation = preloaded_dataset.pairs(self._folder, self._validation, self._options.IMAGE_SIZE)
+        # Keras Tuner's callbacks come last: they keep what the others have logged.
+        own = model_training.callbacks(model, self._folder, self._train, values, self._options, budget)
+        keywords["callbacks"] = [*own, *keywords.get("callbacks", [])]
         return model.fit(
-            model_training.training_batches(self._folder, self._train, values, self._options, initial_epoch),
-            steps_per_epoch=model_training.steps_per_epoch(self._train, self._options),
+            model_training.training_batches(self._folder, names, values, self._options, initial_epoch),
+            steps_per_epoch=steps,
             validation_data=validation.batch(self._options.TRAINING_BATCH_SIZE),
             epochs=epochs,
             initial_epoch=initial_epoch,
-            verbose=model_training.verbosity(),
+            verbose=0,
             **keywords,
         )
 

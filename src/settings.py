@@ -22,6 +22,8 @@ def load(root: pathlib.Path) -> types.SimpleNamespace:
     values = _read(TEMPLATE) | (_read(own) if own.exists() else {})
     faults = [unknown_name(name, _RULES) for name in values if name not in _RULES]
     faults += [f"{name} = {values[name]!r}: must be {wanted}." for name, (test, wanted) in _RULES.items() if not _holds(test, values[name])]
+    if not faults and values["TRAINING_EPOCHS"] is None and values["TRAINING_TIME_LIMIT_MINUTES"] is None:
+        faults.append("TRAINING_EPOCHS and TRAINING_TIME_LIMIT_MINUTES are both None: a training must end. Set one of them.")
     if faults:
         raise SettingsError("\n".join(f"{own}: {fault}" for fault in faults))
     return types.SimpleNamespace(**values)
@@ -78,15 +80,18 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "MASK_SPECK_PX": (lambda value: value == 0 or _count(value), "0 or a whole number"),
     "SEED": (lambda value: value == 0 or _count(value) and value < 2**31, "a whole number from 0 to 2147483647"),
     "TRAINING_BATCH_SIZE": _COUNT,
-    "TRAINING_EPOCHS": _COUNT,
+    "TRAINING_EPOCHS": (lambda value: value is None or _count(value), "None or a whole number of at least 1"),
     "TRAINING_TIME_LIMIT_MINUTES": (lambda value: value is None or value > 0, "None or a number of minutes"),
-    "MIXED_PRECISION": _SWITCH,
+    "MIXED_PRECISION": (lambda value: value is None or isinstance(value, bool), "None, True or False"),
+    "DETERMINISTIC": _SWITCH,
     "ENCODER_WEIGHTS": (lambda value: value is None or isinstance(value, str), 'None, "imagenet" or the path of a file, in quotes'),
     "HYPERPARAMETERS": (lambda value: isinstance(value, dict), 'a dict, such as {"learning_rate": 5e-4}'),
     "EXPLORATION_TUNER": (lambda value: value in ("random", "hyperband", "bayesian"), '"random", "hyperband" or "bayesian"'),
     "EXPLORATION_MAX_TRIALS": _COUNT,
     "EXPLORATION_EPOCHS": _COUNT,
     "EXPLORATION_VALIDATION_SHARE": _SHARE,
+    "CROSS_VALIDATION_FOLDS": (lambda value: _count(value) and value >= 2, "a whole number of at least 2"),
+    "PREDICT_WITH_FOLDS": _SWITCH,
     "PREDICTION_BATCH_SIZE": _COUNT,
     "SAVE_IMAGES_ON_DISK": _SWITCH,
     "IMAGES_TO_DRAW": (_drawing_counts, "a dict of counts with the names first, random, worst_dice, worst_hausdorff"),

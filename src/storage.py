@@ -8,10 +8,12 @@ A workspace is a folder that holds one user's data and results. The project's ow
       preloaded dataset/     step 1: train set/, test set/, cases.csv, left out.csv (see `data.preloaded_dataset`)
       model tuning/          step 2: trials, TensorBoard logs, trials.csv; grows in place
       unfinished model/      step 3 while it trains; grows in place, so that a stopped training can go on
+      failed model/          what the last training left that was stopped because it learned nothing
       model/                 step 3: the final model (see `networks.saved_model`)
       results/, images/      step 5: metrics, plots and report; comparison images
       new images/            the user's CSV files to predict, only ever read
       new predictions/       step 6: their masks
+      cross-validation/      step 7: the folds' models, out of fold.csv; grows in place
 """
 import contextlib
 import dataclasses
@@ -42,59 +44,33 @@ class OtherTask(PlainError):
     """A folder that grows in place was begun for something else."""
 
 
+def _folder(place: str) -> Any:
+    return property(lambda workspace: workspace.root / place)
+
+
 @dataclasses.dataclass(frozen=True)
 class Workspace:
-    """The folders of one user's data and results below `root`; none of them needs to exist."""
+    """The folders of one user's data and results below `root`, each a pathlib.Path; none of them needs to exist."""
 
     root: pathlib.Path
 
-    @property
-    def original_dataset(self) -> pathlib.Path:
-        return self.root / "original dataset"
+    original_dataset = _folder("original dataset")
+    preloaded_dataset = _folder("preloaded dataset")
+    train_set = _folder("preloaded dataset/train set")
+    test_set = _folder("preloaded dataset/test set")
+    predictions = _folder("preloaded dataset/test set/predictions")
+    model_tuning = _folder("model tuning")
+    unfinished_model = _folder("unfinished model")
+    model = _folder("model")
+    results = _folder("results")
+    images = _folder("images")
+    new_images = _folder("new images")
+    new_predictions = _folder("new predictions")
+    cross_validation = _folder("cross-validation")
 
-    @property
-    def preloaded_dataset(self) -> pathlib.Path:
-        return self.root / "preloaded dataset"
-
-    @property
-    def train_set(self) -> pathlib.Path:
-        return self.preloaded_dataset / "train set"
-
-    @property
-    def test_set(self) -> pathlib.Path:
-        return self.preloaded_dataset / "test set"
-
-    @property
-    def predictions(self) -> pathlib.Path:
-        return self.test_set / "predictions"
-
-    @property
-    def model_tuning(self) -> pathlib.Path:
-        return self.root / "model tuning"
-
-    @property
-    def unfinished_model(self) -> pathlib.Path:
-        return self.root / "unfinished model"
-
-    @property
-    def model(self) -> pathlib.Path:
-        return self.root / "model"
-
-    @property
-    def results(self) -> pathlib.Path:
-        return self.root / "results"
-
-    @property
-    def images(self) -> pathlib.Path:
-        return self.root / "images"
-
-    @property
-    def new_images(self) -> pathlib.Path:
-        return self.root / "new images"
-
-    @property
-    def new_predictions(self) -> pathlib.Path:
-        return self.root / "new predictions"
+    def fold_models(self, folds: int) -> list[pathlib.Path]:
+        """The folders of the cross-validation's models."""
+        return [self.cross_validation / f"fold {number}" for number in range(1, folds + 1)]
 
 
 PROJECT = Workspace(pathlib.Path(__file__).resolve().parents[1])
@@ -122,6 +98,7 @@ STEPS = (
     Step("prediction", "predict_test_set", "Predict the test set", "predictions"),
     Step("evaluation", "evaluate_test_set", "Evaluate the predictions", "results"),
     Step("prediction", "predict_new_images", "Predict new images", "new_predictions"),
+    Step("cross_validation", "cross_validate_train_set", "Cross-validate the train set", "cross_validation"),
 )
 
 

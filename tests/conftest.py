@@ -15,7 +15,6 @@ import storage  # noqa: E402
 from data import csv_array, phantoms  # noqa: E402
 
 
-
 def pytest_configure(config):
     command_line.keep_memory()  # As main.py does: trainings here take half the time.
     # Affairs of seaborn, Keras and Keras Tuner, which go with later versions of them.
@@ -28,6 +27,7 @@ SMALL = {
     "IMAGE_SIZE": 64,
     "TRAINING_BATCH_SIZE": 2,
     "TRAINING_EPOCHS": 2,
+    "MIXED_PRECISION": False,  # The same on every machine.
     "EXPLORATION_MAX_TRIALS": 2,
     "EXPLORATION_EPOCHS": 1,
     "ENCODER_WEIGHTS": None,

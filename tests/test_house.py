@@ -12,14 +12,17 @@ SOURCE = ROOT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path.relative_to(SOURCE).with_suffix("").as_posix().removesuffix("/__init__").replace("/", "."): ast.parse(path.read_text()) for path in FILES}
 STEPS = {"data.original_dataset", "model_training", "prediction", "evaluation"}
+# Steps that train other models than the final one, with the same pieces.
+TRAINERS = {"model_exploration", "cross_validation"}
 
 # From the top of the house to its ground. A module stands on the floor of the longest name given here that it begins with.
 FLOORS = [
     {"main", "demo"},
     {"command_line"},
-    {"model_exploration"},
+    TRAINERS,
     STEPS,
-    {"model_training.progress", "model_training.hyperparameters"},
+    {"model_training.diagnosis", "model_training.progress"},
+    {"model_training.budget", "model_training.hyperparameters", "model_training.machine"},
     {"data", "networks"},
     {"masks"},
     {"settings"},
@@ -63,15 +66,16 @@ def test_a_file_imports_only_what_stands_on_a_lower_floor(module):
 def test_networks_and_data_do_not_know_each_other():
     for module, tree in TREES.items():
         if module.startswith("networks"):
-            assert not [name for name in imports(tree) if name.startswith("data")]
+            assert not [name for name in imports(tree) if name.split(".")[0] == "data"]
         if module.startswith("data"):
-            assert not [name for name in imports(tree) if name.startswith("networks")]
+            assert not [name for name in imports(tree) if name.split(".")[0] == "networks"]
 
 
-def test_no_step_imports_a_step_but_the_exploration_which_trains():
+def test_no_step_imports_a_step_but_those_that_train():
     for step in STEPS:
-        assert not {own(name) for name in imports(TREES[step])} & (STEPS | {"model_exploration"}) - {step}
-    assert {own(name) for name in imports(TREES["model_exploration"])} & STEPS == {"model_training"}
+        assert not {own(name) for name in imports(TREES[step])} & (STEPS | TRAINERS) - {step}
+    for trainer in TRAINERS:
+        assert {own(name) for name in imports(TREES[trainer])} & (STEPS | TRAINERS) == {"model_training"}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ def test_few_doors_for_the_giants(library, doors):
 
 def test_only_steps_load_the_settings():
     calls = {module for module, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "settings.load"}
-    assert calls == STEPS | {"model_exploration"}
+    assert calls == STEPS | TRAINERS
 
 
 @pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "data.original_dataset", "command_line", "data.phantoms"])
@@ -128,7 +132,7 @@ def public(tree):
 
 def test_public_names_are_few_typed_and_documented():
     names = {module: public(tree) for module, tree in TREES.items()}
-    assert sum(map(len, names.values())) <= 85
+    assert sum(map(len, names.values())) <= 3.5 * len(FILES)
     for module, nodes in names.items():
         assert ast.get_docstring(TREES[module]), f"{module} has no docstring"
         for node in nodes:
@@ -151,7 +155,7 @@ def test_no_assert_on_data_no_bare_except_and_materials_do_not_print():
         assert not [node for node in nodes if isinstance(node, ast.Assert)], module
         assert not [node for node in nodes if isinstance(node, ast.ExceptHandler) and node.type is None], module
         printing = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"]
-        assert not printing or floor(module) <= floor("model_training"), module
+        assert not printing or floor(module) < floor("data"), module
 
 
 def test_one_spelling_for_keras():

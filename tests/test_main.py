@@ -21,7 +21,7 @@ def project(tmp_path_factory):
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "config_template.py", root)
     workspace = storage.Workspace(root)
-    configure(workspace, EXPLORATION_MAX_TRIALS=1, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 4, "learning_rate": 0.01})
+    configure(workspace, EXPLORATION_MAX_TRIALS=1, TRAINING_EPOCHS=1, CROSS_VALIDATION_FOLDS=2, HYPERPARAMETERS={"filters": 4, "learning_rate": 0.01})
     phantoms.write_original_dataset(workspace.original_dataset / "A", 12, 64)
     return workspace
 
@@ -46,7 +46,7 @@ def test_every_step_leaves_its_result_for_the_next(project):
 
     project.new_images.mkdir()
     csv_array.write(project.new_images / "new.csv", phantoms.draw(99, 96)[0])
-    rest = run(project, "explore_hyperparameters", "train_final_model", "predict_test_set", "evaluate_test_set", "predict_new_images")
+    rest = run(project, "explore_hyperparameters", "train_final_model", "predict_test_set", "evaluate_test_set", "predict_new_images", "cross_validate_train_set")
     assert rest.returncode == 0, rest.stderr
     for step in storage.STEPS:
         assert getattr(project, step.result).is_dir(), step.function
@@ -57,7 +57,7 @@ def test_every_step_leaves_its_result_for_the_next(project):
     # Nothing that TensorFlow notes for its developers reaches the user.
     assert not [line for line in rest.stderr.splitlines() if "oneDNN" in line or "cuda" in line.lower() or "Warning" in line]
 
-    assert run(project).stdout.count(" of 20") == 6
+    assert run(project).stdout.count(" of 20") == len(storage.STEPS)
 
 
 def test_the_demo_s_folder_is_made_anew_and_its_settings_are_right(tmp_path, monkeypatch):

@@ -8,39 +8,50 @@ import prediction
 import pytest
 import skimage.measure
 import storage
-from conftest import files, write_pair
-from data import csv_array, phantoms, preloaded_dataset
+from conftest import configure, files, write_pair
+from data import csv_array, familiarity, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import cleaning, metrics
 from matplotlib import pyplot
-from networks import saved_model
+from networks import ensemble, saved_model
+from tensorflow import keras
 
 
-def write_model(workspace, image_size=64, trained_on=()):
+def write_model(folder, image_size=64, trained_on=(), seed=0, mirrored=True):
     """A model with fresh weights, which finds nothing in particular."""
+    keras.utils.set_random_seed(seed)
     network = networks.build("unet", image_size, 2)
-    workspace.model.mkdir(parents=True, exist_ok=True)
-    training = {"image_size": image_size, "image_sha256": list(trained_on)}
-    saved_model.write(workspace.model, network, {"architecture": "unet", "filters": 2, "clip_hu": (-200, 200)}, training, pd.DataFrame())
+    folder.mkdir(parents=True, exist_ok=True)
+    known = familiarity.describe([np.linspace(-1, 1, 64)], [0.3])
+    training = {"image_size": image_size, "image_sha256": list(trained_on), "known": known}
+    saved_model.write(folder, network, {"filters": 2, "horizontal_flip": mirrored} | HYPERPARAMETERS, training, pd.DataFrame())
+
+
+HYPERPARAMETERS = {"architecture": "unet", "patch_px": 2, "clip_hu": (-200, 200)}
 
 
 @pytest.fixture
 def bright(monkeypatch):
-    """In place of what the network finds: the pixels above 0, so that the right answer is known."""
-    monkeypatch.setattr(networks, "predict_masks", lambda network, images: (np.asarray(images)[..., 0] > 0).astype(np.uint8))
+    """In place of what the networks find: the pixels above 0, so that the right answer is known; a second member just misses the upper half."""
+
+    def logits(self, images):
+        found = np.asarray(images)[..., 0] - 0.5
+        return np.stack([found, np.where(np.arange(found.shape[1])[:, None] < 32, -0.1, found)])
+
+    monkeypatch.setattr(ensemble.Ensemble, "logits", logits)
 
 
 @pytest.fixture
 def prepared(dataset):
     create_preloaded_dataset(dataset)
-    write_model(dataset)
+    write_model(dataset.model)
     return dataset
 
 
 def test_every_test_case_gets_its_own_cleaned_mask(prepared, bright):
     prediction.predict_test_set(prepared)
     cases = preloaded_dataset.read_cases(prepared, "test")["case"]
-    assert sorted(files(prepared.predictions)) == sorted(f"{case}.npy" for case in cases)
+    assert sorted(files(prepared.predictions)) == sorted(["_table.csv", *(f"{case}.npy" for case in cases)])
     for case in cases:
         wanted = cleaning.clean(preloaded_dataset.read(prepared.test_set / "images", case) > 0)
         found = preloaded_dataset.read(prepared.predictions, case)
@@ -53,7 +64,9 @@ def test_the_network_itself_predicts(prepared):
     network = saved_model.read(prepared.model)
     for case in preloaded_dataset.read_cases(prepared, "test")["case"]:
         image = preloaded_dataset.read(prepared.test_set / "images", case).astype(np.float32)
-        wanted = cleaning.clean(network(image[None, ..., None]).numpy()[0, ..., 0] >= 0)
+        # The mean of what it finds on the image and on its mirror image.
+        there, back = network(image[None, ..., None]).numpy(), network(image[None, :, ::-1, None]).numpy()[:, :, ::-1]
+        wanted = cleaning.clean((there + back)[0, ..., 0] >= 0)
         np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), wanted)
 
 
@@ -61,18 +74,18 @@ def test_the_true_masks_are_not_read(prepared):
     for path in (prepared.test_set / "masks").iterdir():
         path.write_bytes(b"")
     prediction.predict_test_set(prepared)
-    assert len(files(prepared.predictions)) == 2
+    assert len(files(prepared.predictions)) == 3
 
 
 def test_a_model_that_was_trained_on_a_test_image_is_refused(prepared):
     row = preloaded_dataset.read_cases(prepared, "test").iloc[0]
-    write_model(prepared, trained_on=[row.image_sha256])
+    write_model(prepared.model, trained_on=[row.image_sha256])
     with pytest.raises(storage.DatasetError, match=f"{row.case}: in the test set, but the model was trained on it"):
         prediction.predict_test_set(prepared)
 
 
 def test_a_model_of_another_size_is_refused(prepared):
-    write_model(prepared, 32)
+    write_model(prepared.model, 32)
     with pytest.raises(storage.DatasetError, match="trained on images of 32 px, the dataset's have 64 px"):
         prediction.predict_test_set(prepared)
 
@@ -101,7 +114,7 @@ def test_steps_too_early_are_told(dataset):
 
 @pytest.fixture
 def new_images(workspace, bright):
-    write_model(workspace)
+    write_model(workspace.model)
     workspace.new_images.mkdir(parents=True)
     return workspace
 
@@ -157,3 +170,52 @@ def test_only_bad_files_leave_the_former_predictions(new_images):
 
 def test_the_model_keeps_what_it_was_trained_on(prepared):
     assert json.loads((prepared.model / "training.json").read_text())["image_size"] == 64
+
+
+def test_a_test_case_is_told_with_its_predicted_dice_and_what_is_strange(prepared, bright, capsys):
+    prediction.predict_test_set(prepared)
+    table = pd.read_csv(prepared.predictions / "_table.csv").set_index("case")
+    for case, row in table.iterrows():
+        image = preloaded_dataset.read(prepared.test_set / "images", case)
+        assert row["predicted_dice"] == pytest.approx(metrics.dice(image > 0, (image > 0) & (np.arange(64)[:, None] >= 32)), abs=1e-4)
+    # The model's own train set was one image of evenly spread values.
+    assert table["unlike_train_set"].str.contains("intensities").all()
+    output = capsys.readouterr().out
+    assert "Predicted 2 test cases. Look at these 2 first:" in output and f"{table.index[0]}: predicted Dice 0." in output
+
+
+def test_a_model_that_knows_no_mirror_images_guesses_nothing(prepared, capsys):
+    write_model(prepared.model, mirrored=False)
+    prediction.predict_test_set(prepared)
+    assert pd.read_csv(prepared.predictions / "_table.csv")["predicted_dice"].isna().all()
+    assert "nan" not in capsys.readouterr().out
+
+
+def test_a_new_image_is_told_with_its_predicted_dice_and_what_is_strange(new_images, capsys):
+    csv_array.write(new_images.new_images / "odd.csv", np.full((50, 80), 60))
+    prediction.predict_new_images(new_images)
+    row = pd.read_csv(new_images.new_predictions / "_table.csv").iloc[0]
+    # One member finds all of it, the other one half.
+    assert row["predicted_dice"] == pytest.approx(2 / 3, abs=1e-3) and row["unlike_train_set"] == "intensities, mask larger than any, image size"
+    assert f"odd: predicted Dice {row['predicted_dice']:.2f}; unlike" in capsys.readouterr().out
+
+
+def test_the_folds_models_predict_together_when_asked_to(prepared):
+    configure(prepared, PREDICT_WITH_FOLDS=True, CROSS_VALIDATION_FOLDS=2)
+    with pytest.raises(storage.MissingResult, match="cross_validate_train_set"):
+        prediction.predict_test_set(prepared)
+    folders = prepared.fold_models(2)
+    for seed, folder in enumerate(folders):
+        write_model(folder, seed=seed)
+    prediction.predict_test_set(prepared)
+    models = [saved_model.read(folder) for folder in folders]
+    for case in preloaded_dataset.read_cases(prepared, "test")["case"]:
+        image = preloaded_dataset.read(prepared.test_set / "images", case).astype(np.float32)[None, ..., None]
+        logits = [part for model in models for part in (model(image).numpy(), model(image[:, :, ::-1]).numpy()[:, :, ::-1])]
+        wanted = cleaning.clean(np.mean(logits, axis=0)[0, ..., 0] >= 0)
+        np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), wanted)
+    # Each of them is asked what it has seen.
+    row = preloaded_dataset.read_cases(prepared, "test").iloc[0]
+    write_model(folders[1], trained_on=[row.image_sha256])
+    with pytest.raises(storage.DatasetError, match=f"{row.case}: in the test set"):
+        prediction.predict_test_set(prepared)

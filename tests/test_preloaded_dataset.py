@@ -1,5 +1,6 @@
 """What training reads is what was written, in an order that anybody can repeat."""
 import numpy as np
+import pandas as pd
 import pytest
 import storage
 from conftest import configure
@@ -101,3 +102,25 @@ def test_case_names_stay_text(workspace):
     original_dataset.create_preloaded_dataset(workspace)
     names = [*preloaded_dataset.read_cases(workspace, "train")["case"], *preloaded_dataset.read_cases(workspace, "test")["case"]]
     assert sorted(names) == ["1__007", "1__1e5", "1__NA"]
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=4, max_size=30).filter(lambda groups: len(set(groups)) >= 3), st.integers(2, 3), st.integers(0, 5))
+def test_folds_keep_groups_whole_and_hold_every_case_once(groups, count, seed):
+    folds = preloaded_dataset.folds(groups, count, seed)
+    assert set(folds) == set(range(count)) and len(folds) == len(groups)
+    for group in set(groups):
+        assert len({fold for fold, name in zip(folds, groups, strict=True) if name == group}) == 1
+    np.testing.assert_array_equal(folds, preloaded_dataset.folds(groups, count, seed))
+
+
+def test_folds_are_even_and_the_seed_matters():
+    names = [f"case {number}" for number in range(20)]
+    drawn = [preloaded_dataset.folds(names, 5, seed) for seed in (1, 2)]
+    assert [np.bincount(folds).tolist() for folds in drawn] == [[4] * 5] * 2 and not np.array_equal(*drawn)
+
+
+def test_judgements_come_back_as_written(tmp_path):
+    assert preloaded_dataset.read_judgements(tmp_path) is None
+    table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]})
+    preloaded_dataset.write_judgements(tmp_path, table)
+    pd.testing.assert_frame_equal(preloaded_dataset.read_judgements(tmp_path), table)

@@ -16,17 +16,32 @@ with warnings.catch_warnings():
 
 
 def augment(
-    lot: tf.Tensor, image: tf.Tensor, mask: tf.Tensor, horizontal_flip: bool, max_degrees: float, noise_deviation: float
+    lot: tf.Tensor,
+    image: tf.Tensor,
+    mask: tf.Tensor,
+    horizontal_flip: bool = False,
+    max_degrees: float = 0.0,
+    max_scale: float = 0.0,
+    max_gamma: float = 0.0,
+    noise_deviation: float = 0.0,
+    window: tuple[float, float] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """One random version of the pair: mirrored in half of the draws, rotated by up to max_degrees either way, noisy. False or 0 leaves that out.
+    """One random version of the pair. False or 0 leaves a kind of change out.
 
-    `noise_deviation` is in the image's unit (HU).
+    Mirrored in half of the draws; rotated by up to `max_degrees` either way; enlarged by a factor of up to exp(max_scale) either way, and
+    stretched and sheared by half as much; its contrast changed by a gamma of up to exp(max_gamma) either way, see `gamma`; noisy, by
+    `noise_deviation` in the image's unit (HU). `window` is that of the values that count, None for all.
     """
     mirrored = tf.random.stateless_uniform((), _own(lot, 1)) < 0.5 if horizontal_flip else tf.constant(False)
-    if max_degrees:
-        image, mask = rotate(image, mask, tf.random.stateless_uniform((), _own(lot, 2), -max_degrees, max_degrees), mirrored)
+    if max_degrees or max_scale:
+        turn, size, stretch, shear = tf.unstack(tf.random.stateless_uniform((4,), _own(lot, 2), -1.0, 1.0))
+        factors = tf.exp(max_scale * tf.stack([size + 0.5 * stretch, size - 0.5 * stretch]))
+        # What comes in from outside a CT slice is air; other images go on there, as far as one can tell.
+        image, mask = transform(image, mask, max_degrees * turn, factors, 0.5 * max_scale * shear, mirrored, "constant" if window else "reflect")
     elif horizontal_flip:
         image, mask = tf.cond(mirrored, lambda: flip(image, mask), lambda: (image, mask))
+    if max_gamma:
+        image = gamma(image, tf.exp(tf.random.stateless_uniform((), _own(lot, 4), -max_gamma, max_gamma)), window)
     if noise_deviation:
         image += noise_deviation * _noise(lot, image.shape)
     return image, mask
@@ -37,17 +52,39 @@ def flip(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reverse(image, axis=[1]), tf.reverse(mask, axis=[1])
 
 
-def rotate(image: tf.Tensor, mask: tf.Tensor, degrees: tf.Tensor | float, mirrored: tf.Tensor | bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pair rotated about its centre, counterclockwise: the image interpolated, the mask taken from the nearest pixel.
+def transform(
+    image: tf.Tensor,
+    mask: tf.Tensor,
+    degrees: tf.Tensor | float = 0.0,
+    factors: tf.Tensor | tuple[float, float] = (1.0, 1.0),
+    shear: tf.Tensor | float = 0.0,
+    mirrored: tf.Tensor | bool = False,
+    fill: str = "constant",
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pair sheared, enlarged by `factors` (along height, along width) and rotated counterclockwise, about its centre.
 
-    What comes in at the corners is the image's minimum (air, on a CT slice) and no mask. `mirrored` flips the pair first, at no cost.
+    The image is interpolated, the mask taken from the nearest pixel. What comes in from outside is, with the `fill` "constant", the image's
+    minimum and no mask; with "reflect", the pair's mirror image at its edge. `shear` is how many px a row moves to the right per px that
+    it lies lower. `mirrored` flips the pair left for right first. All at the cost of one.
     """
+    radians = tf.convert_to_tensor(degrees, tf.float32) * (math.pi / 180.0)
+    cos, sin, (along_height, along_width) = tf.cos(radians), tf.sin(radians), tf.unstack(tf.convert_to_tensor(factors, tf.float32))
+    sheared = tf.stack([[tf.where(mirrored, -1.0, 1.0), tf.convert_to_tensor(shear, tf.float32)], [0.0, 1.0]])
+    # For points (x, y) from the centre, y downwards; TensorFlow asks from where each pixel is fetched: for the inverse.
+    there = tf.stack([[cos, sin], [-sin, cos]]) @ (tf.stack([[along_width], [along_height]]) * sheared)
+    back = tf.linalg.inv(there)
     height, width = image.shape[:2]
-    (matrix,) = tf.unstack(tfa.image.transform_ops.angles_to_projective_transforms(degrees * (math.pi / 180.0), float(height), float(width)))
-    # The matrix tells from where each pixel is fetched: from width - 1 - x where it would be fetched from x.
-    matrix = tf.where(mirrored, tf.concat([-matrix[:2], [width - 1 - matrix[2]], matrix[3:]], axis=0), matrix)
-    turned = tfa.image.transform(image, matrix, interpolation="bilinear", fill_mode="constant", fill_value=tf.reduce_min(image))
-    return turned, tfa.image.transform(mask, matrix, interpolation="nearest", fill_mode="constant", fill_value=0.0)
+    centre = tf.constant([[(width - 1) / 2], [(height - 1) / 2]], tf.float32)
+    matrix = tf.concat([tf.reshape(tf.concat([back, centre - back @ centre], axis=1), (6,)), tf.zeros(2)], axis=0)
+    moved = tfa.image.transform(image, matrix, interpolation="bilinear", fill_mode=fill, fill_value=tf.reduce_min(image))
+    return moved, tfa.image.transform(mask, matrix, interpolation="nearest", fill_mode=fill, fill_value=0.0)
+
+
+def gamma(image: tf.Tensor, exponent: tf.Tensor | float, window: tuple[float, float] | None = None) -> tf.Tensor:
+    """The image with its values, as shares of the `window` and clipped to it, raised to `exponent`. None: of the range of its values."""
+    low, high = window or (tf.reduce_min(image), tf.reduce_max(image))
+    shares = tf.math.divide_no_nan(tf.clip_by_value(image, low, high) - low, high - low)
+    return low + (high - low) * shares**exponent
 
 
 def _own(lot: tf.Tensor, number: int) -> tf.Tensor:

@@ -9,6 +9,7 @@
       test set/
         images/  masks/            as above
         predictions/<case>.npy     what step 4 adds: uint8, 0 and 1
+        predictions/_table.csv     a row per case: predicted Dice, and what is unlike the train set
 
 A case is named `<subdirectory>__<file stem>`, from here to the last report. This module both writes and reads these files.
 """
@@ -26,6 +27,9 @@ import storage
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+# A leading underscore puts it on top of the list.
+JUDGEMENTS = "_table.csv"
 
 # What numpy.save writes in front of a 2-D array; `write` holds it to that.
 _HEADER_BYTES = 128
@@ -45,6 +49,17 @@ def write(folder: pathlib.Path, case: str, values: np.ndarray) -> str:
 def read(folder: pathlib.Path, case: str) -> np.ndarray:
     """The image or mask that `write` wrote: (height, width). FileNotFoundError where there is none."""
     return np.load(folder / f"{case}.npy", allow_pickle=False)
+
+
+def write_judgements(folder: pathlib.Path, table: pd.DataFrame) -> None:
+    """Writes the table of predictions, a row per case: case, predicted_dice (0 to 1, or NaN), unlike_train_set (words, or "")."""
+    table.to_csv(folder / JUDGEMENTS, index=False)
+
+
+def read_judgements(folder: pathlib.Path) -> pd.DataFrame | None:
+    """The table that `write_judgements` wrote; None where the predictions came without one."""
+    file = folder / JUDGEMENTS
+    return pd.read_csv(file, dtype={"case": str}, keep_default_na=False, na_values={"predicted_dice": ""}) if file.exists() else None
 
 
 def smallest_lossless(image: np.ndarray) -> np.ndarray:
@@ -91,6 +106,26 @@ def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
     # Every group is larger than the share: then the smallest, for a split there must be.
     aside = aside or {min(sorted(sizes), key=sizes.__getitem__)}
     return np.array([group in aside for group in groups])
+
+
+def folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
+    """The fold of each case, as (cases,) int, 0 to count - 1: about equally many cases each; a group goes into one fold as a whole.
+
+    Depends on nothing but the arguments, like `split`. ValueError for fewer groups than folds.
+    """
+    import sklearn.model_selection
+    import sklearn.utils
+
+    names = sorted(set(groups))
+    if len(names) < count:
+        raise ValueError(f"wanted at least {count} groups of cases for {count} folds, found {len(names)}")
+    # scikit-learn deals the largest group first, equal ones in the order of their numbers: those are drawn by lot.
+    numbers = dict(zip(sklearn.utils.shuffle(names, random_state=seed), range(len(names)), strict=True))
+    divided = sklearn.model_selection.GroupKFold(count).split(groups, groups=[numbers[group] for group in groups])
+    found = np.empty(len(groups), int)
+    for fold, (_, held_out) in enumerate(divided):
+        found[held_out] = fold
+    return found
 
 
 def images(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.data.Dataset":

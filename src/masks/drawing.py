@@ -73,6 +73,19 @@ def box_plots(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
+    """Each case of a table with the columns dice and predicted_dice as a point, with the line where both are equal."""
+    figure = Figure(figsize=(5, 5), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    lowest = np.nanmin(table[["dice", "predicted_dice"]].to_numpy())
+    limits = (max(-0.02, lowest - 0.05), 1.01)
+    axes.plot(limits, limits, color="#bbbbbb", linewidth=1)
+    axes.scatter(table["predicted_dice"], table["dice"], s=18, color="#08519c", alpha=0.6)
+    axes.set(xlabel="predicted Dice", ylabel="true Dice", xlim=limits, ylim=limits, aspect="equal")
+    axes.grid(alpha=0.3)
+    return figure
+
+
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file's content."""
     content = io.BytesIO()

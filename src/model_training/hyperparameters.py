@@ -17,22 +17,28 @@ class Hyperparameters:
 
     architecture: "unet" or "deeplabv3_plus".
     filters: the width of the unet's first stage; more learn more, slower.
+    patch_px: the unet's first stage sees patches of so many px a side: 1, 2 or 4. Larger ones are several times faster, and coarser.
     clip_hu: the window of values that is looked at, in the images' own unit (HU); None for images that are not CT: each is brought to mean
         0 and standard deviation 1 instead.
     loss: "binary_crossentropy", "weighted_binary_crossentropy" or "binary_crossentropy_dice".
     learning_rate: of the Adam optimizer.
     horizontal_flip: half of the images are shown mirrored, left for right.
     rotation_degrees: images are shown rotated by up to this angle, either way; 0 for none.
+    scale: images are shown larger or smaller by up to this share, stretched and sheared by half as much; 0 for none.
+    gamma: the contrast is changed by an exponent of up to exp(gamma) either way, within the window; 0 for none.
     gaussian_noise: standard deviation of the noise that is added to the images, in their own unit (HU); 0 for none.
     """
 
     architecture: str = "unet"
-    filters: int = 16
+    filters: int = 32
+    patch_px: int = 2
     clip_hu: tuple[float, float] | None = (-200.0, 200.0)
     loss: str = "binary_crossentropy_dice"
     learning_rate: float = 1e-3
     horizontal_flip: bool = True
     rotation_degrees: float = 10.0
+    scale: float = 0.2
+    gamma: float = 0.3
     gaussian_noise: float = 0.0
 
 
@@ -40,6 +46,8 @@ def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
     """One trial's values, drawn by Keras Tuner's `search` from the ranges declared here. What is not declared keeps its default."""
     return Hyperparameters(
         architecture=search.Choice("architecture", list(ARCHITECTURES)),
+        filters=search.Choice("filters", [16, 32, 48], default=32),
+        patch_px=search.Choice("patch_px", [1, 2, 4], default=2),
         # The whole range of CT, soft tissue, and muscle with its fat.
         clip_hu={"none": None, "-200..200": (-200.0, 200.0), "-100..150": (-100.0, 150.0)}[
             search.Choice("clip_hu", ["none", "-200..200", "-100..150"], default="-200..200")
@@ -49,6 +57,9 @@ def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
         horizontal_flip=search.Boolean("horizontal_flip", default=True),
         # Patients lie straight within a few degrees; more than 20 no scanner's table allows.
         rotation_degrees=search.Float("rotation_degrees", 0.0, 20.0, step=5.0, default=10.0),
+        # Bodies differ by about a fifth in size; the contrast, where it is the contrast agent's or the stain's, by more than HU do.
+        scale=search.Float("scale", 0.0, 0.3, step=0.1, default=0.2),
+        gamma=search.Float("gamma", 0.0, 0.6, step=0.3, default=0.3),
         # A CT slice of 5 mm at the usual dose has noise of 10 to 20 HU itself.
         gaussian_noise=search.Float("gaussian_noise", 0.0, 20.0, step=10.0, default=0.0),
     )
@@ -81,10 +92,13 @@ def _window(value: Any) -> bool:
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "architecture": (lambda value: value in ARCHITECTURES, f"one of {', '.join(ARCHITECTURES)}"),
     "filters": (lambda value: isinstance(value, int) and 1 <= value <= 256, "a whole number from 1 to 256"),
+    "patch_px": (lambda value: value in (1, 2, 4) and isinstance(value, int), "1, 2 or 4"),
     "clip_hu": (_window, "None or a pair (low, high), such as (-200, 200)"),
     "loss": (lambda value: value in LOSSES, f"one of {', '.join(LOSSES)}"),
     "learning_rate": (lambda value: _number(value) and 0 < value <= 1, "a number between 0 and 1, such as 1e-3"),
     "horizontal_flip": (lambda value: isinstance(value, bool), "True or False"),
     "rotation_degrees": (lambda value: _number(value) and 0 <= value <= 180, "an angle from 0 to 180"),
+    "scale": (lambda value: _number(value) and 0 <= value <= 1, "a number from 0 to 1, such as 0.2"),
+    "gamma": (lambda value: _number(value) and 0 <= value <= 2, "a number from 0 to 2, such as 0.3"),
     "gaussian_noise": (lambda value: _number(value) and value >= 0, "a number of at least 0"),
 }

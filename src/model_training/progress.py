@@ -1,47 +1,86 @@
-"""Keras callbacks that tell and keep how a training goes: the diary on disk, and what TensorBoard shows."""
+"""Keras callbacks that tell and keep how a training goes: a bar or lines, the diary on disk, and what TensorBoard shows."""
 import pathlib
 import time
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+import tqdm
 from tensorflow import keras
 
 import networks
 from masks import drawing
+from model_training.budget import Budget
 
-# How many train cases TensorBoard shows with their predictions, and after how many epochs at most: a training of 100 epochs then takes
-# some 10 MB of pictures.
+# How many train cases TensorBoard shows with their predictions, and how often in the course of a training, which makes some 10 MB.
 PANEL_CASES = 4
 PANELS = 20
 
 
+class Display(keras.callbacks.Callback):
+    """Prints how the training goes: `heading` with the time per image and the estimated end, then a bar, or a line per epoch into a file."""
+
+    def __init__(self, budget: Budget, batch_size: int, heading: str = "") -> None:
+        super().__init__()
+        self._budget, self._batch_size, self._heading = budget, batch_size, heading
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Makes the bar, where somebody watches."""
+        self._bar = tqdm.tqdm(total=100, disable=None, leave=False, bar_format="{desc} {percentage:3.0f}% {bar} {postfix}", desc="Building the network")
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes which epoch it is."""
+        self._epoch = f"Epoch {epoch + 1}" + (f" of {self._budget.epochs}" if self._budget.epochs else "")
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Prints the heading as soon as the time per image is known, and moves the bar."""
+        if self._budget.seconds_per_step:
+            self._print_heading()
+        self._bar.set_description_str(self._epoch, refresh=False)
+        self._bar.set_postfix_str(self._state(logs or {}), refresh=False)
+        self._bar.update(100 * self._budget.share - self._bar.n)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Prints a line, where there is no bar."""
+        self._print_heading()
+        if self._bar.disable:
+            print(f"{self._epoch}: {self._state(logs or {})}", flush=True)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Takes the bar away."""
+        self._bar.close()
+
+    def _print_heading(self) -> None:
+        if self._heading:
+            self._bar.write(f"{self._heading}{self._speed()}.")
+            self._heading = ""
+
+    def _state(self, logs: dict) -> str:
+        shown = [f"{name} {logs[key]:.3f}" for key, name in (("loss", "loss"), ("dice", "Dice"), ("val_dice", "validation Dice")) if key in logs]
+        return ", ".join(shown) + self._speed()
+
+    def _speed(self) -> str:
+        seconds = self._budget.seconds_per_step
+        return (f", {seconds / self._batch_size:.3f} s per image" if seconds else "") + (f", ends about {self._budget.end}" if self._budget.end else "")
+
+
 class Diary(keras.callbacks.Callback):
-    """Keeps in `folder`, after each epoch, all that a training needs to go on: weights, optimizer and history.csv. Restores it when made.
+    """Keeps in `folder`, after each epoch, all that a training needs to go on: weights, optimizer and history.csv. Restores it when made."""
 
-    It also ends the training after `minutes_limit`, over all runs together.
-    """
-
-    def __init__(self, folder: pathlib.Path, network: keras.Model, minutes_limit: float | None) -> None:
+    def __init__(self, folder: pathlib.Path, network: keras.Model) -> None:
         super().__init__()
         self._file = folder / "history.csv"
-        self._minutes_limit = minutes_limit
         self._epochs = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(network=network, optimizer=network.optimizer, epochs=self._epochs)
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
         self._manager.restore_or_initialize()
         # A row that was written before its checkpoint was not tells of an epoch that will be run again.
-        self.history = pd.read_csv(self._file).iloc[: self.epochs_done] if self.epochs_done else pd.DataFrame()
+        self.history = pd.read_csv(self._file).iloc[: self.epochs_done] if self.epochs_done else pd.DataFrame(columns=["seconds"], dtype=float)
 
     @property
     def epochs_done(self) -> int:
         """How many epochs lie behind, those of former runs included."""
         return int(self._epochs.numpy())
-
-    def is_over(self, epochs: int) -> bool:
-        """Whether all `epochs`, or all minutes, are spent."""
-        spent = self.history["seconds"].sum() / 60 if self.epochs_done else 0.0
-        return self.epochs_done >= epochs or (self._minutes_limit is not None and spent >= self._minutes_limit)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts the clock; the first epoch's time holds the building of the network's graph."""
@@ -52,38 +91,28 @@ class Diary(keras.callbacks.Callback):
         now = time.monotonic()
         row = {"epoch": epoch + 1, **(logs or {}), "seconds": round(now - self._clock, 3)}
         self._clock = now
-        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True) if self.epochs_done else pd.DataFrame([row])
         draft = self._file.with_suffix(".draft")
         self.history.to_csv(draft, index=False)
         draft.replace(self._file)
         self._epochs.assign(epoch + 1)
         self._manager.save(epoch + 1)
-        if self.is_over(self.params["epochs"]):
-            self.model.stop_training = True
-
-
-class LearningRate(keras.callbacks.Callback):
-    """Adds the learning rate to what is logged of each epoch."""
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Sets logs["learning_rate"]."""
-        if logs is not None:
-            logs["learning_rate"] = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
 
 
 class Panel(keras.callbacks.Callback):
     """Draws the predictions on a few cases, `shown` as (images, masks), for TensorBoard's page of images below `folder`."""
 
-    def __init__(self, folder: pathlib.Path, shown: tuple[tf.Tensor, tf.Tensor], epochs: int) -> None:
+    def __init__(self, folder: pathlib.Path, shown: tuple[tf.Tensor, tf.Tensor], budget: Budget) -> None:
         super().__init__()
         self._images, self._masks = shown
-        self._every = max(1, epochs // PANELS)
+        self._budget, self._drawn = budget, 0
         self._writer = tf.summary.create_file_writer(str(folder / "predictions"))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Draws after every so many epochs."""
-        if (epoch + 1) % self._every:
+        """Draws each time another twentieth of the budget is spent."""
+        if int(self._budget.share * PANELS) <= self._drawn:
             return
+        self._drawn = int(self._budget.share * PANELS)
         # One by one: a batch of all might not fit beside the training's.
         predicted = np.concatenate([networks.predict_masks(self.model, image[None]) for image in self._images])
         picture = drawing.panel(self._images.numpy()[..., 0], self._masks.numpy()[..., 0], predicted)

@@ -15,13 +15,14 @@ ARCHITECTURES = ("unet", "deeplabv3_plus")
 def build(
     architecture: str,
     image_size: int,
-    filters: int = 16,
+    filters: int = 32,
+    patch_px: int = 2,
     clip_hu: tuple[float, float] | None = (-200.0, 200.0),
     encoder_weights: str | None = None,
 ) -> keras.Model:
     """A network with fresh weights, for images of `image_size` x `image_size` px (a multiple of 32).
 
-    `filters` is the width of the unet's first stage; `clip_hu` is told in `layers.ScaleIntensity`; `encoder_weights` is what
+    `filters` and `patch_px` are told in `unet.build`, `clip_hu` in `layers.ScaleIntensity`; `encoder_weights` is what
     deeplabv3_plus starts from, told in `deeplabv3_plus.build`. Each passes over what only the other one has. ValueError for an unknown
     architecture or size.
     """
@@ -32,13 +33,17 @@ def build(
     images = keras.Input((image_size, image_size, 1), name="images")
     scaled = layers.ScaleIntensity(clip_hu, name="scale_intensity")(images)
     if architecture == "unet":
-        features = unet.build(scaled, filters)
+        logits = layers.patch_logits(unet.build(scaled, filters, patch_px), patch_px)
     else:
-        features = deeplabv3_plus.build(scaled, encoder_weights)
-    return keras.Model(images, layers.logits(features, image_size), name=architecture)
+        logits = layers.upsampled_logits(deeplabv3_plus.build(scaled, encoder_weights), image_size)
+    return keras.Model(images, logits, name=architecture)
 
 
 def predict_masks(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """The masks, uint8 0 and 1 (batch, size, size), of raw images (batch, size, size, 1): 1 where the probability is at least one half."""
-    logits = network(images, training=False).numpy()
-    return (logits[..., 0] >= 0).astype(np.uint8)  # A logit of 0 is a probability of one half.
+    return cut(network(images, training=False).numpy()[..., 0])
+
+
+def cut(logits: np.ndarray) -> np.ndarray:
+    """Logits of any shape as masks, uint8 0 and 1: a logit of 0 is a probability of one half."""
+    return (logits >= 0).astype(np.uint8)

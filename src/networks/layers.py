@@ -36,9 +36,28 @@ def convolution(inputs: tf.Tensor, filters: int, size: int = 3, dilation: int = 
     return keras.layers.ReLU()(outputs)
 
 
-def logits(features: tf.Tensor, image_size: int) -> tf.Tensor:
-    """A logit per pixel, float32 (batch, image_size, image_size, 1), from features of that size or a fraction of it."""
+class Patches(keras.layers.Layer):
+    """Patches of `patch_px` x `patch_px` as channels: (batch, height, width, c) becomes (batch, height / p, width / p, c * p * p).
+
+    `back` takes such channels to pixels again.
+    """
+
+    def __init__(self, patch_px: int, back: bool = False, **keywords) -> None:
+        super().__init__(**keywords)
+        self._patch_px, self._move = patch_px, tf.nn.depth_to_space if back else tf.nn.space_to_depth
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self._move(inputs, self._patch_px) if self._patch_px > 1 else inputs
+
+
+def patch_logits(features: tf.Tensor, patch_px: int) -> tf.Tensor:
+    """A logit per pixel, float32 (batch, size, size, 1), from features for each patch of `patch_px` x `patch_px`."""
     # In float32 under mixed precision too: the loss is computed from it.
+    outputs = keras.layers.Conv2D(patch_px**2, 1, dtype="float32", name="pixel_logits")(features)
+    return Patches(patch_px, back=True, dtype="float32", name="logits")(outputs)
+
+
+def upsampled_logits(features: tf.Tensor, image_size: int) -> tf.Tensor:
+    """A logit per pixel, float32 (batch, image_size, image_size, 1), interpolated from those of features at a fraction of that size."""
     outputs = keras.layers.Conv2D(1, 1, dtype="float32", name="pixel_logits")(features)
-    factor = image_size // features.shape[1]
-    return keras.layers.UpSampling2D(factor, interpolation="bilinear", dtype="float32", name="logits")(outputs) if factor > 1 else outputs
+    return keras.layers.UpSampling2D(image_size // features.shape[1], interpolation="bilinear", dtype="float32", name="logits")(outputs)

@@ -9,9 +9,11 @@
 """
 import json
 import pathlib
+import platform
 from typing import Any
 
 import pandas as pd
+import tensorflow as tf
 from tensorflow import keras
 
 import networks
@@ -19,19 +21,19 @@ import storage
 
 
 def write(folder: pathlib.Path, network: keras.Model, hyperparameters: dict[str, Any], training: dict[str, Any], history: pd.DataFrame) -> None:
-    """Writes a network built by `networks.build` into `folder`. `training` holds at least the image_size."""
+    """Writes a network built by `networks.build` into `folder`. `training` holds at least the image_size; the versions are added."""
     network.save_weights(folder / "weights.weights.h5")
-    for name, values in (("hyperparameters", hyperparameters), ("training", training)):
+    versions = {"python": platform.python_version(), "tensorflow": tf.__version__}
+    for name, values in (("hyperparameters", hyperparameters), ("training", training | versions)):
         (folder / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     history.to_csv(folder / "history.csv", index=False)
 
 
 def read(folder: pathlib.Path) -> keras.Model:
     """The network that `write` wrote, with its weights: its predictions are the same to the bit. MissingResult where there is none."""
-    training = read_training(folder)
-    hyperparameters = json.loads((folder / "hyperparameters.json").read_text(encoding="utf-8"))
+    training, hyperparameters = read_training(folder), read_hyperparameters(folder)
     network = networks.build(
-        hyperparameters["architecture"], training["image_size"], hyperparameters["filters"], hyperparameters["clip_hu"], encoder_weights=None
+        **{name: hyperparameters[name] for name in ("architecture", "filters", "patch_px", "clip_hu")}, image_size=training["image_size"]
     )
     network.load_weights(folder / "weights.weights.h5")
     return network
@@ -39,5 +41,14 @@ def read(folder: pathlib.Path) -> keras.Model:
 
 def read_training(folder: pathlib.Path) -> dict[str, Any]:
     """What training.json tells. MissingResult where there is no model."""
-    storage.require(folder / "training.json", "train_final_model")
-    return json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    return _read_json(folder / "training.json")
+
+
+def read_hyperparameters(folder: pathlib.Path) -> dict[str, Any]:
+    """What hyperparameters.json tells. MissingResult where there is no model."""
+    return _read_json(folder / "hyperparameters.json")
+
+
+def _read_json(file: pathlib.Path) -> dict[str, Any]:
+    storage.require(file, "cross_validate_train_set" if file.parent.name.startswith("fold ") else "train_final_model")
+    return json.loads(file.read_text(encoding="utf-8"))

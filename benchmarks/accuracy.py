@@ -1,0 +1,202 @@
+"""Test Dice against minutes of training: the default recipe and two well-known ones, on the same images, split and machine, one at a time.
+
+    python benchmarks/accuracy.py WORKSPACE ours 5 --seeds 1 2 3         # trains for 5 minutes, as main.py does, three times
+    python benchmarks/accuracy.py WORKSPACE plain_unet 20 --seeds 1 2 3
+    python benchmarks/accuracy.py WORKSPACE                              # the table of all that was measured there
+
+WORKSPACE is a folder in which step 1 has run; the results go to its accuracy.csv. `ours` runs the steps 3 and 4 in a copy. The others
+are written here from their published description, and are judged every half minute, their clock stopped; their best value counts:
+
+plain_unet   Ronneberger et al. 2015 with 16 filters and padding: no normalization, binary cross-entropy, Adam 2e-4, batch 1, no augmentation,
+             images as they are but clipped to the window of clip_hu.
+basic_unet   MONAI's BasicUNet of the same width: Dice + cross-entropy, Adam 1e-3, batch 2, images scaled from that window to 0..1, or
+             standardised. Needs an environment of its own with torch, monai, numpy and pandas; it runs with that one's python.
+"""
+import argparse
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
+
+JUDGED_EVERY_S = 30
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workspace", type=pathlib.Path)
+    parser.add_argument("recipe", nargs="?", choices=["ours", *BASELINES])
+    parser.add_argument("minutes", nargs="?", type=float)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--settings", default="", help="lines added to config.py, such as 'HYPERPARAMETERS = {\"patch_px\": 1}'; for ours")
+    arguments = parser.parse_args()
+    for seed in arguments.seeds if arguments.recipe else []:
+        measure(arguments.workspace, arguments.recipe, arguments.minutes, seed, arguments.settings)
+    tell(pd.read_csv(arguments.workspace / "accuracy.csv", keep_default_na=False))
+
+
+def measure(workspace, recipe, minutes, seed, settings):
+    rows = ours(workspace, minutes, seed, settings) if recipe == "ours" else watch(BASELINES[recipe], workspace, minutes, seed)
+    table = pd.DataFrame([{"recipe": recipe, "settings": settings, "minutes": minutes, "seed": seed, **row} for row in rows])
+    file = workspace / "accuracy.csv"
+    table.to_csv(file, mode="a", header=not file.exists(), index=False)
+
+
+def tell(table):
+    best = table.sort_values("dice").groupby(["recipe", "settings", "minutes", "seed"], as_index=False).last()
+    by_recipe = best.groupby(["recipe", "settings", "minutes"])
+    text = by_recipe.agg(dice=("dice", "mean"), lowest=("dice", "min"), highest=("dice", "max"), background=("background_dice", "mean"),
+                         at_s=("seconds", "mean"), images=("images", "mean"), seeds=("seed", "count"))  # fmt: skip
+    print(text.round({"dice": 4, "lowest": 4, "highest": 4, "background": 4, "at_s": 0, "images": 0}).reset_index().to_string(index=False))
+
+
+def ours(workspace, minutes, seed, settings):
+    import command_line
+
+    command_line.keep_memory()
+    import model_training
+    import prediction
+    import storage
+
+    with tempfile.TemporaryDirectory(dir=workspace) as folder:
+        copy = storage.Workspace(pathlib.Path(folder))
+        shutil.copytree(workspace / "preloaded dataset", copy.preloaded_dataset)
+        own = (workspace / "config.py").read_text(encoding="utf-8") if (workspace / "config.py").exists() else ""
+        budget = f"\nSEED = {seed}\nTRAINING_EPOCHS = None\nTRAINING_TIME_LIMIT_MINUTES = {minutes}\n"
+        (copy.root / "config.py").write_text(own + budget + settings, encoding="utf-8")
+        model_training.train_final_model(copy)
+        prediction.predict_test_set(copy)
+        history = pd.read_csv(copy.model / "history.csv")
+        cases = read_set(copy.root, "train")[0].shape[0]
+        predicted = np.stack([np.load(file) for file in sorted(copy.predictions.glob("*.npy"))])
+        return [{"seconds": history["seconds"].sum(), "images": len(history) * cases, **judge(predicted, read_set(copy.root, "test")[1])}]
+
+
+def watch(baseline, workspace, minutes, seed):
+    """Trains `baseline`, which yields itself after each step as (its function from images to masks, the images of the step)."""
+    train, test = read_set(workspace, "train"), read_set(workspace, "test")
+    window = read_window(workspace)
+    spent, images, judged, rows = 0.0, 0, 0.0, []
+    start = time.perf_counter()
+    for predict, batch in baseline(*train, window, seed):
+        images += batch
+        now = time.perf_counter() - start
+        if spent + now - judged >= JUDGED_EVERY_S or spent + now >= 60 * minutes:
+            spent, judged = spent + now, spent + now
+            rows.append({"seconds": round(spent, 1), "images": images, **judge(np.concatenate([predict(image[None]) for image in test[0]]), test[1])})
+            print(f"seed {seed}: {rows[-1]}", flush=True)
+            if spent >= 60 * minutes:
+                return rows
+            start = time.perf_counter()
+    raise RuntimeError("the baseline ended by itself")
+
+
+def read_set(workspace, name):
+    """All images, float32, and masks, uint8, of a set: both (cases, size, size), sorted by case."""
+    folder = workspace / "preloaded dataset" / f"{name} set"
+    images, masks = ([np.load(file) for file in sorted((folder / kind).glob("*.npy"))] for kind in ("images", "masks"))
+    return np.stack(images).astype(np.float32), np.stack(masks)
+
+
+def read_window(workspace):
+    import settings
+
+    return settings.load(workspace).HYPERPARAMETERS.get("clip_hu", (-200.0, 200.0))
+
+
+def judge(predicted, true):
+    """The mean Dice over the cases, of the masks and of what lies around them."""
+    return {"dice": mean_dice(predicted, true), "background_dice": mean_dice(1 - predicted, 1 - true)}
+
+
+def mean_dice(predicted, true):
+    both, total = (predicted & true).sum((1, 2)), predicted.sum((1, 2), dtype=np.int64) + true.sum((1, 2), dtype=np.int64)
+    return float(np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0).mean())
+
+
+def plain_unet(images, masks, window, seed):
+    import command_line
+
+    command_line.keep_memory()
+    import tensorflow as tf
+    from tensorflow import keras
+
+    keras.utils.set_random_seed(seed)
+    clip = (lambda x: np.clip(x, *window)) if window else (lambda x: x)
+
+    def block(x, filters):
+        for _ in range(2):
+            x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
+        return x
+
+    inputs = keras.Input((*images.shape[1:], 1))
+    stages = [block(inputs, 16)]
+    for depth in range(1, 5):
+        stages.append(block(keras.layers.MaxPool2D()(stages[-1]), 16 * 2**depth))
+    x = stages.pop()
+    for stage in reversed(stages):
+        x = keras.layers.Conv2DTranspose(stage.shape[-1], 2, strides=2)(x)
+        x = block(keras.layers.Concatenate()([stage, x]), stage.shape[-1])
+    network = keras.Model(inputs, keras.layers.Conv2D(1, 1)(x))
+    optimizer = keras.optimizers.legacy.Adam(2e-4)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+
+    @tf.function
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            value = loss(y, network(x, training=True))
+        optimizer.apply_gradients(zip(tape.gradient(value, network.trainable_variables), network.trainable_variables, strict=True))
+
+    forward = tf.function(lambda x: network(x, training=False))
+    for number in endless(len(images), seed):
+        step(clip(images[number])[None, ..., None], masks[number][None, ..., None])
+        yield lambda x: (forward(clip(x)[..., None]).numpy()[..., 0] >= 0).astype(np.uint8), 1
+
+
+def basic_unet(images, masks, window, seed, batch=2):
+    import monai
+    import torch
+
+    torch.manual_seed(seed)
+    network = monai.networks.nets.BasicUNet(2, 1, 1, features=(16, 32, 64, 128, 256, 16))
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    loss = monai.losses.DiceCELoss(sigmoid=True)
+
+    def normalized(x):
+        if window:
+            x = (np.clip(x, *window) - window[0]) / (window[1] - window[0])
+        else:
+            x = (x - x.mean((1, 2), keepdims=True)) / x.std((1, 2), keepdims=True)
+        return torch.from_numpy(np.ascontiguousarray(x[:, None], np.float32))
+
+    def predict(x):
+        network.eval()
+        with torch.inference_mode():
+            logits = network(normalized(x)).numpy()[:, 0]
+        network.train()
+        return (logits >= 0).astype(np.uint8)
+
+    order = endless(len(images), seed)
+    while True:
+        numbers = [next(order) for _ in range(batch)]
+        optimizer.zero_grad()
+        loss(network(normalized(images[numbers])), torch.from_numpy(masks[numbers][:, None]).float()).backward()
+        optimizer.step()
+        yield predict, batch
+
+
+def endless(count, seed):
+    rng = np.random.default_rng(seed)
+    while True:
+        yield from rng.permutation(count)
+
+
+BASELINES = {"plain_unet": plain_unet, "basic_unet": basic_unet}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Step 7, which may be left out: cross-validation on the train set. Each fold is predicted by a model that was trained on the others.
+
+    cross-validation/
+      facts.json          what was trained, and on which data
+      fold 1/, 2/ ...     the folds' models, as `model`; prediction uses them together where PREDICT_WITH_FOLDS is True
+      out of fold.csv     a row per train case: its fold, Dice and the other metrics; those that the models disagree with most on top
+      images/             comparison images of these, by rank
+
+Nobody's mask is right for sure: where a model that has never seen a case disagrees with its mask, the mask may be wrong. A cross-validation
+that was stopped goes on where it was; the test set is not read.
+"""
+import dataclasses
+import pathlib
+import types
+
+import numpy as np
+import pandas as pd
+import tqdm
+
+import model_training
+import settings
+import storage
+from data import preloaded_dataset
+from masks import cleaning, drawing, metrics
+from model_training import diagnosis, hyperparameters
+from networks import ensemble
+
+# How many of the cases that the models disagree with most are drawn.
+DRAWN = 12
+
+
+def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> None:
+    """Writes `cross-validation`, with the hyperparameters of config.py. Errors as `train_final_model`; DatasetError for too few cases or groups."""
+    options = settings.load(workspace.root)
+    values = hyperparameters.from_settings(options.HYPERPARAMETERS)
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    try:
+        folds = preloaded_dataset.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
+    except ValueError as error:
+        raise storage.DatasetError([f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]) from error
+    storage.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases))
+    diagnosis.hint(values, cases)
+    rows = []
+    for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
+        if not folder.exists():
+            print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
+            unfinished = folder.with_name(f"unfinished {folder.name}")
+            model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
+        rows += _judge(workspace, folder, cases["case"][folds == number].tolist(), number + 1)
+    table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)
+    table.to_csv(workspace.cross_validation / "out of fold.csv", index=False)
+    _draw(workspace, table)
+    _tell(workspace, table)
+
+
+def _facts(values: hyperparameters.Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame) -> dict:
+    names = ("CROSS_VALIDATION_FOLDS", "SEED", "IMAGE_SIZE", "TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES", "TRAINING_BATCH_SIZE", "ENCODER_WEIGHTS")
+    facts = {name: getattr(options, name) for name in names} | {"hyperparameters": dataclasses.asdict(values)}
+    return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
+
+
+def _judge(workspace: storage.Workspace, folder: pathlib.Path, cases: list[str], fold: int) -> list[dict]:
+    model, rows = ensemble.read([folder]), []
+    draft = folder / "predictions"
+    draft.mkdir(exist_ok=True)
+    for case in tqdm.tqdm(cases, desc=f"Judging fold {fold}", unit=" cases", disable=None, leave=False):
+        image, true_mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
+        logits = model.logits(image[None, ..., None].astype(np.float32))[:, 0]
+        mask = cleaning.clean(ensemble.mask(logits))
+        preloaded_dataset.write(draft, case, mask)
+        rows.append({"case": case, "fold": fold, **metrics.compare(true_mask, mask)})
+    return rows
+
+
+def _draw(workspace: storage.Workspace, table: pd.DataFrame) -> None:
+    with storage.replacing(workspace.cross_validation / "images") as draft:
+        for rank, row in table.head(DRAWN).iterrows():
+            image, true_mask = (preloaded_dataset.read(workspace.train_set / kind, row["case"]) for kind in ("images", "masks"))
+            predicted_mask = preloaded_dataset.read(workspace.cross_validation / f"fold {row['fold']}" / "predictions", row["case"])
+            figure = drawing.comparison(image, true_mask, predicted_mask, f"{row['case']}   Dice {row['dice']:.3f}, trained without it")
+            (draft / f"{rank + 1:02d} {row['case']}.png").write_bytes(drawing.to_png(figure))
+
+
+def _tell(workspace: storage.Workspace, table: pd.DataFrame) -> None:
+    by_fold = table.groupby("fold")["dice"].mean()
+    print(
+        f"\n{len(table)} train cases, each predicted by a model that has not seen it: Dice {table['dice'].mean():.3f}; the folds' means lie from "
+        f"{by_fold.min():.3f} to {by_fold.max():.3f}.\nThe models disagree most with these masks. Look at them, some may be drawn wrong: "
+        f"{workspace.cross_validation / 'images'}\n{table[['case', 'fold', 'dice', 'hausdorff95_px']].head(5).to_string(index=False)}"
+    )

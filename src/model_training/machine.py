@@ -1,0 +1,47 @@
+"""What the machine that trains can do, in TensorFlow's terms and in the user's."""
+import pathlib
+import types
+
+import tensorflow as tf
+
+OUT_OF_MEMORY = (
+    "The machine's memory is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), then \"filters\" in HYPERPARAMETERS, "
+    'or raise "patch_px" there from 2 to 4; MIXED_PRECISION = True needs less too. IMAGE_SIZE counts by its square. '
+    "The training goes on from its last epoch only where nothing but memory was changed; else delete the folder 'unfinished model' first."
+)
+
+
+def prepare(options: types.SimpleNamespace) -> None:
+    """Makes TensorFlow repeat itself to the bit where the DETERMINISTIC setting asks for it."""
+    if options.DETERMINISTIC:
+        tf.config.experimental.enable_op_determinism()
+
+
+def precision(mixed: bool | None) -> str:
+    """The Keras policy that the MIXED_PRECISION setting means here: "float32", "mixed_float16" or "mixed_bfloat16". None: what is faster."""
+    if mixed is None:
+        mixed = _gpus_are_fast_in_16_bit() if _gpus() else _cpu_knows_bfloat16()
+    if not mixed:
+        return "float32"
+    return "mixed_float16" if _gpus() else "mixed_bfloat16"
+
+
+def name() -> str:
+    """Such as "on the CPU" or "on 2 GPUs"."""
+    gpus = len(_gpus())
+    return f"on {gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "on the CPU"
+
+
+def _gpus() -> list[tf.config.PhysicalDevice]:
+    return tf.config.list_physical_devices("GPU")
+
+
+def _gpus_are_fast_in_16_bit() -> bool:
+    # From compute capability 7.0 on they have units for it (NVIDIA's guide to mixed precision training).
+    return all(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (7, 0) for gpu in _gpus())
+
+
+def _cpu_knows_bfloat16() -> bool:
+    # Others compute it by way of float32, slower than that. Where there is no such file (macOS, Windows), nobody tells.
+    flags = pathlib.Path("/proc/cpuinfo")
+    return flags.exists() and bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text(encoding="utf-8").split()))

@@ -1,0 +1,99 @@
+"""Step 7: every train case is judged once, by a model that has not seen it or its group; a stopped one goes on."""
+import json
+import shutil
+
+import model_training
+import numpy as np
+import pandas as pd
+import pytest
+import storage
+from conftest import configure, files
+from cross_validation import cross_validate_train_set
+from data import phantoms, preloaded_dataset
+from data.original_dataset import create_preloaded_dataset
+from masks import cleaning, metrics
+from matplotlib import pyplot
+from networks import ensemble
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A workspace of eight train cases, whose test set is gone."""
+    workspace = storage.Workspace(tmp_path_factory.mktemp("folds"))
+    configure(workspace)
+    phantoms.write_original_dataset(workspace.original_dataset / "A", 10, 64)
+    create_preloaded_dataset(workspace)
+    shutil.rmtree(workspace.test_set)
+    return workspace
+
+
+@pytest.fixture
+def fresh(prepared):
+    shutil.rmtree(prepared.cross_validation, ignore_errors=True)
+    configure(prepared, CROSS_VALIDATION_FOLDS=2, TRAINING_EPOCHS=1)
+    return prepared
+
+
+def test_every_case_is_judged_once_by_a_model_that_has_not_seen_it(fresh, capsys):
+    cross_validate_train_set(fresh)
+    cases = preloaded_dataset.read_cases(fresh, "train").set_index("case")
+    table = pd.read_csv(fresh.cross_validation / "out of fold.csv")
+    assert sorted(table["case"]) == sorted(cases.index) and table["dice"].is_monotonic_increasing
+    for row in table.itertuples():
+        folder = fresh.cross_validation / f"fold {row.fold}"
+        assert cases.image_sha256[row.case] not in json.loads((folder / "training.json").read_text())["image_sha256"]
+        image, mask = (preloaded_dataset.read(fresh.train_set / kind, row.case) for kind in ("images", "masks"))
+        wanted = cleaning.clean(ensemble.mask(ensemble.read([folder]).logits(image[None, ..., None].astype(np.float32))[:, 0]))
+        assert row.dice == pytest.approx(metrics.dice(mask, wanted))
+    # The case that they disagree with most comes first, also among the pictures, and is named.
+    pictures = sorted(path.name for path in (fresh.cross_validation / "images").iterdir())
+    assert len(pictures) == 8 and pictures[0] == f"01 {table['case'][0]}.png"
+    assert pyplot.imread(fresh.cross_validation / "images" / pictures[0]).shape[:2] == (1024, 1024)
+    output = capsys.readouterr().out
+    assert "8 train cases, each predicted by a model that has not seen it: Dice 0." in output and table["case"][0] in output
+
+
+def test_groups_stay_whole(fresh):
+    file = fresh.preloaded_dataset / "cases.csv"
+    content = file.read_text()
+    cases = pd.read_csv(file)
+    cases.assign(group=[f"patient {number // 2}" for number in range(len(cases))]).to_csv(file, index=False)
+    try:
+        cross_validate_train_set(fresh)
+        table = pd.read_csv(fresh.cross_validation / "out of fold.csv").merge(preloaded_dataset.read_cases(fresh, "train"), on="case")
+    finally:
+        file.write_text(content)
+    assert (table.groupby("group")["fold"].nunique() == 1).all() and table["fold"].nunique() == 2
+
+
+def test_a_stopped_one_goes_on_and_repeats_no_finished_fold(fresh, monkeypatch):
+    train, trained = model_training.train, []
+
+    def stopping(train_set, cases, *others):
+        trained.append(sorted(cases["case"]))
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return train(train_set, cases, *others)
+
+    monkeypatch.setattr(model_training, "train", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate_train_set(fresh)
+    first = files(fresh.cross_validation / "fold 1")
+    cross_validate_train_set(fresh)
+    # The first fold once; the second again, and then to its end.
+    assert len(trained) == 3 and trained[1] == trained[2] != trained[0]
+    assert files(fresh.cross_validation / "fold 1") == first and len(pd.read_csv(fresh.cross_validation / "out of fold.csv")) == 8
+
+
+def test_one_of_other_settings_is_refused_and_kept(fresh):
+    storage.begin_or_go_on(fresh.cross_validation, {"SEED": 5})
+    before = files(fresh.cross_validation)
+    with pytest.raises(storage.OtherTask, match=r"SEED \(was 5, is 1\)"):
+        cross_validate_train_set(fresh)
+    assert files(fresh.cross_validation) == before
+
+
+def test_more_folds_than_groups_are_refused(fresh):
+    configure(fresh, CROSS_VALIDATION_FOLDS=9)
+    with pytest.raises(storage.DatasetError, match=r"wanted at least 9 groups of cases for 9 folds, found 8\. Lower CROSS_VALIDATION_FOLDS"):
+        cross_validate_train_set(fresh)

@@ -1,0 +1,130 @@
+"""A training that comes to nothing is ended, and the reason that is told is the one that was provoked."""
+import numpy as np
+import pandas as pd
+import pytest
+import storage
+import tensorflow as tf
+from conftest import configure, files
+from data import phantoms, preloaded_dataset
+from data.original_dataset import create_preloaded_dataset
+from model_training import Hyperparameters, diagnosis, train_final_model
+from tensorflow import keras
+
+
+@pytest.fixture
+def prepared(workspace, monkeypatch):
+    """A few phantoms, and no more patience than a short training needs."""
+    phantoms.write_original_dataset(workspace.original_dataset / "A", 10, 64)
+    create_preloaded_dataset(workspace)
+    monkeypatch.setattr(diagnosis, "LOOK_EVERY_STEPS", 10)
+    monkeypatch.setattr(diagnosis, "PATIENCE_STEPS", 30)
+    return workspace
+
+
+def failure(workspace, **hyperparameters):
+    configure(workspace, TRAINING_EPOCHS=30, HYPERPARAMETERS={"filters": 2} | hyperparameters)
+    with pytest.raises(diagnosis.TrainingFailed) as caught:
+        train_final_model(workspace)
+    return str(caught.value)
+
+
+def change_masks(workspace, change):
+    table = workspace.preloaded_dataset / "cases.csv"
+    cases = pd.read_csv(table)
+    for path in (workspace.train_set / "masks").iterdir():
+        mask = change(preloaded_dataset.read(path.parent, path.stem))
+        preloaded_dataset.write(path.parent, path.stem, mask)
+        cases.loc[cases["case"] == path.stem, "mask_px"] = mask.sum()
+    cases.to_csv(table, index=False)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_at_once(prepared):
+    cases = preloaded_dataset.read_cases(prepared, "train").sort_values("mask_px")["case"].tolist()
+
+    def spoil(some):
+        for case in some:
+            preloaded_dataset.write(prepared.train_set / "images", case, np.full((64, 64), np.nan, np.float32))
+
+    spoil(cases[:-2])
+    text = failure(prepared)
+    assert " steps: the loss is no finite number (nan)" in text and "image values: -1" in text
+    # Where those that are looked at are so themselves, it is known before.
+    spoil(cases)
+    assert "not begun: there is nothing to learn from" in (text := failure(prepared)) and "Likely: the images hold values that are no" in text
+
+
+def test_a_window_that_shows_nothing_is_told_before_the_training(prepared):
+    text = failure(prepared, clip_hu=(2000, 3000), learning_rate=1.0)
+    assert "not begun" in text and "the window clip_hu is (2000, 3000)" in text
+    assert "Likely: 100.0% of the values lie outside the window" in text and "learning rate is too high" not in text
+
+
+def test_a_learning_rate_that_is_too_high_is_told(prepared, capsys):
+    text = failure(prepared, learning_rate=1.0)
+    assert "learning rate: 1 at its highest" in text and "Likely: the learning rate is too high. Try" in text
+    # It was said before it was over, and what was trained is out of the way of the next try, not gone.
+    assert "Note: after 10 steps" in capsys.readouterr().out
+    assert not prepared.unfinished_model.exists() and "history.csv" in files(prepared.root / "failed model")
+
+
+def test_empty_masks_are_told_before_the_training(prepared):
+    change_masks(prepared, np.zeros_like)
+    text = failure(prepared)
+    assert "The training was not begun" in text and "empty masks: 2 of 2" in text and "Likely: all masks are empty." in text
+
+
+def test_masks_so_small_that_nothing_is_nearly_right_are_told(prepared):
+    change_masks(prepared, lambda mask: np.pad(np.ones((2, 3), np.uint8), ((30, 32), (30, 31))))
+    text = failure(prepared, loss="binary_crossentropy")
+    assert "the Dice coefficient is 0" in text
+    assert 'Likely: the masks are so small that "all background" is nearly right' in text
+
+
+def test_a_training_that_learns_is_left_alone(prepared):
+    configure(prepared, TRAINING_EPOCHS=12, HYPERPARAMETERS={"filters": 4, "learning_rate": 4e-3})
+    train_final_model(prepared)
+    assert prepared.model.exists()
+
+
+PIXELS = np.array([[[[1], [0]], [[0], [0]]]])
+
+
+@pytest.mark.parametrize(
+    "logits, masks, wanted",
+    [
+        ([[2, -1], [-1, -3]], PIXELS, ""),
+        ([[-2, -1], [-1, -3]], PIXELS, "every pixel is predicted to be background: the Dice coefficient is 0"),
+        ([[-2, 1], [-1, -3]], PIXELS, "no pixel of any mask is found: the Dice coefficient is 0"),
+        ([[2, 1], [1, 3]], PIXELS, "every pixel is predicted to belong to the mask"),
+        ([[2, 2], [2, 2]], PIXELS, "every pixel gets the same prediction, whatever the image"),
+        ([[2, np.nan], [2, 2]], PIXELS, "the predictions are no finite numbers"),
+        ([[-2, -1], [-1, -3]], 0 * PIXELS, ""),
+        ([[2, 1], [1, 3]], 0 * PIXELS + 1, ""),
+    ],
+)
+def test_what_is_suspicious(logits, masks, wanted):
+    assert diagnosis.sameness(np.array(logits, float)[None, ..., None], masks) == wanted
+
+
+@pytest.mark.parametrize(
+    "images, masks, told",
+    [
+        (np.zeros((2, 8, 8, 1)), np.ones((2, 8, 8, 1)), "the images are constant"),
+        (np.arange(64.0).reshape(1, 8, 8, 1), 255 * np.eye(8).reshape(1, 8, 8, 1), "the masks hold other values than 0 and 1"),
+        (np.arange(64.0).reshape(1, 8, 8, 1), np.eye(8).reshape(1, 8, 8, 1), "None of these is wrong in itself. Look at some cases"),
+    ],
+)
+def test_what_is_likely_wrong(images, masks, told):
+    assert told in diagnosis.explanation(images, masks, Hyperparameters(clip_hu=None))
+
+
+@pytest.mark.parametrize("clip_hu, minimum, hinted", [((-200, 200), 0, True), ((-200, 200), -1024, False), (None, 0, False)])
+def test_images_that_are_no_ct_get_a_hint(capsys, clip_hu, minimum, hinted):
+    diagnosis.hint(Hyperparameters(clip_hu=clip_hu), pd.DataFrame({"minimum": [minimum] * 3, "maximum": [255] * 3}))
+    assert ("do not look like Hounsfield units" in capsys.readouterr().out) is hinted
+
+
+def test_out_of_memory_names_the_settings_to_lower(prepared, monkeypatch):
+    monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: tf.zeros((2**22, 2**22)))
+    with pytest.raises(storage.PlainError, match=r"lower TRAINING_BATCH_SIZE.*\"filters\".*patch_px"):
+        train_final_model(prepared)
