@@ -46,9 +46,9 @@ def test_former_runs_count(clock):
     assert Budget(5, None, minutes=2, epochs_done=3, seconds_spent=90).share == 0.75
 
 
-def test_a_step_takes_the_median_without_the_first_ones_that_build_the_graph(clock):
+def test_a_step_takes_the_median_without_the_first_one_that_builds_the_graph(clock):
     spent = Budget(5, 4)
-    run(spent, clock, 2, seconds_each=60)
+    run(spent, clock, 1, seconds_each=60)
     assert spent.seconds_per_step is None
     for seconds in (1, 2, 9):
         run(spent, clock, 1, seconds)

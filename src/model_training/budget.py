@@ -10,9 +10,8 @@ from tensorflow import keras
 # The rate rises over this share of the budget: Adam's first steps, taken on averages of a few gradients, are wild at the full rate.
 WARM_UP = 0.05
 
-# The time of a step is the median of this many; the very first ones, in which TensorFlow builds its graph, are not among them.
+# The time of a step is the median of this many; the very first one, in which TensorFlow builds its graph, is not among them.
 _TIMED_STEPS = 20
-_UNTIMED_STEPS = 2
 
 
 class Budget:
@@ -31,7 +30,7 @@ class Budget:
         """Counts one more step."""
         now = time.monotonic()
         self._steps_done, self._steps_here = self._steps_done + 1, self._steps_here + 1
-        if self._steps_here > _UNTIMED_STEPS:
+        if self._steps_here > 1:
             self._step_seconds = [*self._step_seconds[1 - _TIMED_STEPS :], now - self._last]
         self._last = now
 

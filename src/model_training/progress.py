@@ -73,6 +73,8 @@ class Diary(keras.callbacks.Callback):
         self._epochs = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(network=network, optimizer=network.optimizer, epochs=self._epochs)
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
+        # Asked for, the optimizer makes the variable of its rate: made later, it would be restored later, over what the schedule has set.
+        tf.convert_to_tensor(network.optimizer.learning_rate)
         self._manager.restore_or_initialize()
         # A row that was written before its checkpoint was not tells of an epoch that will be run again.
         self.history = pd.read_csv(self._file).iloc[: self.epochs_done] if self.epochs_done else pd.DataFrame(columns=["seconds"], dtype=float)
