@@ -18,6 +18,7 @@ TRAINING_BATCH_SIZE = 2
 TRAINING_EPOCHS = 36
 EXPLORATION_MAX_TRIALS = 2
 EXPLORATION_EPOCHS = 1
+CROSS_VALIDATION_FOLDS = 2
 ENCODER_WEIGHTS = None
 DRAW_HAUSDORFF_LINE = True
 HYPERPARAMETERS = {"filters": 8, "learning_rate": 3e-3}
@@ -58,6 +59,7 @@ def main() -> None:
     print(f"the report           {WORKSPACE.results / 'report.html'}")
     print(f"the comparisons      {WORKSPACE.images}")
     print(f"the new predictions  {WORKSPACE.new_predictions}")
+    print(f"the doubted masks    {WORKSPACE.cross_validation / 'images'}")
     print("the trainings        make tensorboard WORKSPACE=demo")
 
 

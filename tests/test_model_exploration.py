@@ -103,7 +103,7 @@ def test_all_trials_share_one_validation_split_that_keeps_groups_whole(fresh, mo
     seen = []
 
     def fit(self, search, model, **_):
-        seen.append((self._train, self._validation))
+        seen.append((self._train["case"].tolist(), self._validation))
         return {"val_dice": 0.5}
 
     monkeypatch.setattr(model_exploration._Trials, "fit", fit)

@@ -16,8 +16,9 @@ import pytest
 import settings
 import storage
 from conftest import ROOT, configure, files
-from data import phantoms
+from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
+from masks import metrics
 from model_training import Hyperparameters, compiled_network, steps_per_epoch, train_final_model, training_batches
 from networks import saved_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -159,6 +160,20 @@ def test_an_epoch_shows_every_case_and_all_batches_are_full(prepared):
 def test_a_step_too_early_names_the_line_to_run(workspace):
     with pytest.raises(storage.MissingResult, match=r"data\.original_dataset\.create_preloaded_dataset\(\)"):
         train_final_model(workspace)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_network_learns_a_phantom_in_a_few_steps(workspace, batch_size):
+    configure(workspace, TRAINING_BATCH_SIZE=batch_size)
+    phantoms.write_original_dataset(workspace.original_dataset / "A", 2, 64)
+    create_preloaded_dataset(workspace)
+    options = settings.load(workspace.root)
+    plain = Hyperparameters(filters=16, learning_rate=3e-3, rotation_degrees=0.0, scale=0.0, gamma=0.0)
+    network = compiled_network(plain, options)
+    (case,) = preloaded_dataset.read_cases(workspace, "train")["case"]
+    network.fit(training_batches(workspace.train_set, [case], plain, options), steps_per_epoch=60, epochs=1, verbose=0)
+    image, mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
+    assert metrics.dice(mask, networks.predict_masks(network, image[None, ..., None].astype(np.float32))[0]) > 0.85
 
 
 def test_deeplabv3_plus_learns_at_batch_size_1_with_the_published_recipe(workspace):

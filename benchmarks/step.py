@@ -1,0 +1,75 @@
+"""What a training step of the default U-Net costs, against the bare forward and backward pass of the same network on a batch in memory.
+
+    python benchmarks/step.py WORKSPACE [--rounds 5] [--steps 20]      # a folder in which step 1 has run
+
+The training step reads, augments, trains, and is watched and told, as in step 3. Both take turns; the ratio is that of the medians, and the
+smallest and largest ratio of a round tell how even the machine was.
+"""
+import argparse
+import contextlib
+import io
+import pathlib
+import statistics
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
+
+import command_line
+
+command_line.keep_memory()
+
+import model_training
+import settings
+import storage
+import tensorflow as tf
+from data import preloaded_dataset
+from model_training.budget import Budget
+from model_training.hyperparameters import from_settings
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workspace", type=pathlib.Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20)
+    arguments = parser.parse_args()
+    workspace = storage.Workspace(arguments.workspace)
+    options = settings.load(workspace.root)
+    values = from_settings(options.HYPERPARAMETERS)
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    network = model_training.compiled_network(values, options)
+    batches = model_training.training_batches(workspace.train_set, cases["case"].tolist(), values, options)
+    batch = next(iter(batches))
+
+    @tf.function
+    def bare(images, masks):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(network.loss(masks, network(images, training=True)))
+        return loss, tape.gradient(loss, network.trainable_variables)
+
+    def bare_round():
+        for _ in range(arguments.steps):
+            bare(*batch)[0].numpy()
+
+    def training_round():
+        budget = Budget(arguments.steps, 1)
+        watching = model_training.callbacks(network, workspace.train_set, cases, values, options, budget)
+        with contextlib.redirect_stdout(io.StringIO()):
+            network.fit(batches, steps_per_epoch=arguments.steps, epochs=1, callbacks=watching, verbose=0)
+        return budget.seconds_per_step
+
+    bare_round(), training_round()
+    rows = []
+    for _ in range(arguments.rounds):
+        start = time.perf_counter()
+        bare_round()
+        rows.append(((time.perf_counter() - start) / arguments.steps, training_round()))
+        print(f"bare {rows[-1][0]:.3f} s, training step {rows[-1][1]:.3f} s, batch of {options.TRAINING_BATCH_SIZE}", flush=True)
+    ratios = [step / passes for passes, step in rows]
+    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+    print(f"a training step costs {medians[1] / medians[0]:.2f} times the bare passes ({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds)")
+
+
+if __name__ == "__main__":
+    main()
