@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import storage
 from conftest import ROOT
 
 SOURCE = ROOT / "src"
@@ -156,6 +157,16 @@ def test_no_assert_on_data_no_bare_except_and_materials_do_not_print():
         assert not [node for node in nodes if isinstance(node, ast.ExceptHandler) and node.type is None], module
         printing = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"]
         assert not printing or floor(module) < floor("data"), module
+
+
+def test_git_ignores_every_folder_that_holds_a_users_data_or_results():
+    folders = [value.fget(storage.PROJECT) for value in vars(storage.Workspace).values() if isinstance(value, property)]
+    top = {folder.relative_to(ROOT).parts[0] for folder in folders} | {"failed model", "demo"}
+    asked = [f"{name}/a file" for name in sorted(top)]
+    ignored = subprocess.run(["git", "check-ignore", "--no-index", *asked], cwd=ROOT, capture_output=True, text=True, check=False)
+    if ignored.returncode == 128:
+        pytest.skip("this is no git checkout")
+    assert ignored.stdout.splitlines() == asked
 
 
 def test_one_spelling_for_keras():
