@@ -3,7 +3,7 @@
     python benchmarks/step.py WORKSPACE [--rounds 5] [--steps 20]      # a folder in which step 1 has run
 
 The training step reads, augments, trains, and is watched and told, as in step 3. Both take turns; the ratio is that of the medians, and the
-smallest and largest ratio of a round tell how even the machine was.
+smallest and largest ratio of a round tell how even the machine was. The settings are that folder's: DETERMINISTIC = True tells what that costs.
 """
 import argparse
 import contextlib
@@ -24,6 +24,7 @@ import settings
 import storage
 import tensorflow as tf
 from data import preloaded_dataset
+from model_training import machine
 from model_training.budget import Budget
 from model_training.hyperparameters import from_settings
 
@@ -36,6 +37,7 @@ def main():
     arguments = parser.parse_args()
     workspace = storage.Workspace(arguments.workspace)
     options = settings.load(workspace.root)
+    machine.prepare(options)
     values = from_settings(options.HYPERPARAMETERS)
     cases = preloaded_dataset.read_cases(workspace, "train")
     network = model_training.compiled_network(values, options)
