@@ -2,6 +2,7 @@
 import keras_tuner
 import pytest
 import settings
+from conftest import ROOT
 from model_training import hyperparameters
 
 
@@ -31,6 +32,15 @@ def test_what_is_wrong_is_told(overrides, told):
     with pytest.raises(settings.SettingsError) as caught:
         hyperparameters.from_settings(overrides)
     assert told in str(caught.value)
+
+
+def test_the_published_recipe_that_is_there_to_paste_augments_nothing(workspace):
+    text = (ROOT / "muscle_segmentation_L3.md").read_text()
+    (workspace.root / "config.py").write_text(text.split("```python")[1].split("```")[0])
+    pasted = hyperparameters.from_settings(settings.load(workspace.root).HYPERPARAMETERS)
+    plain = {"horizontal_flip": False, "rotation_degrees": 0, "scale": 0, "gamma": 0, "gaussian_noise": 0}
+    wanted = plain | {"architecture": "deeplabv3_plus", "loss": "binary_crossentropy", "learning_rate": 2e-4, "clip_hu": (-200, 200)}
+    assert pasted == hyperparameters.Hyperparameters(**wanted)
 
 
 def test_every_value_is_checked_and_every_default_passes():
