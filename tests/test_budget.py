@@ -3,7 +3,7 @@ import types
 
 import pytest
 from model_training import budget
-from model_training.budget import Budget, Schedule, rate_share
+from model_training.budget import Budget, Schedule, peak_rate, rate_share
 
 
 @pytest.fixture
@@ -75,6 +75,11 @@ def test_the_rate_rises_and_falls_to_nothing():
     assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
     assert 0 < rates[0] <= 0.1 and 0.99 < max(rates) <= 1 and 0.03 <= peak / 1000 <= 0.06
     assert rates[500] == pytest.approx(0.5) and rates[1000] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("batch_size, wanted", [(2, 1e-3), (8, 2e-3), (1, 5e-4)])
+def test_the_peak_goes_with_the_batch_size(batch_size, wanted):
+    assert peak_rate(1e-3, batch_size) == pytest.approx(wanted)
 
 
 def test_the_schedule_sets_each_step_s_rate_and_stops_within_an_epoch(clock):

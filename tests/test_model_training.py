@@ -19,7 +19,7 @@ from conftest import ROOT, configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import metrics
-from model_training import Hyperparameters, compiled_network, steps_per_epoch, train_final_model, training_batches
+from model_training import Hyperparameters, budget, compiled_network, steps_per_epoch, train_final_model, training_batches
 from networks import saved_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorflow import keras
@@ -184,8 +184,10 @@ def test_deeplabv3_plus_learns_at_batch_size_1_with_the_published_recipe(workspa
     phantoms.write_original_dataset(workspace.original_dataset / "A", 4, 32)
     create_preloaded_dataset(workspace)
     train_final_model(workspace)
-    losses = pd.read_csv(workspace.model / "history.csv")["loss"]
-    assert np.isfinite(losses).all() and losses.iloc[-1] < 0.95 * losses.iloc[0]
+    history = pd.read_csv(workspace.model / "history.csv")
+    assert np.isfinite(history["loss"]).all() and history["loss"].iloc[-1] < 0.95 * history["loss"].iloc[0]
+    # The rate is given for batches of 2. The first epoch's last step, the third of nine, is what is noted.
+    assert history["learning_rate"].iloc[0] == pytest.approx(1e-4 * budget.rate_share(2 / 9))
 
 
 def test_mixed_precision_is_a_setting(prepared):

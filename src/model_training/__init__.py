@@ -23,7 +23,7 @@ import settings
 import storage
 from data import augmentation, familiarity, preloaded_dataset
 from model_training import diagnosis, machine, progress
-from model_training.budget import Budget, Schedule
+from model_training.budget import Budget, Schedule, peak_rate
 from model_training.hyperparameters import Hyperparameters, from_settings
 from networks import objectives, saved_model
 
@@ -124,7 +124,7 @@ def callbacks(
     )
     watched = cases.nlargest(WATCHED_CASES, "mask_px")
     return [
-        Schedule(budget, hyperparameters.learning_rate),
+        Schedule(budget, peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)),
         diagnosis.Watch(_shown(train_set, watched, options), hyperparameters, budget),
         progress.Display(budget, options.TRAINING_BATCH_SIZE, heading),
     ]

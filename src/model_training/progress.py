@@ -12,9 +12,9 @@ import networks
 from masks import drawing
 from model_training.budget import Budget
 
-# How many train cases TensorBoard shows with their predictions, and how often in the course of a training, which makes some 10 MB.
+# How many train cases TensorBoard shows with their predictions, and how often in the course of a training, which makes some 5 MB.
 PANEL_CASES = 4
-PANELS = 20
+PANELS = 10
 
 
 class Display(keras.callbacks.Callback):
@@ -111,7 +111,7 @@ class Panel(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(folder / "predictions"))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Draws each time another twentieth of the budget is spent."""
+        """Draws each time another tenth of the budget is spent."""
         if int(self._budget.share * PANELS) <= self._drawn:
             return
         self._drawn = int(self._budget.share * PANELS)
