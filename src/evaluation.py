@@ -60,15 +60,15 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     return summary.assign(cases=finite.count(), failed=finite.isna().sum())
 
 
-def foresight(table: pd.DataFrame) -> float | None:
-    """How well the predicted Dice coefficients put the cases into the order of the true ones: Spearman's rank correlation, -1 to 1.
+def foresight(table: pd.DataFrame) -> tuple[float, float] | None:
+    """How well the predicted Dice coefficients foresaw the true ones: Spearman's rank correlation, -1 to 1, and by how much they were too high.
 
     None where nothing was predicted, or all cases have the same value.
     """
-    if "predicted_dice" not in table:
+    if "predicted_dice" not in table or table[["predicted_dice", "dice"]].nunique().min() < 2:
         return None
-    correlation = table["predicted_dice"].corr(table["dice"], method="spearman")
-    return float(correlation) if np.isfinite(correlation) else None
+    predicted, true = table["predicted_dice"], table["dice"]
+    return float(predicted.corr(true, method="spearman")), float((predicted - true).mean())
 
 
 def choose_cases(table: pd.DataFrame, counts: dict[str, int], seed: int) -> list[str]:
@@ -127,15 +127,20 @@ def _write(folder: pathlib.Path, table: pd.DataFrame, summary: pd.DataFrame, pic
     table.to_csv(folder / "metrics.csv", index=False)
     # JSON knows no NaN: a metric that failed in all cases has null for its mean.
     values = summary.astype(object).where(summary.notna(), None).to_dict("index")
-    content = {"cases": len(table), "metrics": values, "predicted_dice_correlation": foresight(table)}
+    correlation, excess = foresight(table) or (None, None)
+    content = {"cases": len(table), "metrics": values, "predicted_dice_correlation": correlation, "predicted_dice_excess": excess}
     (folder / "summary.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     (folder / "box_plots.png").write_bytes(plots)
     (folder / "report.html").write_text(_report(table, summary, plots, pictures), encoding="utf-8")
 
 
 def _foresight(table: pd.DataFrame) -> str:
-    correlation = foresight(table)
-    return "" if correlation is None else f"Rank correlation of the predicted with the true Dice: {correlation:.2f} ({len(table)} cases)\n"
+    found = foresight(table)
+    return f"Rank correlation of the predicted with the true Dice: {found[0]:.2f}; {_excess(found[1])}\n" if found else ""
+
+
+def _excess(difference: float) -> str:
+    return f"on average the prediction was {abs(difference):.2f} too {'high' if difference > 0 else 'low'}."
 
 
 def _text(summary: pd.DataFrame) -> str:
@@ -150,10 +155,10 @@ def _report(table: pd.DataFrame, summary: pd.DataFrame, plots: bytes, pictures: 
 
 
 def _foresight_section(table: pd.DataFrame) -> str:
-    if foresight(table) is None:
+    if not (found := foresight(table)):
         return ""
     picture = _embedded(drawing.to_png(drawing.predicted_and_true_dice(table)))
-    return _FORESIGHT.format(correlation=foresight(table), cases=len(table), picture=picture)
+    return _FORESIGHT.format(correlation=found[0], excess=_excess(found[1]), cases=len(table), picture=picture)
 
 
 def _embedded(png: bytes) -> str:
@@ -162,8 +167,8 @@ def _embedded(png: bytes) -> str:
 
 _FORESIGHT = """<h2>Did the model know how good it was?</h2>
 <p>Each mask's Dice was predicted without its true mask, from how far the model's masks of the image and of its mirror image, or those of the
-folds' models, agree. Spearman's rank correlation with the true Dice: {correlation:.2f}, over {cases} cases. Where it is high, the predicted Dice of
-a new image tells whether its mask is to be looked at.</p>
+folds' models, agree. Spearman's rank correlation with the true Dice: {correlation:.2f}, over {cases} cases; {excess} Where the correlation is high,
+the predicted Dice tells which new masks are to be looked at first.</p>
 <img src="data:image/png;base64,{picture}" alt="The true Dice of each case against the predicted one">"""
 
 

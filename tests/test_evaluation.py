@@ -5,6 +5,7 @@ import evaluation
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import storage
 from conftest import configure, drawn, files
 from data import preloaded_dataset
@@ -84,6 +85,23 @@ def test_the_report_is_one_page_without_network_and_names_are_escaped(predicted)
     page = (predicted.results / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "") and "data:image/png;base64" in page
     assert "<odd>" not in page and "B__&lt;odd&gt; &amp; name" in page
+
+
+def test_how_well_the_predicted_dice_foresaw_the_true_one_is_told(predicted, capsys):
+    true = {"A__good": 1.0, "A__shifted": 0.75, "A__missed": 0.0, "A__none": 1.0, "B__<odd> & name": 0.75}
+    guessed = pd.Series({"A__good": 1.0, "A__shifted": 0.9, "A__missed": 0.5, "A__none": 0.95, "B__<odd> & name": 0.8}, name="predicted_dice")
+    table = guessed.rename_axis("case").reset_index().assign(unlike_train_set="")
+    preloaded_dataset.write_judgements(predicted.predictions, table)
+    evaluate_test_set(predicted)
+    wanted = scipy.stats.spearmanr(guessed, [true[case] for case in guessed.index]).statistic
+    summary = json.loads((predicted.results / "summary.json").read_text())
+    assert summary["predicted_dice_correlation"] == pytest.approx(wanted) and summary["predicted_dice_excess"] == pytest.approx((4.15 - 3.5) / 5)
+    for text in (capsys.readouterr().out, (predicted.results / "report.html").read_text()):
+        assert f"{wanted:.2f}" in text and "on average the prediction was 0.13 too high." in text
+    # Nothing is told where all were guessed alike.
+    preloaded_dataset.write_judgements(predicted.predictions, table.assign(predicted_dice=0.9))
+    evaluate_test_set(predicted)
+    assert "Rank correlation" not in capsys.readouterr().out and "Did the model know" not in (predicted.results / "report.html").read_text()
 
 
 def test_areas_are_told_in_cm2_where_the_spacing_is_known(predicted):
