@@ -16,6 +16,7 @@ basic_unet   MONAI's BasicUNet of the same width: Dice + cross-entropy, Adam 1e-
 What accuracy.csv holds was measured on 2 cores, seed 1 for every split, on blocks of neighbouring slices, which config.py made so:
 
 ts_muscle112  blocks of ten: 90 to train on, 22 to test on      GROUP_CASES_BY = r"tsm112_(\d\d)"
+ts_muscle30   blocks of ten: 20 and 10                          GROUP_CASES_BY = r"tsm30_0(\d)"
 ts_ct512      blocks of five: 15 and 5      TEST_SHARE = 0.25   GROUP_CASES_BY = r"s512_\d(?=[0-4])|512_\d(?=[5-9])"
 isbi_em       blocks of five: 25 and 5      MASK_SPECK_PX = 0   GROUP_CASES_BY = r"m_\d(?=[0-4])|_\d(?=[5-9])"   HYPERPARAMETERS = {"clip_hu": None}
 """
@@ -43,7 +44,7 @@ def main():
     parser.add_argument("--settings", default="", help="lines added to config.py, such as 'HYPERPARAMETERS = {\"patch_px\": 1}'; for ours")
     parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
-    for seed in arguments.seeds if arguments.workspace else []:
+    for seed in arguments.seeds if arguments.recipe else []:
         run = {"set": arguments.workspace.resolve().name, "recipe": arguments.recipe, "settings": arguments.settings, "minutes": arguments.minutes, "seed": seed}
         if arguments.recipe == "ours":
             found = ours(arguments.workspace, arguments.minutes, seed, arguments.settings)

@@ -65,10 +65,10 @@ def foresight(table: pd.DataFrame) -> tuple[float, float] | None:
 
     None where nothing was predicted, or all cases have the same value.
     """
-    if "predicted_dice" not in table or table[["predicted_dice", "dice"]].nunique().min() < 2:
+    pairs = table.reindex(columns=["predicted_dice", "dice"]).dropna()
+    if pairs.nunique().min() < 2:
         return None
-    predicted, true = table["predicted_dice"], table["dice"]
-    return float(predicted.corr(true, method="spearman")), float((predicted - true).mean())
+    return float(pairs.corr(method="spearman").iloc[0, 1]), float((pairs["predicted_dice"] - pairs["dice"]).mean())
 
 
 def choose_cases(table: pd.DataFrame, counts: dict[str, int], seed: int) -> list[str]:
