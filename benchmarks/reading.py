@@ -49,9 +49,9 @@ def ours(folder, augmented):
     import tensorflow as tf
     from data import augmentation, preloaded_dataset
 
-    options = (True, 10.0, 10.0) if augmented else (False, 0.0, 0.0)
+    options = {"horizontal_flip": True, "max_degrees": 10.0, "noise_deviation": 10.0} if augmented else {}
     stream = preloaded_dataset.endless_pairs(folder, CASES, 512, 1)
-    versions = stream.map(lambda *sample: augmentation.augment(*sample, *options), num_parallel_calls=tf.data.AUTOTUNE)
+    versions = stream.map(lambda *sample: augmentation.augment(*sample, **options), num_parallel_calls=tf.data.AUTOTUNE)
     return versions.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 

@@ -127,6 +127,22 @@ def test_noise_has_the_deviation_asked_for_and_leaves_the_mask(pair):
     np.testing.assert_array_equal(mask, pair[1])
 
 
+def test_each_kind_of_change_comes_with_its_probability_and_by_its_own_lot(pair):
+    changes = {"max_degrees": 20.0, "noise_deviation": 5.0, "max_gamma": 0.3, "max_scale": 0.2}
+    kinds = ({"max_gamma": 0.3}, {"noise_deviation": 5.0}, {"max_degrees": 20.0, "max_scale": 0.2})
+    changed = [
+        [not np.array_equal(image, pair[0]) for image, _ in versions(pair, 80, **(dict.fromkeys(changes, 0) | kind), window=(-1100.0, 200.0), horizontal_flip=False, probability=0.25)]
+        for kind in kinds
+    ]
+    assert all(10 <= sum(each) <= 32 for each in changed) and len({tuple(each) for each in changed}) == 3
+
+
+def test_what_is_not_to_be_changed_is_flipped_at_most_and_shown_as_it_is(pair):
+    seen = [image.numpy() for image, _ in versions(pair, 20, max_scale=0.3, max_gamma=0.3, probability=0.0)]
+    flipped = [np.array_equal(image, pair[0].numpy()[:, ::-1]) for image in seen]
+    assert all(flip or np.array_equal(image, pair[0]) for image, flip in zip(seen, flipped, strict=True)) and 2 <= sum(flipped) <= 18
+
+
 def test_nothing_asked_for_changes_nothing(pair):
     ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_deviation=0)
     assert image is pair[0] and mask is pair[1]

@@ -25,26 +25,33 @@ def augment(
     max_gamma: float = 0.0,
     noise_deviation: float = 0.0,
     window: tuple[float, float] | None = None,
+    probability: float = 1.0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """One random version of the pair. False or 0 leaves a kind of change out.
 
-    Mirrored in half of the draws; rotated by up to `max_degrees` either way; enlarged by a factor of up to exp(max_scale) either way, and
-    stretched and sheared by half as much; its contrast changed by a gamma of up to exp(max_gamma) either way, see `gamma`; noisy, by
-    `noise_deviation` in the image's unit (HU). `window` is that of the values that count, None for all.
+    Mirrored in half of the draws. Then, each with `probability`: rotated by up to `max_degrees` either way, enlarged by a factor of up to
+    exp(max_scale) either way, and stretched and sheared by half as much, all at once; its contrast changed by a gamma of up to
+    exp(max_gamma) either way, see `gamma`; noisy, by `noise_deviation` in the image's unit (HU). `window` is that of the values that
+    count, None for all.
     """
-    mirrored = tf.random.stateless_uniform((), _own(lot, 1)) < 0.5 if horizontal_flip else tf.constant(False)
-    if max_degrees or max_scale:
+    mirrored = _drawn(lot, 1, 0.5) if horizontal_flip else tf.constant(False)
+
+    def turned() -> tuple[tf.Tensor, tf.Tensor]:
         turn, size, stretch, shear = tf.unstack(tf.random.stateless_uniform((4,), _own(lot, 2), -1.0, 1.0))
         factors = tf.exp(max_scale * tf.stack([size + 0.5 * stretch, size - 0.5 * stretch]))
         # What comes in from outside a CT slice is air; other images go on there, as far as one can tell.
-        image, mask = transform(image, mask, max_degrees * turn, factors, 0.5 * max_scale * shear, mirrored, "constant" if window else "reflect")
-    elif horizontal_flip:
-        image, mask = tf.cond(mirrored, lambda: flip(image, mask), lambda: (image, mask))
+        return transform(image, mask, max_degrees * turn, factors, 0.5 * max_scale * shear, mirrored, "constant" if window else "reflect")
+
+    def upright() -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cond(mirrored, lambda: flip(image, mask), lambda: (image, mask)) if horizontal_flip else (image, mask)
+
+    version, its_mask = tf.cond(_drawn(lot, 5, probability), turned, upright) if max_degrees or max_scale else upright()
     if max_gamma:
-        image = gamma(image, tf.exp(tf.random.stateless_uniform((), _own(lot, 4), -max_gamma, max_gamma)), window)
+        exponent = tf.exp(tf.random.stateless_uniform((), _own(lot, 4), -max_gamma, max_gamma))
+        version = tf.cond(_drawn(lot, 6, probability), lambda: gamma(version, exponent, window), lambda: version)
     if noise_deviation:
-        image += noise_deviation * _noise(lot, image.shape)
-    return image, mask
+        version = tf.cond(_drawn(lot, 7, probability), lambda: version + noise_deviation * _noise(lot, image.shape), lambda: version)
+    return version, its_mask
 
 
 def flip(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -90,6 +97,10 @@ def gamma(image: tf.Tensor, exponent: tf.Tensor | float, window: tuple[float, fl
 def _own(lot: tf.Tensor, number: int) -> tf.Tensor:
     # Each use of the lot draws on its own: what flips is not what turns.
     return tf.stack([lot[0] + number * 1_000_003, lot[1]])
+
+
+def _drawn(lot: tf.Tensor, number: int, probability: float) -> tf.Tensor:
+    return tf.random.stateless_uniform((), _own(lot, number)) < probability
 
 
 def _noise(lot: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:

@@ -95,10 +95,9 @@ def training_batches(
     """An endless stream of augmented (images, masks), float32 and uint8 (TRAINING_BATCH_SIZE, size, size, 1), from an epoch's first batch on."""
     values, start = hyperparameters, first_epoch * steps_per_epoch(cases, options) * options.TRAINING_BATCH_SIZE
     samples = preloaded_dataset.endless_pairs(folder, cases, options.IMAGE_SIZE, options.SEED, start)
+    changes = (values.horizontal_flip, values.rotation_degrees, values.scale, values.gamma, values.gaussian_noise)
     versions = samples.map(
-        lambda lot, image, mask: augmentation.augment(
-            lot, image, mask, values.horizontal_flip, values.rotation_degrees, values.scale, values.gamma, values.gaussian_noise, values.clip_hu
-        ),
+        lambda *sample: augmentation.augment(*sample, *changes, values.clip_hu, values.augmentation_probability),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
     return versions.batch(options.TRAINING_BATCH_SIZE, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

@@ -27,6 +27,8 @@ class Hyperparameters:
     scale: images are shown larger or smaller by up to this share, stretched and sheared by half as much; 0 for none.
     gamma: the contrast is changed by an exponent of up to exp(gamma) either way, within the window; 0 for none.
     gaussian_noise: standard deviation of the noise that is added to the images, in their own unit (HU); 0 for none.
+    augmentation_probability: the share of the images that are rotated and scaled, and of those whose contrast is changed, and of those that
+        get noise, each drawn for itself. The others are shown as they are, as those will be that are to be predicted: interpolation blurs.
     """
 
     architecture: str = "unet"
@@ -40,6 +42,7 @@ class Hyperparameters:
     scale: float = 0.2
     gamma: float = 0.3
     gaussian_noise: float = 0.0
+    augmentation_probability: float = 0.25
 
 
 def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
@@ -62,6 +65,7 @@ def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
         gamma=search.Float("gamma", 0.0, 0.6, step=0.3, default=0.3),
         # A CT slice of 5 mm at the usual dose has noise of 10 to 20 HU itself.
         gaussian_noise=search.Float("gaussian_noise", 0.0, 20.0, step=10.0, default=0.0),
+        augmentation_probability=search.Float("augmentation_probability", 0.25, 1.0, step=0.25, default=0.25),
     )
 
 
@@ -101,4 +105,5 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "scale": (lambda value: _number(value) and 0 <= value <= 1, "a number from 0 to 1, such as 0.2"),
     "gamma": (lambda value: _number(value) and 0 <= value <= 2, "a number from 0 to 2, such as 0.3"),
     "gaussian_noise": (lambda value: _number(value) and value >= 0, "a number of at least 0"),
+    "augmentation_probability": (lambda value: _number(value) and 0 <= value <= 1, "a number from 0 to 1, such as 0.25"),
 }
