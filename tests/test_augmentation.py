@@ -53,7 +53,8 @@ def test_a_marked_pixel_arrives_where_geometry_says(changes, mirrored):
     row, column = 20, 41
     mask = np.zeros((64, 64, 1), np.uint8)
     mask[row - 1 : row + 2, column - 1 : column + 2] = 1  # A pixel alone may fall between the nearest ones.
-    image, moved = augmentation.transform(tf.constant(mask, tf.float32), tf.constant(mask), **changes, mirrored=mirrored)
+    pair = tf.constant(mask, tf.float32), tf.constant(mask)
+    image, moved = augmentation.transform(*(augmentation.flip(*pair) if mirrored else pair), **changes)
     # One thing after the other, on the point's place to the right of the centre and below it.
     right, below = column - 31.5, row - 31.5
     right = -right if mirrored else right

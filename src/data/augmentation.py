@@ -6,6 +6,7 @@ integers: the same lot gives the same result. What the dice then ask for is done
 import functools
 import math
 import warnings
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -13,6 +14,8 @@ with warnings.catch_warnings():
     # It says on each import that its development has ended; the pinned version works with the pinned TensorFlow.
     warnings.simplefilter("ignore")
     import tensorflow_addons as tfa
+
+Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def augment(
@@ -34,24 +37,20 @@ def augment(
     exp(max_gamma) either way, see `gamma`; noisy, by `noise_deviation` in the image's unit (HU). `window` is that of the values that
     count, None for all.
     """
-    mirrored = _drawn(lot, 1, 0.5) if horizontal_flip else tf.constant(False)
-
-    def turned() -> tuple[tf.Tensor, tf.Tensor]:
+    if horizontal_flip:
+        image, mask = _perhaps(lot, 1, 0.5, flip, image, mask)
+    if max_degrees or max_scale:
         turn, size, stretch, shear = tf.unstack(tf.random.stateless_uniform((4,), _own(lot, 2), -1.0, 1.0))
         factors = tf.exp(max_scale * tf.stack([size + 0.5 * stretch, size - 0.5 * stretch]))
         # What comes in from outside a CT slice is air; other images go on there, as far as one can tell.
-        return transform(image, mask, max_degrees * turn, factors, 0.5 * max_scale * shear, mirrored, "constant" if window else "reflect")
-
-    def upright() -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cond(mirrored, lambda: flip(image, mask), lambda: (image, mask)) if horizontal_flip else (image, mask)
-
-    version, its_mask = tf.cond(_drawn(lot, 5, probability), turned, upright) if max_degrees or max_scale else upright()
+        changes = {"degrees": max_degrees * turn, "factors": factors, "shear": 0.5 * max_scale * shear, "fill": "constant" if window else "reflect"}
+        image, mask = _perhaps(lot, 5, probability, functools.partial(transform, **changes), image, mask)
     if max_gamma:
         exponent = tf.exp(tf.random.stateless_uniform((), _own(lot, 4), -max_gamma, max_gamma))
-        version = tf.cond(_drawn(lot, 6, probability), lambda: gamma(version, exponent, window), lambda: version)
+        image, mask = _perhaps(lot, 6, probability, lambda image, mask: (gamma(image, exponent, window), mask), image, mask)
     if noise_deviation:
-        version = tf.cond(_drawn(lot, 7, probability), lambda: version + noise_deviation * _noise(lot, image.shape), lambda: version)
-    return version, its_mask
+        image, mask = _perhaps(lot, 7, probability, lambda image, mask: (image + noise_deviation * _noise(lot, image.shape), mask), image, mask)
+    return image, mask
 
 
 def flip(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -65,18 +64,17 @@ def transform(
     degrees: tf.Tensor | float = 0.0,
     factors: tf.Tensor | tuple[float, float] = (1.0, 1.0),
     shear: tf.Tensor | float = 0.0,
-    mirrored: tf.Tensor | bool = False,
     fill: str = "constant",
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The pair sheared, enlarged by `factors` (along height, along width) and rotated counterclockwise, about its centre.
 
     The image is interpolated, the mask taken from the nearest pixel. What comes in from outside is, with the `fill` "constant", the image's
     minimum and no mask; with "reflect", the pair's mirror image at its edge. `shear` is how many px a row moves to the right per px that
-    it lies lower. `mirrored` flips the pair left for right first. All at the cost of one.
+    it lies lower. All at the cost of one.
     """
     radians = tf.convert_to_tensor(degrees, tf.float32) * (math.pi / 180.0)
     cos, sin, (along_height, along_width) = tf.cos(radians), tf.sin(radians), tf.unstack(tf.convert_to_tensor(factors, tf.float32))
-    sheared = tf.stack([[tf.where(mirrored, -1.0, 1.0), tf.convert_to_tensor(shear, tf.float32)], [0.0, 1.0]])
+    sheared = tf.stack([[1.0, tf.convert_to_tensor(shear, tf.float32)], [0.0, 1.0]])
     # For points (x, y) from the centre, y downwards; TensorFlow asks from where each pixel is fetched: for the inverse.
     there = tf.stack([[cos, sin], [-sin, cos]]) @ (tf.stack([[along_width], [along_height]]) * sheared)
     back = tf.linalg.inv(there)
@@ -99,8 +97,9 @@ def _own(lot: tf.Tensor, number: int) -> tf.Tensor:
     return tf.stack([lot[0] + number * 1_000_003, lot[1]])
 
 
-def _drawn(lot: tf.Tensor, number: int, probability: float) -> tf.Tensor:
-    return tf.random.stateless_uniform((), _own(lot, number)) < probability
+def _perhaps(lot: tf.Tensor, number: int, probability: float, change: Change, image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    drawn = tf.random.stateless_uniform((), _own(lot, number)) < probability
+    return tf.cond(drawn, lambda: change(image, mask), lambda: (image, mask))
 
 
 def _noise(lot: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
