@@ -44,6 +44,10 @@ DETERMINISTIC = False
 # Or the path of such a file (resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5). None: random weights. The unet has no such encoder.
 ENCODER_WEIGHTS = "imagenet"
 
+# Where the train set's images and masks are read from while training, if not from `preloaded dataset/train set`: a copy of that folder on
+# any disk or storage that TensorFlow reads, such as "/scratch/train set" or "gs://bucket/train set".
+TRAIN_SET_LOCATION = None
+
 # The final model's hyperparameters where they differ from the defaults, which stand with their meaning in
 # src/model_training/hyperparameters.py. Step 2 ends by printing such a line for its best trial.
 # Example: HYPERPARAMETERS = {"architecture": "unet", "learning_rate": 5e-4, "clip_hu": None}
@@ -54,14 +58,31 @@ HYPERPARAMETERS = {}
 # "random", "hyperband" or "bayesian".
 EXPLORATION_TUNER = "random"
 
-# How many models are trained. Hyperband decides that itself, by EXPLORATION_EPOCHS: many for a few epochs, the best of them for all.
+# When the search ends: how many models it trains, and how many hours it has (stops are not counted). Either may be None; of both, the one
+# that ends first counts. Hyperband, which trains many for a few epochs and the best of them for all, ends by itself, too.
 EXPLORATION_MAX_TRIALS = 20
+EXPLORATION_TIME_LIMIT_HOURS = None
 
 # How often each of them sees every image.
 EXPLORATION_EPOCHS = 15
 
+# How often the three best are trained once more, with other seeds, so that you see which differences are more than chance. 0: not at all.
+EXPLORATION_REPEATS = 2
+
 # Share of the train set's cases that scores the trials, the same for all. The test set is not touched.
 EXPLORATION_VALIDATION_SHARE = 0.2
+
+# What is searched, where it differs from the ranges in src/model_training/hyperparameters.py: a value fixes a hyperparameter, a list
+# [...] are the values to choose among, a pair (low, high) narrows a range. (A window clip_hu is a value, though it is a pair.)
+# Example: EXPLORATION_SEARCH_SPACE = {"architecture": "unet", "clip_hu": None, "filters": [16, 32], "learning_rate": (5e-4, 2e-3)}
+EXPLORATION_SEARCH_SPACE = {}
+
+# Of how many of the best trials the weights are kept.
+EXPLORATION_KEPT_MODELS = 1
+
+# What happens where a search was begun with other settings, data or packages. False: it is refused, with the difference. True: the former
+# search is renamed, and a new one begun.
+EXPLORATION_START_ANEW = False
 
 # --- Cross-validation (step 7) ------------------------------------------------------------------------------------------------
 

@@ -19,12 +19,11 @@ import command_line
 
 command_line.keep_memory()
 
-import model_training
 import settings
 import storage
 import tensorflow as tf
 from data import preloaded_dataset
-from model_training import machine
+from model_training import fitting, machine
 from model_training.budget import Budget
 from model_training.hyperparameters import from_settings
 
@@ -40,8 +39,8 @@ def main():
     machine.prepare(options)
     values = from_settings(options.HYPERPARAMETERS)
     cases = preloaded_dataset.read_cases(workspace, "train")
-    network = model_training.compiled_network(values, options)
-    batches = model_training.training_batches(workspace.train_set, cases["case"].tolist(), values, options)
+    network = fitting.compiled_network(values, options)
+    batches = fitting.training_batches(workspace.train_set, cases["case"].tolist(), values, options)
     batch = next(iter(batches))
 
     @tf.function
@@ -56,7 +55,7 @@ def main():
 
     def training_round():
         budget = Budget(arguments.steps, 1)
-        watching = model_training.callbacks(network, workspace.train_set, cases, values, options, budget)
+        watching = fitting.callbacks(network, workspace.train_set, cases, values, options, budget)
         with contextlib.redirect_stdout(io.StringIO()):
             network.fit(batches, steps_per_epoch=arguments.steps, epochs=1, callbacks=watching, verbose=0)
         return budget.seconds_per_step

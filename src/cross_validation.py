@@ -22,7 +22,7 @@ import settings
 import storage
 from data import preloaded_dataset
 from masks import cleaning, drawing, metrics
-from model_training import diagnosis, hyperparameters
+from model_training import diagnosis, hyperparameters, machine, workers
 from networks import ensemble
 
 # How many of the cases that the models disagree with most are drawn.
@@ -38,15 +38,19 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
         folds = preloaded_dataset.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
     except ValueError as error:
         raise storage.DatasetError([f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]) from error
-    storage.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases))
+    machine.prepare(options)
+    workers.chief_first(lambda: storage.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases)))
     diagnosis.hint(values, cases)
     rows = []
+    chief = workers.is_chief()
     for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
         if not folder.exists():
             print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
             unfinished = folder.with_name(f"unfinished {folder.name}")
             model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
-        rows += _judge(workspace, folder, cases["case"][folds == number].tolist(), number + 1)
+        rows += _judge(workspace, folder, cases["case"][folds == number].tolist(), number + 1) if chief else []
+    if not chief:
+        return
     table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)
     table.to_csv(workspace.cross_validation / "out of fold.csv", index=False)
     _draw(workspace, table)

@@ -24,7 +24,7 @@ import tqdm
 import settings
 import storage
 from data import preloaded_dataset
-from masks import drawing, metrics
+from masks import charts, drawing, metrics
 
 METRICS = ("dice", "jaccard", "precision", "recall", "hausdorff_px", "hausdorff95_px")
 
@@ -123,7 +123,7 @@ def _distance(distance_px: float) -> str:
 
 
 def _write(folder: pathlib.Path, table: pd.DataFrame, summary: pd.DataFrame, pictures: Sequence[str]) -> None:
-    plots = drawing.to_png(drawing.box_plots(table))
+    plots = drawing.to_png(charts.box_plots(table))
     table.to_csv(folder / "metrics.csv", index=False)
     # JSON knows no NaN: a metric that failed in all cases has null for its mean.
     values = summary.astype(object).where(summary.notna(), None).to_dict("index")
@@ -157,7 +157,7 @@ def _report(table: pd.DataFrame, summary: pd.DataFrame, plots: bytes, pictures: 
 def _foresight_section(table: pd.DataFrame) -> str:
     if not (found := foresight(table)):
         return ""
-    picture = _embedded(drawing.to_png(drawing.predicted_and_true_dice(table)))
+    picture = _embedded(drawing.to_png(charts.predicted_and_true_dice(table)))
     return _FORESIGHT.format(correlation=found[0], excess=_excess(found[1]), cases=len(table), picture=picture)
 
 

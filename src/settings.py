@@ -22,8 +22,7 @@ def load(root: pathlib.Path) -> types.SimpleNamespace:
     values = _read(TEMPLATE) | (_read(own) if own.exists() else {})
     faults = [unknown_name(name, _RULES) for name in values if name not in _RULES]
     faults += [f"{name} = {values[name]!r}: must be {wanted}." for name, (test, wanted) in _RULES.items() if not _holds(test, values[name])]
-    if not faults and values["TRAINING_EPOCHS"] is None and values["TRAINING_TIME_LIMIT_MINUTES"] is None:
-        faults.append("TRAINING_EPOCHS and TRAINING_TIME_LIMIT_MINUTES are both None: a training must end. Set one of them.")
+    faults = faults or [f"{one} and {other} are both None: {what} must end. Set one of them." for one, other, what in _ENDS if values[one] is values[other] is None]
     if faults:
         raise SettingsError("\n".join(f"{own}: {fault}" for fault in faults))
     return types.SimpleNamespace(**values)
@@ -73,6 +72,12 @@ _COUNT = (_count, "a whole number of at least 1")
 _SHARE = (_share, "a number between 0 and 1, such as 0.2")
 _SWITCH = (lambda value: isinstance(value, bool), "True or False")
 
+# Of these one must be set.
+_ENDS = (
+    ("TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES", "a training"),
+    ("EXPLORATION_MAX_TRIALS", "EXPLORATION_TIME_LIMIT_HOURS", "a search"),
+)
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "IMAGE_SIZE": (lambda value: _count(value) and value % 32 == 0, "a multiple of 32, such as 512"),
     "TEST_SHARE": _SHARE,
@@ -85,11 +90,17 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "MIXED_PRECISION": (lambda value: value is None or isinstance(value, bool), "None, True or False"),
     "DETERMINISTIC": _SWITCH,
     "ENCODER_WEIGHTS": (lambda value: value is None or isinstance(value, str), 'None, "imagenet" or the path of a file, in quotes'),
+    "TRAIN_SET_LOCATION": (lambda value: value is None or isinstance(value, str), "None or the path of a folder, in quotes"),
     "HYPERPARAMETERS": (lambda value: isinstance(value, dict), 'a dict, such as {"learning_rate": 5e-4}'),
     "EXPLORATION_TUNER": (lambda value: value in ("random", "hyperband", "bayesian"), '"random", "hyperband" or "bayesian"'),
-    "EXPLORATION_MAX_TRIALS": _COUNT,
+    "EXPLORATION_MAX_TRIALS": (lambda value: value is None or _count(value), "None or a whole number of at least 1"),
+    "EXPLORATION_TIME_LIMIT_HOURS": (lambda value: value is None or value > 0, "None or a number of hours"),
     "EXPLORATION_EPOCHS": _COUNT,
+    "EXPLORATION_REPEATS": (lambda value: value == 0 or _count(value), "0 or a whole number"),
     "EXPLORATION_VALIDATION_SHARE": _SHARE,
+    "EXPLORATION_SEARCH_SPACE": (lambda value: isinstance(value, dict), 'a dict, such as {"architecture": "unet"}'),
+    "EXPLORATION_KEPT_MODELS": (lambda value: value == 0 or _count(value), "0 or a whole number"),
+    "EXPLORATION_START_ANEW": _SWITCH,
     "CROSS_VALIDATION_FOLDS": (lambda value: _count(value) and value >= 2, "a whole number of at least 2"),
     "PREDICT_WITH_FOLDS": _SWITCH,
     "PREDICTION_BATCH_SIZE": _COUNT,

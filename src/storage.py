@@ -17,6 +17,7 @@ A workspace is a folder that holds one user's data and results. The project's ow
 """
 import contextlib
 import dataclasses
+import datetime
 import json
 import pathlib
 import shutil
@@ -136,18 +137,29 @@ def replacing(target: pathlib.Path) -> Iterator[pathlib.Path]:
     shutil.rmtree(former, ignore_errors=True)
 
 
-def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any]) -> None:
+def write_whole(file: pathlib.Path, content: str | bytes) -> None:
+    """Writes a file that is never seen half written, nor left so by a crash."""
+    draft = file.with_name(f".{file.name}.draft")
+    draft.write_bytes(content if isinstance(content, bytes) else content.encode())
+    draft.replace(file)
+
+
+def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> None:
     """Makes the folder of a work that grows in place, or makes sure that it was begun with the same `facts` (kept in facts.json).
 
-    OtherTask, with the difference, where it was begun with others.
+    Where it was begun with others: OtherTask, with the difference; or with `anew`, the folder is renamed after the day and time, and a
+    new one begun.
     """
     file = folder / "facts.json"
     wanted = json.loads(json.dumps(facts))
-    if not file.exists():
+    former = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    if former not in (None, wanted) and anew:
+        folder.rename(folder.with_name(f"{folder.name} until {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"))
+        former = None
+    if former is None:
         with replacing(folder) as draft:
             (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-    former = json.loads(file.read_text(encoding="utf-8"))
-    if former != wanted:
+    elif former != wanted:
         raise OtherTask(
             f"'{folder.name}' ({folder}) holds work that was begun before this was changed: {_differences(former, wanted)}. "
             "Change it back to go on with that work; or move or delete that folder to begin anew."

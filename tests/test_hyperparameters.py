@@ -63,3 +63,48 @@ def test_neither_seed_nor_split_is_searched():
     search = keras_tuner.HyperParameters()
     hyperparameters.declare(search)
     assert not [name for name in search.values if "seed" in name or "split" in name]
+
+
+def drawn_from(space, count=200):
+    """The values of so many trials drawn at random."""
+    trials = []
+    for seed in range(count):
+        trial = keras_tuner.HyperParameters()
+        trial.merge(space.space)
+        trial.values = {hp.name: hp.random_sample(seed * 100 + number) for number, hp in enumerate(space.space)}
+        trials.append(hyperparameters.declare(trial))
+    return trials
+
+
+def test_the_search_space_is_fixed_listed_or_narrowed_by_the_user():
+    own = {"architecture": "unet", "clip_hu": None, "filters": [8, 16], "learning_rate": (5e-4, 2e-3), "rotation_degrees": (0, 10), "horizontal_flip": True}
+    trials = drawn_from(hyperparameters.search_space(own))
+    seen = {name: {getattr(trial, name) for trial in trials} for name in vars(trials[0])}
+    assert (seen["architecture"], seen["clip_hu"], seen["filters"], seen["horizontal_flip"]) == ({"unet"}, {None}, {8, 16}, {True})
+    assert min(seen["learning_rate"]) >= 5e-4 and max(seen["learning_rate"]) <= 2e-3 and len(seen["learning_rate"]) > 100
+    assert seen["rotation_degrees"] == {0.0, 5.0, 10.0} and seen["gamma"] == {0.0, 0.3, 0.6}
+
+
+def test_windows_of_the_user_s_own_are_searched():
+    trials = drawn_from(hyperparameters.search_space({"clip_hu": [None, (-150, 250), (-10.5, 80)]}))
+    assert {trial.clip_hu for trial in trials} == {None, (-150.0, 250.0), (-10.5, 80.0)}
+    assert {trial.clip_hu for trial in drawn_from(hyperparameters.search_space({"clip_hu": (-150, 250)}), 3)} == {(-150.0, 250.0)}
+
+
+@pytest.mark.parametrize(
+    "own, told",
+    [
+        ({"learningrate": 1e-3}, "learningrate is not known. Did you mean learning_rate?"),
+        ({"architecture": "unnet"}, "architecture: 'unnet' is not one of unet, deeplabv3_plus. Did you mean 'unet'?"),
+        ({"loss": ["binary_crosentropy"]}, "Did you mean 'binary_crossentropy'?"),
+        ({"learning_rate": (1e-3, 1e-4)}, "learning_rate: (0.001, 0.0001) is not a pair (low, high) of numbers."),
+        ({"rotation_degrees": (0, 270)}, "rotation_degrees: 270 is not an angle from 0 to 180."),
+        ({"filters": (16, 32)}, "filters: (16, 32) is a range, but this one has single values: give a list of them"),
+        ({"gamma": []}, "gamma: the list is empty"),
+        ({"clip_hu": (200, -200)}, "clip_hu: (200, -200) is not None or a pair (low, high)"),
+    ],
+)
+def test_what_is_wrong_in_the_search_space_is_told(own, told):
+    with pytest.raises(settings.SettingsError) as caught:
+        hyperparameters.search_space(own)
+    assert told in str(caught.value) and "EXPLORATION_SEARCH_SPACE" in str(caught.value)

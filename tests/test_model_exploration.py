@@ -3,30 +3,21 @@ import ast
 import json
 import shutil
 
-import keras_tuner
 import model_exploration
 import numpy as np
 import pandas as pd
 import pytest
 import storage
+import tensorflow as tf
 from conftest import configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
+from matplotlib import pyplot
 from model_exploration import explore_hyperparameters
-from model_training import hyperparameters
+from model_training import diagnosis, hyperparameters
+from networks import objectives, saved_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorflow import keras
-
-
-@pytest.fixture(autouse=True)
-def small_space(monkeypatch):
-    """Networks of two filters, so that a trial takes seconds."""
-
-    def declare(search):
-        rate = search.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-        return hyperparameters.Hyperparameters(filters=2, horizontal_flip=search.Boolean("horizontal_flip"), learning_rate=rate)
-
-    monkeypatch.setattr(hyperparameters, "declare", declare)
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 
 @pytest.fixture(scope="module")
@@ -47,51 +38,129 @@ def fresh(prepared):
     return prepared
 
 
-def test_a_search_leaves_a_sorted_table_logs_and_lines_to_paste(fresh, capsys):
-    explore_hyperparameters(fresh)
-    trials = pd.read_csv(fresh.model_tuning / "trials.csv")
-    assert len(trials) == 2 and trials["val_dice"].is_monotonic_decreasing and trials["learning_rate"].nunique() == 2
-    best = json.loads((fresh.model_tuning / "best hyperparameters.json").read_text())
-    assert best["learning_rate"] == pytest.approx(trials["learning_rate"][0])
+@pytest.fixture(scope="module")
+def explored(prepared):
+    """The same after a search of three trials and a repeat of each, and what was printed."""
+    shutil.rmtree(prepared.model_tuning, ignore_errors=True)
+    configure(prepared, EXPLORATION_MAX_TRIALS=3, EXPLORATION_REPEATS=1, EXPLORATION_EPOCHS=2)
+    with pytest.MonkeyPatch.context() as patched:
+        lines = []
+        patched.setattr("builtins.print", lambda *texts, **_: lines.append(" ".join(map(str, texts))))
+        explore_hyperparameters(prepared)
+    kept = prepared.root / "explored"
+    shutil.copytree(prepared.model_tuning, kept)
+    return prepared, kept, "\n".join(lines)
+
+
+def hparams(run, kind):
+    """What TensorBoard's HParams page reads from the logs of a folder."""
+    content = EventAccumulator(str(run)).Reload().PluginTagToContent("hparams")
+    return getattr(plugin_data_pb2.HParamsPluginData.FromString(content[f"_hparams_/{kind}"]), kind)
+
+
+def test_a_search_leaves_a_sorted_table_a_picture_and_lines_to_paste(explored):
+    _, folder, output = explored
+    table = pd.read_csv(folder / "trials.csv")
+    assert len(table) == 3 and table["repeats_mean"].is_monotonic_decreasing and table["learning_rate"].nunique() == 3
+    assert set(vars(hyperparameters.Hyperparameters())) <= set(table) and pyplot.imread(folder / "trials.png").shape[1] == 1300
+    best = json.loads((folder / "best hyperparameters.json").read_text())
+    assert best["learning_rate"] == pytest.approx(table["learning_rate"][0])
     # The printed line is Python, and names the best trial's values.
-    line = capsys.readouterr().out.strip().splitlines()[-1]
-    pasted = hyperparameters.from_settings(ast.literal_eval(line.removeprefix("HYPERPARAMETERS = ")))
+    pasted = hyperparameters.from_settings(ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = ")))
     assert pasted.learning_rate == best["learning_rate"] and pasted.filters == 2
-    for trial in ("0", "1"):
-        for part in ("train", "validation"):
-            events = EventAccumulator(str(fresh.model_tuning / "logs" / trial / "execution0" / part)).Reload()
-            assert "epoch_dice" in events.Tags()["tensors"]
-    hparams = EventAccumulator(str(fresh.model_tuning / "logs" / "0" / "execution0")).Reload()
-    assert "_hparams_/session_start_info" in hparams.Tags()["tensors"] or hparams.summary_metadata
 
 
-def test_a_stopped_search_goes_on_and_repeats_no_finished_trial(fresh, monkeypatch):
-    fit, trained = model_exploration._Trials.fit, []
+def test_tensorboard_gets_curves_predictions_and_every_hyperparameter_under_readable_names(explored):
+    _, folder, _ = explored
+    table = pd.read_csv(folder / "trials.csv")
+    trials = sorted(path.name for path in (folder / "trials").iterdir() if path.is_dir())
+    assert len(trials) == 6 and set(table["trial"]) == {name for name in trials if "repeats" not in name}
+    for _, row in table.iterrows():
+        logs = folder / "trials" / row["trial"] / "logs"
+        assert row["trial"].endswith(f"unet {row['learning_rate']:.1e}")
+        curve = EventAccumulator(str(logs / "validation")).Reload().Tensors("epoch_dice")
+        assert len(curve) == 2 and float(tf.make_ndarray(curve[-1].tensor_proto)) == pytest.approx(row["val_dice"], abs=1e-6)
+        assert EventAccumulator(str(logs / "predictions")).Reload().Tags()["tensors"] == ["validation cases"]
+        assert EventAccumulator(str(logs / "train")).Reload().Tags()["graph"]
+        session = hparams(logs, "session_start_info")
+        assert session.group_name == row["trial"] and set(session.hparams) == set(vars(hyperparameters.Hyperparameters()))
+        assert session.hparams["learning_rate"].number_value == pytest.approx(row["learning_rate"])
+    page = hparams(folder / "trials", "experiment")
+    assert {column.name for column in page.hparam_infos} == set(vars(hyperparameters.Hyperparameters()))
+    assert ("epoch_dice", "validation") in {(metric.name.tag, metric.name.group) for metric in page.metric_infos}
 
-    def stopping(self, search, model, **keywords):
-        if len(trained) == 1:
+
+def test_only_the_best_trial_keeps_its_weights_and_its_score_is_that_network_s(explored):
+    workspace, folder, _ = explored
+    table = pd.read_csv(folder / "trials.csv").sort_values("val_dice")
+    (weights,) = (folder / "trials").rglob("*.h5")
+    assert weights.parent.name == table["trial"].iloc[-1]
+    network = saved_model.read(weights.parent)
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    trained_on = set(saved_model.read_training(weights.parent)["image_sha256"])
+    held_out = cases[~cases["image_sha256"].isin(trained_on)]["case"].tolist()
+    assert len(held_out) == 2
+    images, masks = next(iter(preloaded_dataset.pairs(workspace.train_set, held_out, 64).batch(2)))
+    assert np.mean(objectives._dice(masks, network(images, training=False))) == pytest.approx(table["val_dice"].iloc[-1], abs=1e-5)
+
+
+def test_a_stopped_search_goes_on_with_the_trial_it_was_stopped_in(fresh, monkeypatch, capsys):
+    train, trained = model_exploration.model_training.train, []
+
+    def stopping(train_set, cases, values, *others):
+        trained.append(values.learning_rate)
+        if len(trained) == 2:
             raise KeyboardInterrupt
-        trained.append(search.get("learning_rate"))
-        return fit(self, search, model, **keywords)
+        return train(train_set, cases, values, *others)
 
-    with monkeypatch.context() as first:
-        first.setattr(model_exploration._Trials, "fit", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            explore_hyperparameters(fresh)
-    again = []
-    monkeypatch.setattr(model_exploration._Trials, "fit", lambda self, search, model, **keywords: again.append(search.get("learning_rate")) or fit(self, search, model, **keywords))
+    monkeypatch.setattr(model_exploration.model_training, "train", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        explore_hyperparameters(fresh)
+    first = files(fresh.model_tuning / "trials")
     explore_hyperparameters(fresh)
-    assert len(trained) == len(again) == 1 and trained != again
-    assert sorted(pd.read_csv(fresh.model_tuning / "trials.csv")["learning_rate"]) == pytest.approx(sorted(trained + again))
+    # The first trial once, the second again and to its end.
+    assert len(trained) == 3 and trained[1] == trained[2] != trained[0]
+    assert sorted(pd.read_csv(fresh.model_tuning / "trials.csv")["learning_rate"]) == pytest.approx(sorted(trained[:2]))
+    now = files(fresh.model_tuning / "trials")
+    assert all(now[path] == content for path, content in first.items() if path.endswith("history.csv"))
+    # Once more: there is nothing left to do.
+    explore_hyperparameters(fresh)
+    assert len(trained) == 3
 
 
-def test_a_search_of_other_settings_is_refused_and_kept(fresh):
-    (fresh.model_tuning / "search").mkdir(parents=True)
-    storage.begin_or_go_on(fresh.model_tuning, {"SEED": 5})
+def test_a_training_that_comes_to_nothing_is_a_failed_trial(fresh, monkeypatch):
+    train, count = model_exploration.model_training.train, []
+
+    def failing(*arguments):
+        count.append(1)
+        if len(count) == 1:
+            raise diagnosis.TrainingFailed("The training was stopped after 3 steps: the loss is no finite number (nan).\nChecked on ...")
+        return train(*arguments)
+
+    monkeypatch.setattr(model_exploration.model_training, "train", failing)
+    explore_hyperparameters(fresh)
+    table = pd.read_csv(fresh.model_tuning / "trials.csv")
+    assert table["status"].tolist() == ["completed", "failed"]
+    assert table["failure"][1] == "The training was stopped after 3 steps: the loss is no finite number (nan)."
+
+
+def test_a_search_of_other_settings_is_refused_and_kept_or_begun_anew(fresh):
+    configure(fresh, EXPLORATION_MAX_TRIALS=1)
+    explore_hyperparameters(fresh)
     before = files(fresh.model_tuning)
-    with pytest.raises(storage.OtherTask, match=r"SEED \(was 5, is 1\)"):
+    own = {"architecture": "unet", "filters": [2, 3], "patch_px": 2}
+    configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2)
+    with pytest.raises(storage.OtherTask, match=r"SEED \(was 1, is 2\).*filters \(was Fixed {'conditions': \[\], 'value': 2}, is Choice"):
         explore_hyperparameters(fresh)
     assert files(fresh.model_tuning) == before
+    configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2, EXPLORATION_START_ANEW=True)
+    explore_hyperparameters(fresh)
+    (former,) = fresh.root.glob("model tuning until *")
+    assert files(former) == before and files(fresh.model_tuning) != before
+    # The same again goes on: nothing else is renamed.
+    explore_hyperparameters(fresh)
+    assert len(list(fresh.root.glob("model tuning*"))) == 2
+    shutil.rmtree(former)
 
 
 def test_all_trials_share_one_validation_split_that_keeps_groups_whole(fresh, monkeypatch):
@@ -102,47 +171,20 @@ def test_all_trials_share_one_validation_split_that_keeps_groups_whole(fresh, mo
     cases.to_csv(table, index=False)
     seen = []
 
-    def fit(self, search, model, **_):
-        seen.append((self._train["case"].tolist(), self._validation))
-        return {"val_dice": 0.5}
+    def train(train_set, cases, values, options, unfinished, target, validation, callbacks):
+        seen.append((cases["case"].tolist(), validation))
+        return pd.DataFrame({"val_dice": [0.5], "seconds": [1.0]})
 
-    monkeypatch.setattr(model_exploration._Trials, "fit", fit)
+    monkeypatch.setattr(model_exploration.model_training, "train", train)
+    configure(fresh, EXPLORATION_REPEATS=1)
     try:
         explore_hyperparameters(fresh)
     finally:
         table.write_text(content)
-    assert len(seen) == 2 and seen[0] == seen[1]
+    # Two trials and their repeats, whose seeds are others.
+    assert len(seen) == 4 and all(other == seen[0] for other in seen)
     train, validation = (set(map(lambda name: name[-1] in "01234", names)) for names in seen[0])
     assert train.isdisjoint(validation) and len(seen[0][0]) + len(seen[0][1]) == 8
-
-
-@pytest.mark.parametrize("name, kind", [("random", keras_tuner.RandomSearch), ("hyperband", keras_tuner.Hyperband), ("bayesian", keras_tuner.BayesianOptimization)])
-def test_the_tuner_is_a_setting(fresh, monkeypatch, name, kind):
-    configure(fresh, EXPLORATION_TUNER=name, EXPLORATION_EPOCHS=3)
-    epochs = []
-
-    def fit(self, search, model, epochs: int, initial_epoch=0, **_):
-        asked.append((initial_epoch, epochs))
-        model.save_weights(str(fresh.model_tuning / "search" / f"trial_{len(asked) - 1:04d}" / "checkpoint"))
-        return {"val_dice": 0.5 + search.get("learning_rate")}
-
-    asked = epochs
-    monkeypatch.setattr(model_exploration._Trials, "fit", fit)
-    tuner = []
-    made = model_exploration._tuner
-    monkeypatch.setattr(model_exploration, "_tuner", lambda *arguments: tuner.append(made(*arguments)) or tuner[0])
-    explore_hyperparameters(fresh)
-    assert isinstance(tuner[0], kind) and max(end for _, end in asked) == 3
-    assert len(pd.read_csv(fresh.model_tuning / "trials.csv")) >= 2
-
-
-def test_what_the_user_must_mend_ends_the_search(fresh, monkeypatch):
-    def failing(*_):
-        raise storage.PlainError("Set ENCODER_WEIGHTS in config.py")
-
-    monkeypatch.setattr(model_exploration.model_training, "compiled_network", failing)
-    with pytest.raises(storage.PlainError, match="Set ENCODER_WEIGHTS"):
-        explore_hyperparameters(fresh)
 
 
 def test_one_group_can_not_be_validated_on(fresh):

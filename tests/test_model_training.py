@@ -19,7 +19,8 @@ from conftest import ROOT, configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import metrics
-from model_training import Hyperparameters, budget, compiled_network, steps_per_epoch, train_final_model, training_batches
+from model_training import Hyperparameters, budget, train_final_model
+from model_training.fitting import compiled_network, steps_per_epoch, training_batches
 from networks import saved_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorflow import keras

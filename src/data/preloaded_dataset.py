@@ -133,7 +133,7 @@ def images(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.d
     import tensorflow as tf  # Not above: step 1 and its worker processes need none of it.
 
     return tf.data.Dataset.from_tensor_slices(list(cases)).map(
-        lambda case: _decode_image(folder / "images", case, image_size), num_parallel_calls=tf.data.AUTOTUNE
+        lambda case: _decode_image(f"{folder}/images", case, image_size), num_parallel_calls=tf.data.AUTOTUNE
     )
 
 
@@ -146,31 +146,36 @@ def pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.da
     )
 
 
-def endless_pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int, seed: int, start: int = 0) -> "tf.data.Dataset":
+def endless_pairs(
+    folder: pathlib.Path | str, cases: Sequence[str], image_size: int, seed: int, start: int = 0, part: tuple[int, int, int] = (0, 1, 1)
+) -> "tf.data.Dataset":
     """An endless stream of (lot, image, mask) that goes through all cases in a new order each time, from sample number `start` on.
 
     `lot` is an int32 pair, different for each sample, to seed what happens to that sample. Sample number n is the same whoever asks,
-    whatever was asked before, and however many threads decode: that makes a training repeatable, and one that was stopped can go on as
-    if it had not been.
+    whatever was asked before, and however many threads decode: a training can be repeated, and a stopped one go on as if it had not been.
+    `part` (i, n, batch): the i-th of n equal parts of each batch alone. `folder` may be any that TensorFlow reads, as "gs://bucket/train set".
     """
     import tensorflow as tf
 
     names = tf.constant(list(cases))
+    index, parts, batch = part
+    own = batch // parts
 
-    def sample(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def sample(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        number = start + count // own * batch + index * own + count % own
         rounds = tf.cast(number // len(cases), tf.int32)
         order = tf.random.experimental.stateless_shuffle(tf.range(len(cases)), seed=[seed, rounds])
         lot = tf.stack([seed, tf.cast(number, tf.int32)])
         return lot, *_decode_pair(folder, names[order[number % len(cases)]], image_size)
 
-    return tf.data.Dataset.counter(start).map(sample, num_parallel_calls=tf.data.AUTOTUNE)
+    return tf.data.Dataset.counter().map(sample, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _decode_pair(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tuple[tf.Tensor, tf.Tensor]":
-    return _decode_image(folder / "images", case, image_size), _decode_mask(folder / "masks", case, image_size)
+def _decode_pair(folder: pathlib.Path | str, case: "tf.Tensor", image_size: int) -> "tuple[tf.Tensor, tf.Tensor]":
+    return _decode_image(f"{folder}/images", case, image_size), _decode_mask(f"{folder}/masks", case, image_size)
 
 
-def _decode_image(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tf.Tensor":
+def _decode_image(folder: str, case: "tf.Tensor", image_size: int) -> "tf.Tensor":
     import tensorflow as tf
 
     content = _content(folder, case)
@@ -183,13 +188,13 @@ def _decode_image(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "
     return tf.reshape(flat, (image_size, image_size, 1))
 
 
-def _decode_mask(folder: pathlib.Path, case: "tf.Tensor", image_size: int) -> "tf.Tensor":
+def _decode_mask(folder: str, case: "tf.Tensor", image_size: int) -> "tf.Tensor":
     import tensorflow as tf
 
     return tf.reshape(tf.io.decode_raw(_content(folder, case), tf.uint8), (image_size, image_size, 1))
 
 
-def _content(folder: pathlib.Path, case: "tf.Tensor") -> "tf.Tensor":
+def _content(folder: str, case: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
     return tf.strings.substr(tf.io.read_file(tf.strings.join([f"{folder}/", case, ".npy"])), _HEADER_BYTES, -1)

@@ -1,4 +1,4 @@
-"""Pictures of images, masks and metrics. Gets its numbers, gives back a figure; the only door for matplotlib and seaborn.
+"""Pictures of images and masks. Gets its numbers, gives back a figure; with `charts` the only door for matplotlib.
 
 Colours of a comparison: green where both masks are, blue where only the true one is, red where only the prediction is.
 """
@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 import matplotlib.figure
 import matplotlib.patches
 import numpy as np
-import pandas as pd
-import seaborn
 
 Figure = matplotlib.figure.Figure
 
@@ -56,34 +54,6 @@ def panel(images: Sequence[np.ndarray], true_masks: Sequence[np.ndarray], predic
         pair = (_coloured(image, empty, empty, None), _coloured(image, true_mask, predicted_mask, None))
         rows.append(np.concatenate([picture[::step, ::step] for picture in pair], axis=1))
     return (np.concatenate(rows) * 255).round().astype(np.uint8)
-
-
-def box_plots(table: pd.DataFrame) -> Figure:
-    """Box plots of a table with the columns of metrics.csv, each case a point: shares from 0 to 1 beside distances in px.
-
-    Infinite distances can't be drawn; how many there are is written below.
-    """
-    figure = Figure(figsize=(11, 5), dpi=_DPI, layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(4, 2))
-    _boxes(left, table[["dice", "jaccard", "precision", "recall"]], "")
-    _boxes(right, table[["hausdorff_px", "hausdorff95_px"]], "distance (px)")
-    lowest = table[["dice", "jaccard", "precision", "recall"]].min().min()
-    left.set_ylim(max(-0.02, lowest - 0.05), 1.01)  # From 0 on, good models would all be one line at the top.
-    right.set_ylim(bottom=0)
-    return figure
-
-
-def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
-    """Each case of a table with the columns dice and predicted_dice as a point, with the line where both are equal."""
-    figure = Figure(figsize=(5, 5), dpi=_DPI, layout="constrained")
-    axes = figure.subplots()
-    lowest = np.nanmin(table[["dice", "predicted_dice"]].to_numpy())
-    limits = (max(-0.02, lowest - 0.05), 1.01)
-    axes.plot(limits, limits, color="#bbbbbb", linewidth=1)
-    axes.scatter(table["predicted_dice"], table["dice"], s=18, color="#08519c", alpha=0.6)
-    axes.set(xlabel="predicted Dice", ylabel="true Dice", xlim=limits, ylim=limits, aspect="equal")
-    axes.grid(alpha=0.3)
-    return figure
 
 
 def to_png(figure: Figure) -> bytes:
@@ -137,19 +107,3 @@ def _write(axes: matplotlib.axes.Axes, caption: str, colours: dict[str, tuple[fl
     axes.text(0.01, 0.99, caption, transform=axes.transAxes, color="white", va="top", fontsize=size, bbox=box)
     patches = [matplotlib.patches.Patch(color=colour, label=label) for label, colour in colours.items()]
     axes.legend(handles=patches, loc="lower left", fontsize=12, facecolor="black", framealpha=0.55, edgecolor="none", labelcolor="white", ncols=3)
-
-
-def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, label: str) -> None:
-    finite = table.replace([np.inf, -np.inf], np.nan)
-    # Beyond some hundred points a box can't be seen for them.
-    points = finite if len(finite) <= 300 else finite.sample(300, random_state=0)
-    for draw, values, looks in (
-        (seaborn.boxplot, finite, {"color": "#9ecae1", "width": 0.5, "showfliers": False}),
-        (seaborn.stripplot, points, {"color": "#08519c", "size": 3, "alpha": 0.6, "jitter": 0.15}),
-    ):
-        draw(values.melt().dropna(), x="variable", y="value", order=list(table.columns), ax=axes, **looks)
-    failed = finite.isna().sum()
-    names = [name.removesuffix("_px") + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table.columns]
-    axes.set_xticks(range(len(names)), names)
-    axes.set(xlabel="", ylabel=label)
-    axes.grid(axis="y", alpha=0.3)

@@ -1,5 +1,6 @@
 """What changes the quality of a model: each hyperparameter with its default, its meaning and the range that step 2 searches."""
 import dataclasses
+import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +52,8 @@ def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
         architecture=search.Choice("architecture", list(ARCHITECTURES)),
         filters=search.Choice("filters", [16, 32, 48], default=32),
         patch_px=search.Choice("patch_px", [1, 2, 4], default=2),
-        # The whole range of CT, soft tissue, and muscle with its fat.
-        clip_hu={"none": None, "-200..200": (-200.0, 200.0), "-100..150": (-100.0, 150.0)}[
-            search.Choice("clip_hu", ["none", "-200..200", "-100..150"], default="-200..200")
-        ],
+        # Each image by itself, soft tissue, and muscle with its fat.
+        clip_hu=_window_called(search.Choice("clip_hu", ["none", "-200..200", "-100..150"], default="-200..200")),
         loss=search.Choice("loss", list(LOSSES), default="binary_crossentropy_dice"),
         learning_rate=search.Float("learning_rate", 1e-4, 3e-3, sampling="log", default=1e-3),
         horizontal_flip=search.Boolean("horizontal_flip", default=True),
@@ -69,13 +68,73 @@ def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
     )
 
 
+def search_space(own: dict[str, Any]) -> "keras_tuner.HyperParameters":
+    """What step 2 searches: the ranges of `declare`, but for those that the setting EXPLORATION_SEARCH_SPACE, `own`, gives itself.
+
+    A value fixes a hyperparameter, a list are the values to choose among, a pair (low, high) is a range of numbers; clip_hu's values are
+    pairs themselves. SettingsError lists what is unknown or impossible, with what was meant.
+    """
+    import keras_tuner
+
+    declare(whole := keras_tuner.HyperParameters())
+    declared = {hp.name: hp for hp in whole.space}
+    faults = [settings.unknown_name(name, declared) for name in own if name not in declared]
+    faults += [fault for name, wanted in own.items() if name in declared for fault in _range_faults(declared[name], wanted)]
+    if faults:
+        raise settings.SettingsError("\n".join(f"EXPLORATION_SEARCH_SPACE in config.py: {fault}" for fault in faults))
+    space = keras_tuner.HyperParameters()
+    for name, hp in declared.items():
+        wanted = own.get(name, ...)
+        if wanted is ...:
+            space.merge([hp])
+        elif _is_range(name, wanted):
+            space.Float(name, *map(float, wanted), step=hp.step, sampling=hp.sampling)
+        elif isinstance(wanted, list):
+            space.Choice(name, [_as_declared(hp, value) for value in wanted])
+        else:
+            space.Fixed(name, _as_declared(hp, wanted))
+    return space
+
+
 def from_settings(overrides: dict[str, Any]) -> Hyperparameters:
     """The defaults with the values of config.py's HYPERPARAMETERS. SettingsError names what is unknown or impossible, and what was meant."""
     faults = [settings.unknown_name(name, _RULES) for name in overrides if name not in _RULES]
-    faults += [f"{name}: {value!r} is not {_RULES[name][1]}." for name, value in overrides.items() if name in _RULES and not _holds(name, value)]
+    faults += [_fault(name, value) for name, value in overrides.items() if name in _RULES and not _holds(name, value)]
     if faults:
         raise settings.SettingsError("\n".join(f"HYPERPARAMETERS in config.py: {fault}" for fault in faults))
     return Hyperparameters(**overrides)
+
+
+def _fault(name: str, value: Any) -> str:
+    near = difflib.get_close_matches(str(value), [*ARCHITECTURES, *LOSSES], n=1) if isinstance(value, str) else []
+    return f"{name}: {value!r} is not {_RULES[name][1]}." + (f" Did you mean {near[0]!r}?" if near else "")
+
+
+def _range_faults(hp: "keras_tuner.engine.hyperparameters.HyperParameter", wanted: Any) -> list[str]:
+    if _is_range(hp.name, wanted):
+        if not hasattr(hp, "sampling"):
+            return [f"{hp.name}: {wanted!r} is a range, but this one has single values: give a list of them, in brackets, such as {hp.values}."]
+        if len(wanted) != 2 or not all(map(_number, wanted)) or not wanted[0] < wanted[1]:
+            return [f"{hp.name}: {wanted!r} is not a pair (low, high) of numbers."]
+    if wanted == []:
+        return [f"{hp.name}: the list is empty; leave it out to search the whole range."]
+    values = wanted if isinstance(wanted, list) or _is_range(hp.name, wanted) else [wanted]
+    return [_fault(hp.name, value) for value in values if not _holds(hp.name, value)]
+
+
+def _is_range(name: str, wanted: Any) -> bool:
+    return isinstance(wanted, tuple) and name != "clip_hu"
+
+
+def _as_declared(hp: "keras_tuner.engine.hyperparameters.HyperParameter", value: Any) -> Any:
+    # Keras Tuner keeps texts, numbers and truth values, each kind for itself.
+    if hp.name == "clip_hu":
+        return f"{value[0]:g}..{value[1]:g}" if value else "none"
+    return float(value) if hasattr(hp, "sampling") else value
+
+
+def _window_called(name: str) -> tuple[float, float] | None:
+    return None if name == "none" else tuple(map(float, name.split("..")))
 
 
 def _holds(name: str, value: Any) -> bool:

@@ -4,17 +4,28 @@ import types
 
 import tensorflow as tf
 
-OUT_OF_MEMORY = (
+import storage
+from model_training import workers
+
+_OUT_OF_MEMORY = (
     "The machine's memory is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), then \"filters\" in HYPERPARAMETERS, "
     'or raise "patch_px" there from 2 to 4; MIXED_PRECISION = True needs less too. IMAGE_SIZE counts by its square. '
     "The training goes on from its last epoch only where nothing but memory was changed; else delete the folder 'unfinished model' first."
 )
 
 
+class OutOfMemory(storage.PlainError):
+    """The machine's memory is too small for a training; its text names the settings to lower."""
+
+    def __init__(self) -> None:
+        super().__init__(_OUT_OF_MEMORY)
+
+
 def prepare(options: types.SimpleNamespace) -> None:
-    """Makes TensorFlow repeat itself to the bit where the DETERMINISTIC setting asks for it."""
+    """Makes TensorFlow repeat itself to the bit where the DETERMINISTIC setting asks for it, and finds the other workers where there are some."""
     if options.DETERMINISTIC:
         tf.config.experimental.enable_op_determinism()
+    workers.strategy()
 
 
 def precision(mixed: bool | None) -> str:
@@ -27,9 +38,10 @@ def precision(mixed: bool | None) -> str:
 
 
 def name() -> str:
-    """Such as "on the CPU" or "on 2 GPUs"."""
+    """Such as "on the CPU", "on 2 GPUs" or "on 3 workers, each on the CPU"."""
     gpus = len(_gpus())
-    return f"on {gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "on the CPU"
+    own = f"on {gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "on the CPU"
+    return f"on {workers.count()} workers, each {own}" if workers.count() > 1 else own
 
 
 def _gpus() -> list[tf.config.PhysicalDevice]:

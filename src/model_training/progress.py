@@ -9,6 +9,7 @@ import tqdm
 from tensorflow import keras
 
 import networks
+import storage
 from masks import drawing
 from model_training.budget import Budget
 
@@ -65,19 +66,23 @@ class Display(keras.callbacks.Callback):
 
 
 class Diary(keras.callbacks.Callback):
-    """Keeps in `folder`, after each epoch, all that a training needs to go on: weights, optimizer and history.csv. Restores it when made."""
+    """Keeps in `folder`, after each epoch, all that a training needs to go on: weights, optimizer and history.csv.
 
-    def __init__(self, folder: pathlib.Path, network: keras.Model) -> None:
+    When made, it restores what lies in `former`, which is the same folder but for workers whose own is thrown away.
+    """
+
+    def __init__(self, folder: pathlib.Path, network: keras.Model, former: pathlib.Path) -> None:
         super().__init__()
-        self._file = folder / "history.csv"
+        self.folder = folder
         self._epochs = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(network=network, optimizer=network.optimizer, epochs=self._epochs)
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
         # Asked for, the optimizer makes the variable of its rate: made later, it would be restored later, over what the schedule has set.
         tf.convert_to_tensor(network.optimizer.learning_rate)
-        self._manager.restore_or_initialize()
+        if last := tf.train.latest_checkpoint(str(former / "checkpoint")):
+            checkpoint.restore(last)
         # A row that was written before its checkpoint was not tells of an epoch that will be run again.
-        self.history = pd.read_csv(self._file).iloc[: self.epochs_done] if self.epochs_done else pd.DataFrame(columns=["seconds"], dtype=float)
+        self.history = pd.read_csv(former / "history.csv").iloc[: self.epochs_done] if self.epochs_done else pd.DataFrame(columns=["seconds"], dtype=float)
 
     @property
     def epochs_done(self) -> int:
@@ -94,19 +99,17 @@ class Diary(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, **(logs or {}), "seconds": round(now - self._clock, 3)}
         self._clock = now
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True) if self.epochs_done else pd.DataFrame([row])
-        draft = self._file.with_suffix(".draft")
-        self.history.to_csv(draft, index=False)
-        draft.replace(self._file)
+        storage.write_whole(self.folder / "history.csv", self.history.to_csv(index=False))
         self._epochs.assign(epoch + 1)
         self._manager.save(epoch + 1)
 
 
 class Panel(keras.callbacks.Callback):
-    """Draws the predictions on a few cases, `shown` as (images, masks), for TensorBoard's page of images below `folder`."""
+    """Draws the predictions on a few cases, `shown` as (images, masks), for TensorBoard's page of images below `folder`, under a `title`."""
 
-    def __init__(self, folder: pathlib.Path, shown: tuple[tf.Tensor, tf.Tensor], budget: Budget) -> None:
+    def __init__(self, folder: pathlib.Path, title: str, shown: tuple[tf.Tensor, tf.Tensor], budget: Budget) -> None:
         super().__init__()
-        self._images, self._masks = shown
+        self._title, (self._images, self._masks) = title, shown
         self._budget, self._drawn = budget, 0
         self._writer = tf.summary.create_file_writer(str(folder / "predictions"))
 
@@ -119,7 +122,7 @@ class Panel(keras.callbacks.Callback):
         predicted = np.concatenate([networks.predict_masks(self.model, image[None]) for image in self._images])
         picture = drawing.panel(self._images.numpy()[..., 0], self._masks.numpy()[..., 0], predicted)
         with self._writer.as_default():
-            tf.summary.image("train cases", picture[None], step=epoch + 1)
+            tf.summary.image(self._title, picture[None], step=epoch + 1)
         self._writer.flush()
 
 

@@ -75,7 +75,7 @@ def _keep_resolution(layer: keras.layers.Layer) -> keras.layers.Layer:
     elif layer.name.startswith("conv5_") and layer.name.endswith("_2_conv"):
         config["dilation_rate"] = (2, 2)
     elif isinstance(layer, keras.layers.BatchNormalization):
-        config["momentum"] = layers.BATCH_NORM_MOMENTUM
+        config |= layers.batch_norm()
     return layer.__class__.from_config(config)
 
 

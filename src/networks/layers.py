@@ -32,8 +32,13 @@ class ScaleIntensity(keras.layers.Layer):
 def convolution(inputs: tf.Tensor, filters: int, size: int = 3, dilation: int = 1) -> tf.Tensor:
     """`inputs` after a convolution, batch normalization and ReLU: (batch, height, width, filters)."""
     outputs = keras.layers.Conv2D(filters, size, padding="same", dilation_rate=dilation, use_bias=False, kernel_initializer="he_normal")(inputs)
-    outputs = keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(outputs)
+    outputs = keras.layers.BatchNormalization(**batch_norm())(outputs)
     return keras.layers.ReLU()(outputs)
+
+
+def batch_norm() -> dict[str, float | bool]:
+    """How all batches are normalized: the arguments of Keras' layer. Over the whole batch, where several devices share it."""
+    return {"momentum": BATCH_NORM_MOMENTUM, "synchronized": tf.distribute.get_strategy().num_replicas_in_sync > 1}
 
 
 class Patches(keras.layers.Layer):

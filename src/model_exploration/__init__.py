@@ -1,0 +1,113 @@
+"""Step 2: trains models with many values of the hyperparameters, and scores each on a part of the train set that it has not seen.
+
+    model tuning/
+      facts.json                  what was searched, with which packages, and on which data
+      trials.csv, trials.png      a row per trial, the best first; the same as a picture. Renewed after each trial
+      best hyperparameters.json   those of the best trial
+      trials/<trial>/             hyperparameters, history.csv and TensorBoard's logs, as `model`; the best ones with their weights
+      trials/unfinished <trial>/, failed <trial>/
+      search/                     Keras Tuner's own: the state of the search
+
+A trial's score is its Dice after the last epoch, for so the final model will be trained. The split that scores the trials is one and the
+same for all of them, so that none wins by an easier one; the test set is not read. A search that was stopped, at whatever moment, goes on:
+finished trials are not repeated, one in the middle goes on from its last epoch.
+
+Many machines search together with Keras Tuner's environment variables, the same line of main.py on each: see `cluster/`.
+"""
+import gc
+import importlib.metadata
+import types
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams_page
+from tensorflow import keras
+
+import model_training
+import settings
+import storage
+from data import preloaded_dataset
+from model_exploration import search, summary, trials
+from model_training import diagnosis, hyperparameters, machine, workers
+
+_PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
+
+
+def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> None:
+    """Writes `model tuning`, and prints the best trials with the lines to paste into config.py.
+
+    MissingResult where step 1 has not run; OtherTask where a search was begun with other settings, data or packages; PlainError where no
+    trial came to a result.
+    """
+    options = settings.load(workspace.root)
+    space = hyperparameters.search_space(options.EXPLORATION_SEARCH_SPACE)
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    held_out = _held_out(cases, options)
+    if workers.count() > 1:
+        raise storage.PlainError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
+    facts = _facts(options, cases, space.get_config())
+    if search.is_worker():
+        search.wait_for_chief()
+        storage.begin_or_go_on(workspace.model_tuning, facts)
+    else:
+        storage.begin_or_go_on(workspace.model_tuning, facts, anew=options.EXPLORATION_START_ANEW)
+        print(f"Each trial trains on {(~held_out).sum()} cases of the train set and is scored by its Dice on the other {held_out.sum()}.")
+        _write_hparams_page(workspace, space.get_config())
+    trainer = _Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
+    found = search.run(space, options, workspace.model_tuning, trainer, lambda rows: summary.write(workspace.model_tuning, rows))
+    if found is not None:
+        summary.tell(workspace.model_tuning, found)
+
+
+class _Trainer:
+    """Trains the models of trials."""
+
+    def __init__(self, workspace: storage.Workspace, options: types.SimpleNamespace, train: pd.DataFrame, validation: list[str]) -> None:
+        self._workspace, self._options, self._train, self._validation = workspace, options, train, validation
+
+    def __call__(self, trial: trials.Trial) -> pd.DataFrame:
+        """The history of a trial's training, with a column val_dice. TrialFailed where it came to nothing."""
+        folder = self._workspace.model_tuning / "trials" / trial.name
+        if (folder / "history.csv").exists():
+            return pd.read_csv(folder / "history.csv")
+        # What the former trial left in memory would stay there.
+        keras.backend.clear_session()
+        gc.collect()
+        own = {"SEED": (self._options.SEED + trial.repeat) % 2**31, "TRAINING_EPOCHS": trial.epochs, "TRAINING_TIME_LIMIT_MINUTES": None}
+        options = types.SimpleNamespace(**vars(self._options) | own)
+        unfinished = folder.with_name(f"unfinished {trial.name}")
+        page = hparams_page.KerasCallback(str(unfinished / "logs"), trial.searched, trial_id=trial.name)
+        try:
+            return model_training.train(
+                self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, [page]
+            )
+        except (diagnosis.TrainingFailed, machine.OutOfMemory) as error:
+            raise search.TrialFailed(str(error).splitlines()[0]) from error
+
+
+def _held_out(cases: pd.DataFrame, options: types.SimpleNamespace) -> np.ndarray:
+    try:
+        return preloaded_dataset.split(cases["group"].tolist(), options.EXPLORATION_VALIDATION_SHARE, options.SEED)
+    except ValueError as error:
+        raise storage.DatasetError([f"No validation set can be made: {error}. Add data, or change GROUP_CASES_BY in config.py."]) from error
+
+
+def _facts(options: types.SimpleNamespace, cases: pd.DataFrame, space: dict) -> dict:
+    names = ("EXPLORATION_TUNER", "EXPLORATION_EPOCHS", "EXPLORATION_VALIDATION_SHARE", "TRAINING_BATCH_SIZE", "MIXED_PRECISION", "ENCODER_WEIGHTS")
+    facts = {name: getattr(options, name) for name in (*names, "SEED", "IMAGE_SIZE")}
+    facts["search space"] = {hp["config"].pop("name"): f"{hp['class_name']} {hp['config']}" for hp in space["space"]}
+    facts["packages"] = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
+
+
+def _write_hparams_page(workspace: storage.Workspace, space: dict) -> None:
+    # Without it TensorBoard guesses the columns from the trials, and shows every metric of each.
+    columns = [hparams_page.HParam(hp["config"]["name"]) for hp in space["space"]]
+    metrics = [
+        hparams_page.Metric("epoch_dice", group="validation", display_name="validation Dice"),
+        hparams_page.Metric("epoch_dice", group="train", display_name="train Dice"),
+        hparams_page.Metric("epoch_loss", group="validation", display_name="validation loss"),
+    ]
+    with tf.summary.create_file_writer(str(workspace.model_tuning / "trials")).as_default():
+        hparams_page.hparams_config(hparams=columns, metrics=metrics)

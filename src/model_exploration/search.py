@@ -1,0 +1,113 @@
+"""Keras Tuner's search, on one machine, or on many with one chief: who trains what the oracle asks for, and what happens when that fails."""
+import contextlib
+import io
+import math
+import os
+import pathlib
+import time
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import keras_tuner
+import pandas as pd
+
+import storage
+from model_exploration import oracle, trials
+from model_exploration.oracle import SCORE, Oracle
+from model_exploration.trials import Trial
+
+CHIEF_PATIENCE_SECONDS = 600
+_IDLE_SECONDS = 0.2
+
+
+class TrialFailed(Exception):
+    """A trial that came to nothing; its text says why. The search goes on."""
+
+
+def run(
+    space: keras_tuner.HyperParameters,
+    options: types.SimpleNamespace,
+    folder: pathlib.Path,
+    train: Callable[[Trial], pd.DataFrame],
+    report: Callable[[list[dict]], None],
+) -> list[dict] | None:
+    """Searches `space` by the EXPLORATION settings, or goes on with it, and returns a row per trial (`Oracle.rows`); None on a worker.
+
+    `train` gives a trial's history; `report` is called with the rows after each trial. Keras Tuner keeps its state in `folder`/search.
+    """
+    asked = oracle.make(options, space, folder / "trials", report)
+    tuner = _Tuner(asked, options, folder, train)
+    with warnings.catch_warnings():
+        # NumPy's about the score of a failed trial, scikit-learn's about the shape of a curve through few trials.
+        for message in ("All-NaN axis encountered", "The optimal value found for dimension"):
+            warnings.filterwarnings("ignore", message)
+        try:
+            tuner.search()
+        except keras_tuner.errors.FatalError as error:
+            raise error.__cause__ or error
+    return None if is_worker() else asked.rows()
+
+
+def is_worker() -> bool:
+    """Whether this program trains what a chief elsewhere asks for."""
+    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in os.environ["KERASTUNER_TUNER_ID"]
+
+
+def wait_for_chief() -> None:
+    """Returns when the chief answers. PlainError where it does not for ten minutes."""
+    address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
+    try:
+        grpc.channel_ready_future(grpc.insecure_channel(address)).result(timeout=CHIEF_PATIENCE_SECONDS)
+    except grpc.FutureTimeoutError as error:
+        raise storage.PlainError(f"No chief answers at {address} (KERASTUNER_ORACLE_IP and _PORT). Start it, then this worker again.") from error
+
+
+class _Tuner(keras_tuner.Tuner):
+    """Trains what the oracle, here or in the chief, asks for."""
+
+    def __init__(self, asked: Oracle, options: types.SimpleNamespace, folder: pathlib.Path, train: Callable[[Trial], pd.DataFrame]) -> None:
+        self._options, self._train = options, train
+        with contextlib.redirect_stdout(io.StringIO()):  # It says from which file it goes on.
+            super().__init__(oracle=asked, directory=str(folder), project_name="search")
+
+    def pre_create_trial(self) -> None:
+        """Does not ask without pause a chief who has nothing to do at the moment."""
+        if is_worker():
+            time.sleep(_IDLE_SECONDS)
+
+    def run_trial(self, trial: Any) -> dict[str, float]:
+        """Trains one trial; one that fails gets no number for a score, which Keras Tuner takes for a failure, and its reason among its values."""
+        wanted = trials.describe(trial, self._options)
+        told = (f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in wanted.searched.items())
+        print(f"\nTrial {wanted.name}: {', '.join(told)}", flush=True)
+        try:
+            history = self._train(wanted)
+        except storage.PlainError as error:
+            # What the user must mend ends the search; Keras Tuner would take anything else for a failed trial, and go on.
+            raise keras_tuner.errors.FatalError(str(error)) from error
+        except Exception as error:
+            # Whatever a mixture of hyperparameters may do to Keras or TensorFlow: it is noted, and the next one gets its turn.
+            reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            trials.note_failure(trial, reason)
+            print(f"  failed: {reason}", flush=True)
+            return {SCORE: math.nan, "seconds": math.nan}
+        score, seconds = float(history[SCORE].iloc[-1]), float(history["seconds"].sum())
+        print(f"  Dice {score:.4f} in {seconds / 60:.1f} min", flush=True)
+        return {SCORE: score, "seconds": seconds}
+
+    def save(self) -> None:
+        """Keeps the oracle's state, which is all there is."""
+        if not is_worker():
+            self.oracle.save()
+
+    def reload(self) -> None:
+        """Reads it."""
+        if not is_worker():
+            self.oracle.reload()
+
+    def _get_tuner_fname(self) -> str:
+        # The file by whose presence Keras Tuner tells that there is something to go on with: it is there from the first trial on.
+        return str(pathlib.Path(self.project_dir) / "oracle.json")

@@ -1,0 +1,84 @@
+"""What a search has found, for those who look: a table, a picture, and words."""
+import json
+import math
+import pathlib
+import statistics
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+import storage
+from masks import charts, drawing
+
+_SHOWN = 5
+
+
+def write(folder: pathlib.Path, rows: list[dict]) -> None:
+    """Writes trials.csv, trials.png and best hyperparameters.json into `folder`, each whole, from the rows that `search.run` gives."""
+    ranked = _ranked(rows)
+    storage.write_whole(folder / "trials.csv", _table(ranked).to_csv(index=False))
+    scored = [row for row in ranked if row["status"] == "completed"]
+    if scored:
+        values = pd.DataFrame([row["searched"] for row in scored])
+        storage.write_whole(folder / "trials.png", drawing.to_png(charts.search(values, np.array([_score(row) for row in scored]), "validation Dice")))
+        storage.write_whole(folder / "best hyperparameters.json", json.dumps(scored[0]["hyperparameters"], indent=2) + "\n")
+
+
+def tell(folder: pathlib.Path, rows: list[dict]) -> None:
+    """Prints the best trials, which of them differ by more than chance, what failed, and the lines for config.py. PlainError where all failed."""
+    write(folder, rows)
+    ranked = _ranked(rows)
+    scored = [row for row in ranked if row["status"] == "completed"]
+    failed = [row for row in ranked if row["status"] == "failed"]
+    if not scored:
+        reasons = "\n".join(f"  {row['trial']}: {row['failure']}" for row in failed)
+        raise storage.PlainError(f"No trial of the exploration came to a result.\n{reasons}\nMend that, and delete the folder '{folder.name}'.")
+    table = _table(scored[:_SHOWN]).drop(columns=["status", "failure", "seconds"])
+    print(f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table.to_string(index=False)}")
+    if failed:
+        print(f"{len(failed)} trials failed; trials.csv says why.")
+    for other in scored[1:]:
+        if min(len(scored[0]["repeats"]), len(other["repeats"])) >= 2:
+            print(_comparison(scored[0], other))
+    print(f"\nTo train the final model with the best one, write in config.py:\nHYPERPARAMETERS = {scored[0]['hyperparameters']!r}")
+
+
+def _table(rows: list[dict]) -> pd.DataFrame:
+    columns = ("trial", "val_dice", "repeats_mean", "repeats_sd", "repeats", "epochs", "seconds")
+    told = [{name: row.get(name) for name in columns} | _spread(row["repeats"]) | row["searched"] for row in rows]
+    ends = pd.DataFrame([{name: row[name] for name in ("status", "failure")} for row in rows])
+    return pd.concat([pd.DataFrame(told), ends], axis=1)
+
+
+def _spread(dices: list[float]) -> dict:
+    return {
+        "repeats_mean": statistics.mean(dices) if dices else math.nan,
+        "repeats_sd": statistics.stdev(dices) if len(dices) > 1 else math.nan,
+        "repeats": " ".join(f"{dice:.4f}" for dice in dices),
+    }
+
+
+def _ranked(rows: list[dict]) -> list[dict]:
+    """The best first: those that were repeated by the mean of all their trainings, then the others by their one; those without a score last."""
+
+    def order(row: dict) -> tuple:
+        return row["status"] != "completed", not row["repeats"], -_score(row), row["trial"]
+
+    return sorted(rows, key=order)
+
+
+def _score(row: dict) -> float:
+    # The first training made it one of the best, and may have been a lucky one: the repeats alone tell what to expect.
+    return (statistics.mean(row["repeats"]) if row["repeats"] else row["val_dice"]) if row["status"] == "completed" else math.nan
+
+
+def _comparison(best: dict, other: dict) -> str:
+    # Welch's t-test: the spreads need not be alike.
+    interval = scipy.stats.ttest_ind(best["repeats"], other["repeats"], equal_var=False).confidence_interval()
+    difference = statistics.mean(best["repeats"]) - statistics.mean(other["repeats"])
+    verdict = "is better than" if interval.low > 0 else "can't be told apart from"
+    return (
+        f"'{best['trial']}' {verdict} '{other['trial']}': by {difference:+.4f}, 95 % confidence interval {interval.low:+.4f} to {interval.high:+.4f} "
+        f"({len(best['repeats'])} and {len(other['repeats'])} further seeds)."
+    )

@@ -1,0 +1,54 @@
+"""What is told of a search: the order, which differences are more than chance, and lines that config.py takes."""
+import ast
+import json
+
+import pandas as pd
+import pytest
+import storage
+from matplotlib import pyplot
+from model_exploration import summary
+from model_training import hyperparameters
+
+
+def row(name, dice, repeats=(), failure="", rate=1e-3):
+    values = hyperparameters.Hyperparameters(learning_rate=rate)
+    return {
+        "trial": name, "status": "failed" if failure else "completed", "val_dice": None if failure else dice, "repeats": list(repeats),
+        "epochs": 9, "seconds": 60.0, "searched": {"learning_rate": rate}, "hyperparameters": vars(values), "failure": failure,
+    }  # fmt: skip
+
+
+ROWS = [
+    row("lucky", 0.95, [0.80, 0.81, 0.82], rate=1e-4),
+    row("failed", 0, failure="the loss is no finite number"),
+    row("not repeated", 0.93),
+    row("good", 0.94, [0.90, 0.91, 0.92], rate=2e-3),
+    row("as good", 0.92, [0.89, 0.92, 0.90], rate=3e-3),
+]
+
+
+def test_repeated_trials_come_first_by_their_repeats_and_failed_ones_last(tmp_path):
+    summary.write(tmp_path, ROWS)
+    table = pd.read_csv(tmp_path / "trials.csv")
+    assert table["trial"].tolist() == ["good", "as good", "lucky", "not repeated", "failed"]
+    assert table["repeats_mean"][0] == pytest.approx(0.91) and table["repeats_sd"][0] == pytest.approx(0.01)
+    assert table["failure"].iloc[-1] == "the loss is no finite number" and table["repeats"][0] == "0.9000 0.9100 0.9200"
+    assert json.loads((tmp_path / "best hyperparameters.json").read_text())["learning_rate"] == 2e-3
+    assert pyplot.imread(tmp_path / "trials.png").shape[1] == 1300
+
+
+def test_what_differs_by_more_than_chance_is_told_from_what_does_not(tmp_path, capsys):
+    summary.tell(tmp_path, ROWS)
+    output = capsys.readouterr().out
+    # By the formula of Welch's test, with the table's t of 2.776 at 4 degrees of freedom: 0.1 -+ 2.776 * sqrt(2 * 0.01 ** 2 / 3).
+    assert "'good' is better than 'lucky': by +0.1000, 95 % confidence interval +0.0773 to +0.1227 (3 and 3 further seeds)." in output
+    assert "'good' can't be told apart from 'as good': by +0.0067" in output
+    assert "1 trials failed" in output and "'not repeated'" not in output
+    pasted = ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = "))
+    assert hyperparameters.from_settings(pasted).learning_rate == 2e-3
+
+
+def test_where_all_failed_the_reasons_are_told(tmp_path):
+    with pytest.raises(storage.PlainError, match="(?s)No trial of the exploration came to a result.*failed: the loss is no finite number"):
+        summary.tell(tmp_path, ROWS[1:2])
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 1

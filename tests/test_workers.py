@@ -1,0 +1,218 @@
+"""Several programs that train one network, or search together, as on several machines; here all on this one."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import settings
+import storage
+import tensorflow as tf
+from conftest import ROOT, configure, files
+from data import phantoms, preloaded_dataset
+from data.original_dataset import create_preloaded_dataset
+from model_training import fitting, hyperparameters, workers
+
+TRAIN = """
+import os, pathlib, signal, sys
+sys.path.insert(0, {src!r})
+import command_line
+command_line.plain_errors()
+import numpy as np
+import storage, model_training, cross_validation
+from model_training import progress
+from networks import saved_model
+
+write, diary = saved_model.write, progress.Diary.on_epoch_end
+
+def noted(folder, network, *others):
+    np.savez({weights!r}, *network.get_weights())
+    write(folder, network, *others)
+
+def killed(self, epoch, logs=None):
+    diary(self, epoch, logs)
+    if epoch + 1 == {kill_after}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+saved_model.write, progress.Diary.on_epoch_end = noted, killed
+{step}(storage.Workspace(pathlib.Path({root!r})))
+"""
+
+
+@pytest.fixture
+def prepared(dataset):
+    create_preloaded_dataset(dataset)
+    return dataset
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for free in sockets:
+        free.bind(("localhost", 0))
+    ports = [free.getsockname()[1] for free in sockets]
+    for free in sockets:
+        free.close()
+    return ports
+
+
+def start(script, **environment):
+    own = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    return subprocess.Popen([sys.executable, "-c", script], env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(processes, seconds=150):
+    """Each one's (exit status, output, errors); all are killed where one takes longer than `seconds`."""
+    try:
+        return [(process.returncode, *texts) for process in processes for texts in [process.communicate(timeout=seconds)]]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def train(workspace, count, step="model_training.train_final_model", killed=None, kill_after=0):
+    """Trains with `count` workers; what each ended with, and the files of each one's weights."""
+    addresses = [f"localhost:{port}" for port in free_ports(count)]
+    processes, weights = [], []
+    for index in range(count):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        weights.append(workspace.root / f"weights {index} of {count}.npz")
+        own = {"kill_after": kill_after if index == killed else 0, "step": step, "weights": str(weights[-1])}
+        script = TRAIN.format(src=str(ROOT / "src"), root=str(workspace.root), **own)
+        processes.append(start(script, **({"TF_CONFIG": json.dumps(task)} if count > 1 else {})))
+    return ended(processes), weights
+
+
+def arrays(file):
+    with np.load(file) as content:
+        return [content[name] for name in content.files]
+
+
+def test_two_workers_train_the_network_that_one_would_and_the_chief_alone_writes(prepared):
+    configure(prepared, TRAINING_BATCH_SIZE=4, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 4, "rotation_degrees": 5})
+    results, (alone,) = train(prepared, 1)
+    assert results[0][0] == 0, results
+    prepared.model.rename(prepared.root / "model of one")
+    before = set(files(prepared.root))
+    results, (chief, other) = train(prepared, 2)
+    assert [status for status, *_ in results] == [0, 0], results
+    assert "on 2 workers, each on the CPU" in results[0][1]
+    first = fitting.compiled_network(hyperparameters.Hyperparameters(filters=4), settings.load(prepared.root)).get_weights()
+    differences, ways = [], []
+    for one, two, single, begun in zip(arrays(chief), arrays(other), arrays(alone), first, strict=True):
+        np.testing.assert_array_equal(one, two)
+        differences.append(np.abs(one - single).ravel())
+        ways.append(np.abs(single - begun).ravel())
+    # Two steps of some 1e-3. What differs is rounding, of which Adam's first steps make much where a gradient is nearly 0.
+    differences, ways = np.concatenate(differences), np.concatenate(ways)
+    assert np.mean(ways) > 2e-4 and np.median(differences) < 1e-5 and np.mean(differences) < 0.02 * np.mean(ways)
+    written = {path.split("/")[0] for path in set(files(prepared.root)) - before}
+    assert written == {"model", chief.name, other.name}
+    assert len(pd.read_csv(prepared.model / "history.csv")) == 1
+
+
+def test_where_a_worker_is_killed_the_other_ends_and_a_rerun_goes_on(prepared):
+    configure(prepared, TRAINING_EPOCHS=3)
+    begun = time.monotonic()
+    results, _ = train(prepared, 2, killed=1, kill_after=1)
+    assert results[1][0] == -signal.SIGKILL
+    assert results[0][0] == 1 and "Another worker of this training has ended" in results[0][2] and "Traceback" not in results[0][2], results
+    assert time.monotonic() - begun < 120 and not prepared.model.exists()
+    results, _ = train(prepared, 2)
+    assert [status for status, *_ in results] == [0, 0], results
+    done = int(results[0][1].split("Going on after epoch ")[1].split()[0])
+    assert done >= 1 and len(pd.read_csv(prepared.model / "history.csv")) == 3
+
+
+def test_two_workers_cross_validate(prepared):
+    configure(prepared, CROSS_VALIDATION_FOLDS=2, TRAINING_EPOCHS=1)
+    results, _ = train(prepared, 2, "cross_validation.cross_validate_train_set")
+    assert [status for status, *_ in results] == [0, 0], results
+    assert len(pd.read_csv(prepared.cross_validation / "out of fold.csv")) == 8
+
+
+EXPLORE = """
+import pathlib, sys
+sys.path.insert(0, {src!r})
+import command_line
+command_line.plain_errors()
+import storage, model_exploration
+model_exploration.explore_hyperparameters(storage.Workspace(pathlib.Path({root!r})))
+"""
+
+
+def test_a_chief_and_two_workers_share_the_trials(prepared):
+    configure(prepared, EXPLORATION_MAX_TRIALS=4, EXPLORATION_REPEATS=1)
+    script = EXPLORE.format(src=str(ROOT / "src"), root=str(prepared.root))
+    (port,) = free_ports(1)
+    names = ("chief", "tuner0", "tuner1")
+    own = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
+    results = ended([start(script, KERASTUNER_TUNER_ID=name, **own) for name in names])
+    assert [status for status, *_ in results] == [0, 0, 0], results
+    # Each trial was trained once, by one of the two; both had some.
+    trained = [[line.split()[1] for line in output.splitlines() if line.startswith("Trial ")] for _, output, _ in results]
+    assert not trained[0] and trained[1] and trained[2] and sorted(trained[1] + trained[2]) == [f"{number:04d}" for number in range(7)]
+    table = pd.read_csv(prepared.model_tuning / "trials.csv")
+    assert len(table) == 4 and table["repeats_mean"].notna().sum() == 3
+    assert "HYPERPARAMETERS = {" in results[0][1] and "HYPERPARAMETERS = {" not in results[1][1] + results[2][1]
+
+
+def test_a_worker_s_share_of_the_batches_is_what_the_others_leave(prepared):
+    cases = sorted(path.stem for path in (prepared.train_set / "images").iterdir())
+
+    def lots(part, count):
+        stream = preloaded_dataset.endless_pairs(prepared.train_set, cases, 64, 1, 3, part)
+        return [tuple(lot) for lot, _, _ in stream.take(count).as_numpy_iterator()]
+
+    whole = lots((0, 1, 6), 18)
+    parts = [lots((index, 3, 6), 6) for index in range(3)]
+    assert [sum((part[2 * step : 2 * step + 2] for part in parts), []) for step in range(3)] == [whole[6 * step : 6 * step + 6] for step in range(3)]
+
+
+def test_without_tf_config_there_is_one_and_it_is_the_chief(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert workers.count() == 1 and workers.is_chief()
+
+
+@pytest.mark.parametrize(
+    "cluster, task, count, chief",
+    [
+        ({"worker": ["a:1", "b:1"]}, ("worker", 0), 2, True),
+        ({"worker": ["a:1", "b:1"]}, ("worker", 1), 2, False),
+        ({"chief": ["c:1"], "worker": ["a:1", "b:1"]}, ("chief", 0), 3, True),
+        ({"chief": ["c:1"], "worker": ["a:1", "b:1"]}, ("worker", 0), 3, False),
+    ],
+)
+def test_tf_config_tells_how_many_there_are_and_which_is_the_chief(monkeypatch, cluster, task, count, chief):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": task[0], "index": task[1]}}))
+    assert (workers.count(), workers.is_chief()) == (count, chief)
+
+
+def test_what_several_can_not_do_is_told(monkeypatch):
+    class Two:
+        num_replicas_in_sync = 2
+
+    monkeypatch.setattr(workers, "strategy", lambda: Two)
+    monkeypatch.setattr(workers, "count", lambda: 2)
+    with pytest.raises(storage.PlainError, match="TRAINING_BATCH_SIZE = 3 can't be divided among 2 workers. Set a multiple of 2"):
+        workers.check(3, None)
+    with pytest.raises(storage.PlainError, match="TRAINING_TIME_LIMIT_MINUTES = None"):
+        workers.check(4, 10.0)
+    workers.check(4, None)
+
+
+def test_images_are_read_from_any_place_that_tensorflow_reads(prepared):
+    # TensorFlow's file system in memory stands for gs:// and s3://.
+    for path, content in files(prepared.train_set).items():
+        with tf.io.gfile.GFile(f"ram://bucket/{path}", "wb") as file:
+            file.write(content)
+    options = settings.load(prepared.root)
+    cases = sorted(path.stem for path in (prepared.train_set / "images").iterdir())
+    own = hyperparameters.Hyperparameters()
+    batches = [next(iter(fitting.training_batches(folder, cases, own, options))) for folder in (prepared.train_set, "ram://bucket")]
+    for here, there in zip(*batches, strict=True):
+        np.testing.assert_array_equal(here, there)
