@@ -67,7 +67,7 @@ EXPLORATION_TIME_LIMIT_HOURS = None
 EXPLORATION_EPOCHS = 15
 
 # How often the three best are trained once more, with other seeds, so that you see which differences are more than chance. 0: not at all.
-EXPLORATION_REPEATS = 2
+EXPLORATION_REPEATS = 3
 
 # Share of the train set's cases that scores the trials, the same for all. The test set is not touched.
 EXPLORATION_VALIDATION_SHARE = 0.2

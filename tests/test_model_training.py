@@ -53,7 +53,7 @@ def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
     training = json.loads((workspace.model / "training.json").read_text())
     assert (training["image_size"], training["seed"], len(training["image_sha256"])) == (64, 1, 8)
     assert not workspace.unfinished_model.exists() and saved_model.read(workspace.model).count_params() > 0
-    told = re.search(r"Training unet, 0.0 million parameters, on 8 cases, on the CPU in float32, [0-9.]+ s per image, ends about \d\d:\d\d\.", output)
+    told = re.search(r"Training unet, 0.0\d+ million parameters, on 8 cases, on the CPU in float32, [0-9.]+ s per image, ends about \d\d:\d\d\.", output)
     assert told and "Epoch 2 of 2: loss" in output and "Model trained for 2 epochs in" in output
 
 

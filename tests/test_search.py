@@ -1,5 +1,4 @@
 """The search by itself, with trainings that take no time: what it decides, and that a kill at any moment loses and repeats nothing."""
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,8 @@ import pytest
 import settings
 import storage
 from conftest import ROOT, configure
-from model_exploration import oracle, search
+from keras_tuner.engine import trial as engine
+from model_exploration import oracle, search, trials
 from model_training import hyperparameters
 
 
@@ -143,10 +143,11 @@ def test_killed_at_each_write_it_goes_on_and_repeats_no_finished_trial(tmp_path,
                 break
             except Killed:
                 pass
-        finished = {json.loads(file.read_text())["trial_id"] for file in workspace.model_tuning.glob("search/trial_*/trial.json") if "COMPLETED" in file.read_text()}
+        known = [engine.Trial.load(str(file)) for file in workspace.model_tuning.glob("search/trial_*/trial.json")]
+        finished = {trials.describe(trial, settings.load(workspace.root)).name for trial in known if trial.status == "COMPLETED"}
         rows = run(workspace, again, EXPLORATION_MAX_TRIALS=3, EXPLORATION_REPEATS=1)
         assert [row["status"] for row in rows] == ["completed"] * 3 and [len(row["repeats"]) for row in rows] == [1] * 3
-        assert len(finished) + len(again.ended) == 6 and not finished & {trial.name[:4] for trial in again.begun}
+        assert len(finished) + len(again.ended) == 6 and not finished & {trial.name for trial in again.begun}
     assert at > 20
 
 

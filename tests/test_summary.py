@@ -41,9 +41,9 @@ def test_what_differs_by_more_than_chance_is_told_from_what_does_not(tmp_path, c
     summary.tell(tmp_path, ROWS)
     output = capsys.readouterr().out
     # By the formula of Welch's test, with the table's t of 2.776 at 4 degrees of freedom: 0.1 -+ 2.776 * sqrt(2 * 0.01 ** 2 / 3).
-    assert "'good' is better than 'lucky': by +0.1000, 95 % confidence interval +0.0773 to +0.1227 (3 and 3 further seeds)." in output
-    assert "'good' can't be told apart from 'as good': by +0.0067" in output
-    assert "1 trials failed" in output and "'not repeated'" not in output
+    assert "'good' is better than 'lucky': difference +0.1000, 95 % confidence interval +0.0773 to +0.1227 (3 and 3 further seeds)." in output
+    assert "'good' can't be told apart from 'as good': difference +0.0067" in output
+    assert "Failed: 1" in output and "'not repeated'" not in output
     pasted = ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = "))
     assert hyperparameters.from_settings(pasted).learning_rate == 2e-3
 

@@ -83,7 +83,9 @@ def _parallel(axes: matplotlib.axes.Axes, values: pd.DataFrame, scores: np.ndarr
         heights.append(_stretched(scaled))
         ends = ticks or [f"{places.min():.3g}", f"{places.max():.3g}"]
         for place, text in zip(np.linspace(0, 1, len(ends)) if len(ends) > 1 else [0.5], ends, strict=True):
-            axes.annotate(text, (number, place), xytext=(4, 0), textcoords="offset points", fontsize=7, va="center", zorder=3)
+            box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
+            text = text.replace("_", "\n")
+            axes.annotate(text, (number, place), xytext=(4, 0), textcoords="offset points", fontsize=7, va="center", zorder=3, bbox=box)
     heights.append(_stretched(scores))
     ends = {0.0: scores.min(), 1.0: scores.max()} if np.ptp(scores) else {0.5: scores.max()}
     for place, score in ends.items():
@@ -106,7 +108,7 @@ def _places(values: pd.Series) -> tuple[np.ndarray, list[str], bool]:
         known = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
         return values.map({value: number for number, value in enumerate(known)}).to_numpy(float), [_text(value) for value in known], False
     numbers = values.to_numpy(float)
-    return numbers, [], bool(numbers.min() > 0 and numbers.max() > 10 * numbers.min())
+    return numbers, [], bool(numbers.min() > 0 and numbers.max() > 4 * numbers.min())
 
 
 def _text(value: object) -> str:

@@ -14,22 +14,22 @@ finished trials are not repeated, one in the middle goes on from its last epoch.
 
 Many machines search together with Keras Tuner's environment variables, the same line of main.py on each: see `cluster/`.
 """
-import gc
+import functools
 import importlib.metadata
 import types
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
+from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.hparams import api as hparams_page
-from tensorflow import keras
+from tensorboard.summary.writer import event_file_writer
 
 import model_training
 import settings
 import storage
 from data import preloaded_dataset
 from model_exploration import search, summary, trials
-from model_training import diagnosis, hyperparameters, machine, workers
+from model_training import diagnosis, hyperparameters, machine, own_process, progress, workers
 
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
 
@@ -71,18 +71,15 @@ class _Trainer:
         folder = self._workspace.model_tuning / "trials" / trial.name
         if (folder / "history.csv").exists():
             return pd.read_csv(folder / "history.csv")
-        # What the former trial left in memory would stay there.
-        keras.backend.clear_session()
-        gc.collect()
         own = {"SEED": (self._options.SEED + trial.repeat) % 2**31, "TRAINING_EPOCHS": trial.epochs, "TRAINING_TIME_LIMIT_MINUTES": None}
         options = types.SimpleNamespace(**vars(self._options) | own)
         unfinished = folder.with_name(f"unfinished {trial.name}")
-        page = hparams_page.KerasCallback(str(unfinished / "logs"), trial.searched, trial_id=trial.name)
+        page = functools.partial(progress.hparams, trial.searched, trial.name)
         try:
-            return model_training.train(
-                self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, [page]
+            return own_process.call(
+                model_training.train, self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, page
             )
-        except (diagnosis.TrainingFailed, machine.OutOfMemory) as error:
+        except (diagnosis.TrainingFailed, machine.OutOfMemory, own_process.ProcessEnded) as error:
             raise search.TrialFailed(str(error).splitlines()[0]) from error
 
 
@@ -103,11 +100,19 @@ def _facts(options: types.SimpleNamespace, cases: pd.DataFrame, space: dict) -> 
 
 def _write_hparams_page(workspace: storage.Workspace, space: dict) -> None:
     # Without it TensorBoard guesses the columns from the trials, and shows every metric of each.
-    columns = [hparams_page.HParam(hp["config"]["name"]) for hp in space["space"]]
+    columns = [hparams_page.HParam(hp["config"]["name"], _domain(**hp)) for hp in space["space"]]
     metrics = [
         hparams_page.Metric("epoch_dice", group="validation", display_name="validation Dice"),
         hparams_page.Metric("epoch_dice", group="train", display_name="train Dice"),
         hparams_page.Metric("epoch_loss", group="validation", display_name="validation loss"),
     ]
-    with tf.summary.create_file_writer(str(workspace.model_tuning / "trials")).as_default():
-        hparams_page.hparams_config(hparams=columns, metrics=metrics)
+    # Not by TensorFlow's own writer: the program that searches is not to take the GPU from the trials.
+    writer = event_file_writer.EventFileWriter(str(workspace.model_tuning / "trials"))
+    writer.add_event(event_pb2.Event(summary=hparams_page.hparams_config_pb(hparams=columns, metrics=metrics)))
+    writer.close()
+
+
+def _domain(class_name: str, config: dict) -> hparams_page.Domain:
+    if class_name == "Float":
+        return hparams_page.RealInterval(config["min_value"], config["max_value"])
+    return hparams_page.Discrete({"Choice": config.get("values"), "Boolean": [False, True], "Fixed": [config.get("value")]}[class_name])

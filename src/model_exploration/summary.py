@@ -34,10 +34,11 @@ def tell(folder: pathlib.Path, rows: list[dict]) -> None:
     if not scored:
         reasons = "\n".join(f"  {row['trial']}: {row['failure']}" for row in failed)
         raise storage.PlainError(f"No trial of the exploration came to a result.\n{reasons}\nMend that, and delete the folder '{folder.name}'.")
-    table = _table(scored[:_SHOWN]).drop(columns=["status", "failure", "seconds"])
-    print(f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table.to_string(index=False)}")
+    table = _table(scored[:_SHOWN]).drop(columns=["status", "failure", "seconds", "repeats"]).dropna(axis=1, how="all")
+    alike = [name for name in list(scored[0]["searched"]) + ["epochs"] if len({row["searched"].get(name, row["epochs"]) for row in scored}) == 1]
+    print(f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table.drop(columns=alike).to_string(index=False, na_rep='')}")
     if failed:
-        print(f"{len(failed)} trials failed; trials.csv says why.")
+        print(f"Failed: {len(failed)}; trials.csv says why.")
     for other in scored[1:]:
         if min(len(scored[0]["repeats"]), len(other["repeats"])) >= 2:
             print(_comparison(scored[0], other))
@@ -79,6 +80,6 @@ def _comparison(best: dict, other: dict) -> str:
     difference = statistics.mean(best["repeats"]) - statistics.mean(other["repeats"])
     verdict = "is better than" if interval.low > 0 else "can't be told apart from"
     return (
-        f"'{best['trial']}' {verdict} '{other['trial']}': by {difference:+.4f}, 95 % confidence interval {interval.low:+.4f} to {interval.high:+.4f} "
+        f"'{best['trial']}' {verdict} '{other['trial']}': difference {difference:+.4f}, 95 % confidence interval {interval.low:+.4f} to {interval.high:+.4f} "
         f"({len(best['repeats'])} and {len(other['repeats'])} further seeds)."
     )

@@ -32,9 +32,10 @@ def describe(trial: Any, options: types.SimpleNamespace) -> Trial:
     """A trial of Keras Tuner's in plain words; its name is good for a folder."""
     values = trial.hyperparameters.values
     searched = {name: value for name, value in values.items() if not name.startswith(_NOTE)}
-    told = f"repeats {values[REPEAT_OF]}" if REPEAT in values else f"{values['architecture']} {values['learning_rate']:.1e}"
+    # Short: TensorBoard's table cuts off what is longer than some 15 letters.
+    name = f"{trial.trial_id} {values['architecture']} {values['learning_rate']:.0e}".replace("e-0", "e-")
     return Trial(
-        f"{trial.trial_id} {told}",
+        f"{values[REPEAT_OF]} repeat {values[REPEAT]}" if REPEAT in values else name,
         hyperparameters.declare(trial.hyperparameters),
         searched,
         values.get(EPOCHS, options.EXPLORATION_EPOCHS),

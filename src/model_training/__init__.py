@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 import shutil
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -49,13 +49,13 @@ def train(
     unfinished: pathlib.Path,
     target: pathlib.Path,
     validation: Sequence[str] = (),
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Callable[[pathlib.Path], list[keras.callbacks.Callback]] = lambda logs: [],
 ) -> pd.DataFrame:
     """Trains a network on `cases`, rows of cases.csv, writes it to the folder `target`, and returns its history.csv.
 
     Grows in the folder `unfinished`, and goes on where a former call was stopped. `validation` names cases of the same set that score each
-    epoch (columns val_dice, val_loss); `callbacks` are added to Keras' training. Errors as `train_final_model`; OutOfMemory where the
-    settings ask for more than there is.
+    epoch (columns val_dice, val_loss); `callbacks` gives what is added to Keras' training, told the folder of the logs. Errors as
+    `train_final_model`; OutOfMemory where the settings ask for more than there is.
     """
     machine.prepare(options)
     workers.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
@@ -64,7 +64,7 @@ def train(
     with _told_failures(unfinished), workers.kept_by_chief(unfinished) as folder:
         network = fitting.compiled_network(hyperparameters, options)
         diary = progress.Diary(folder, network, unfinished)
-        fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks)
+        fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
         with storage.replacing(target) if workers.is_chief() else workers.kept_by_chief(target) as draft:
             known = {"known": _known(network, train_set, cases, options)}
             saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | known, diary.history)

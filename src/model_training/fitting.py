@@ -73,7 +73,7 @@ def callbacks(
 ) -> list[keras.callbacks.Callback]:
     """What every training needs: the learning rate's schedule, a look at whether it learns, and what the terminal shows."""
     heading = (
-        f"Training {network.name}, {network.count_params() / 1e6:.1f} million parameters, on {len(cases)} cases, {machine.name()} "
+        f"Training {network.name}, {network.count_params() / 1e6:.2g} million parameters, on {len(cases)} cases, {machine.name()} "
         f"in {machine.precision(options.MIXED_PRECISION)}"
     )
     watched = cases.nlargest(WATCHED_CASES, "mask_px")["case"].tolist()

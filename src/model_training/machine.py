@@ -17,8 +17,8 @@ _OUT_OF_MEMORY = (
 class OutOfMemory(storage.PlainError):
     """The machine's memory is too small for a training; its text names the settings to lower."""
 
-    def __init__(self) -> None:
-        super().__init__(_OUT_OF_MEMORY)
+    def __init__(self, text: str = _OUT_OF_MEMORY) -> None:
+        super().__init__(text)
 
 
 def prepare(options: types.SimpleNamespace) -> None:

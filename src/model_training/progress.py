@@ -1,11 +1,13 @@
 """Keras callbacks that tell and keep how a training goes: a bar or lines, the diary on disk, and what TensorBoard shows."""
 import pathlib
 import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 import tqdm
+from tensorboard.plugins.hparams import api as hparams_page
 from tensorflow import keras
 
 import networks
@@ -124,6 +126,11 @@ class Panel(keras.callbacks.Callback):
         with self._writer.as_default():
             tf.summary.image(self._title, picture[None], step=epoch + 1)
         self._writer.flush()
+
+
+def hparams(searched: dict[str, Any], name: str, folder: pathlib.Path) -> list[keras.callbacks.Callback]:
+    """What TensorBoard's HParams page is told of a trial: its values, beside its logs in `folder`."""
+    return [hparams_page.KerasCallback(str(folder), searched, trial_id=name)]
 
 
 def tensorboard(folder: pathlib.Path) -> keras.callbacks.TensorBoard:

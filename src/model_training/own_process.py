@@ -1,0 +1,77 @@
+"""A call in a process of its own: what it took of memory, the GPU's too, is given back at its end, and being killed for lack of it does not
+reach the caller. TensorFlow keeps some 15 MB of each network it has trained in a process, whatever one deletes.
+"""
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import Any
+
+SOURCE = pathlib.Path(__file__).resolve().parents[1]
+
+
+class ProcessEnded(Exception):
+    """The process ended without a result: the system has ended it, or the interpreter crashed."""
+
+
+def call(function: Callable, *arguments: Any) -> Any:
+    """What `function(*arguments)` returns or raises, both pickled on the way; the function is found by its name. ProcessEnded as told there.
+
+    The process ends with this one, in whatever way that ends.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        task, outcome = pathlib.Path(folder) / "task", pathlib.Path(folder) / "outcome"
+        task.write_bytes(pickle.dumps((function, arguments)))
+        paths = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-m", "model_training.own_process", str(task), str(outcome)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths})
+        try:
+            status = process.wait()
+        finally:
+            process.kill()
+            process.wait()
+            process.stdin.close()
+        if not outcome.exists():
+            cause = f"signal {-status}" if status < 0 else f"exit status {status}"
+            raise ProcessEnded(f"its process was ended by the system ({cause}), most likely because memory ran out")
+        result, error = pickle.loads(outcome.read_bytes())
+    if error is not None:
+        raise error
+    return result
+
+
+def _main(task: pathlib.Path, outcome: pathlib.Path) -> None:
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    try:
+        function, arguments = pickle.loads(task.read_bytes())
+        answer = (function(*arguments), None)
+    except KeyboardInterrupt:
+        return  # The caller has been stopped as well, and says so.
+    except Exception as error:
+        answer = (None, _picklable(error))
+    draft = outcome.with_suffix(".draft")
+    draft.write_bytes(pickle.dumps(answer))
+    draft.rename(outcome)
+
+
+def _end_with_caller() -> None:
+    # Nothing is ever written into this pipe: it ends when the caller does. Not by sys.stdin, which Python would wait for at its own end.
+    os.read(0, 1)
+    os._exit(1)
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        # Others' exceptions may hold anything.
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+if __name__ == "__main__":
+    _main(*map(pathlib.Path, sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""A call in a process of its own: results and errors come back, being killed is told, and nothing outlives the caller."""
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import storage
+from conftest import ROOT
+from model_training import own_process
+from model_training.machine import OutOfMemory
+
+
+def test_results_and_errors_come_back():
+    assert own_process.call(os.getpid) != os.getpid() and own_process.call(math.hypot, 3, 4) == 5.0
+    with pytest.raises(ValueError, match="math domain error"):
+        own_process.call(math.sqrt, -1)
+
+
+def test_the_users_errors_come_back_as_they_were():
+    # Whatever is raised there is pickled on its way.
+    for error in (OutOfMemory(), storage.PlainError("a text")):
+        again = own_process._picklable(error)
+        assert again is error and "RuntimeError" not in repr(again)
+
+
+def test_a_killed_process_is_told():
+    with pytest.raises(own_process.ProcessEnded, match=r"ended by the system \(signal 9\), most likely because memory ran out"):
+        own_process.call(os.abort) if sys.platform == "win32" else own_process.call(signal.raise_signal, signal.SIGKILL)
+
+
+def test_it_ends_with_a_caller_that_is_killed(tmp_path):
+    mark = tmp_path / "alive"
+    inner = f"import time, pathlib\nfor _ in range(600):\n    pathlib.Path({str(mark)!r}).touch(); time.sleep(0.1)"
+    script = (
+        f"import sys, time, pathlib; sys.path.insert(0, {str(ROOT / 'src')!r}); from model_training import own_process\n"
+        f"own_process.call(exec, {inner!r})"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    while not mark.exists():
+        assert caller.poll() is None
+        time.sleep(0.1)
+    caller.kill()
+    caller.wait()
+    time.sleep(1.0)
+    last = mark.stat().st_mtime_ns
+    time.sleep(0.5)
+    assert mark.stat().st_mtime_ns == last
