@@ -128,6 +128,30 @@ def test_where_a_worker_is_killed_the_other_ends_and_a_rerun_goes_on(prepared):
     assert done >= 1 and len(pd.read_csv(prepared.model / "history.csv")) == 3
 
 
+MIRRORED = """
+import sys
+sys.path.insert(0, {src!r})
+import tensorflow as tf
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from model_training import workers
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+workers.strategy = lambda: mirrored
+"""
+
+
+def test_two_devices_of_one_machine_train_the_network_that_one_would(prepared):
+    # Two GPUs, as far as TensorFlow is concerned.
+    configure(prepared, TRAINING_BATCH_SIZE=4, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 4})
+    weights = []
+    for head in ("", MIRRORED.format(src=str(ROOT / "src"))):
+        weights.append(prepared.root / f"weights {len(weights)}.npz")
+        own = {"kill_after": 0, "step": "model_training.train_final_model", "weights": str(weights[-1])}
+        ((status, _, errors),) = ended([start(head + TRAIN.format(src=str(ROOT / "src"), root=str(prepared.root), **own))])
+        assert status == 0, errors
+    one, two = (np.concatenate([values.ravel() for values in arrays(file)]) for file in weights)
+    assert np.median(np.abs(one - two)) < 1e-5 and np.mean(np.abs(one - two)) < 1e-5
+
+
 def test_two_workers_cross_validate(prepared):
     configure(prepared, CROSS_VALIDATION_FOLDS=2, TRAINING_EPOCHS=1)
     results, _ = train(prepared, 2, "cross_validation.cross_validate_train_set")
@@ -145,13 +169,20 @@ model_exploration.explore_hyperparameters(storage.Workspace(pathlib.Path({root!r
 """
 
 
-def test_a_chief_and_two_workers_share_the_trials(prepared):
-    configure(prepared, EXPLORATION_MAX_TRIALS=4, EXPLORATION_REPEATS=1)
+def test_a_chief_and_two_workers_share_the_trials_though_one_is_killed(prepared):
+    configure(prepared, EXPLORATION_MAX_TRIALS=4, EXPLORATION_REPEATS=1, EXPLORATION_EPOCHS=2)
     script = EXPLORE.format(src=str(ROOT / "src"), root=str(prepared.root))
     (port,) = free_ports(1)
     names = ("chief", "tuner0", "tuner1")
     own = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
-    results = ended([start(script, KERASTUNER_TUNER_ID=name, **own) for name in names])
+    processes = {name: start(script, KERASTUNER_TUNER_ID=name, **own) for name in names}
+    # One is killed in the middle of a trial, and started again.
+    while "Epoch 1" not in (line := processes["tuner1"].stdout.readline()):
+        assert line
+    processes["tuner1"].kill()
+    processes["tuner1"].communicate()
+    processes["tuner1"] = start(script, KERASTUNER_TUNER_ID="tuner1", **own)
+    results = ended(processes.values())
     assert [status for status, *_ in results] == [0, 0, 0], results
     # Each trial was trained once, by one of the two; both had some.
     trained = [[line.split(":")[0] for line in output.splitlines() if line.startswith("Trial ")] for _, output, _ in results]

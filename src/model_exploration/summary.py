@@ -34,9 +34,10 @@ def tell(folder: pathlib.Path, rows: list[dict]) -> None:
     if not scored:
         reasons = "\n".join(f"  {row['trial']}: {row['failure']}" for row in failed)
         raise storage.PlainError(f"No trial of the exploration came to a result.\n{reasons}\nMend that, and delete the folder '{folder.name}'.")
-    table = _table(scored[:_SHOWN]).drop(columns=["status", "failure", "seconds", "repeats"]).dropna(axis=1, how="all")
-    alike = [name for name in list(scored[0]["searched"]) + ["epochs"] if len({row["searched"].get(name, row["epochs"]) for row in scored}) == 1]
-    print(f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table.drop(columns=alike).to_string(index=False, na_rep='')}")
+    table = _table(scored)
+    told = ["trial", "val_dice", "repeats_mean", "repeats_sd"]
+    told += [name for name in ("epochs", *scored[0]["searched"]) if table[name].nunique() > 1]
+    print(f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table[told].head(_SHOWN).to_string(index=False, na_rep='')}")
     if failed:
         print(f"Failed: {len(failed)}; trials.csv says why.")
     for other in scored[1:]:

@@ -49,13 +49,19 @@ class Hyperparameters:
 def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
     """One trial's values, drawn by Keras Tuner's `search` from the ranges declared here. What is not declared keeps its default."""
     return Hyperparameters(
+        # The default first: many times faster to train from nothing. The other one has ImageNet's weights to its advantage.
         architecture=search.Choice("architecture", list(ARCHITECTURES)),
+        # Half and one and a half of the default's width: a quarter and twice its time. The published one has 64, on single pixels.
         filters=search.Choice("filters", [16, 32, 48], default=32),
+        # All that there are.
         patch_px=search.Choice("patch_px", [1, 2, 4], default=2),
         # Each image by itself, soft tissue, and muscle with its fat.
         clip_hu=_window_called(search.Choice("clip_hu", ["none", "-200..200", "-100..150"], default="-200..200")),
+        # All that there are; the default is the one that small masks need.
         loss=search.Choice("loss", list(LOSSES), default="binary_crossentropy_dice"),
+        # Adam's usual rate in the middle; from 5e-3 on trainings are known to jump.
         learning_rate=search.Float("learning_rate", 1e-4, 3e-3, sampling="log", default=1e-3),
+        # Where left is not right (the liver), it may harm.
         horizontal_flip=search.Boolean("horizontal_flip", default=True),
         # Patients lie straight within a few degrees; more than 20 no scanner's table allows.
         rotation_degrees=search.Float("rotation_degrees", 0.0, 20.0, step=5.0, default=10.0),
@@ -64,6 +70,7 @@ def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
         gamma=search.Float("gamma", 0.0, 0.6, step=0.3, default=0.3),
         # A CT slice of 5 mm at the usual dose has noise of 10 to 20 HU itself.
         gaussian_noise=search.Float("gaussian_noise", 0.0, 20.0, step=10.0, default=0.0),
+        # From the default, which suits test images like the train set's, to all, for those that are not.
         augmentation_probability=search.Float("augmentation_probability", 0.25, 1.0, step=0.25, default=0.25),
     )
 

@@ -80,7 +80,8 @@ def check(batch_size: int, minutes: float | None) -> None:
     parts = strategy().num_replicas_in_sync
     if batch_size % parts:
         raise storage.PlainError(
-            f"TRAINING_BATCH_SIZE = {batch_size} can't be divided among {parts} {'workers' if count() > 1 else 'GPUs'}. Set a multiple of {parts} in config.py."
+            f"TRAINING_BATCH_SIZE = {batch_size} can't be divided among {parts} {'workers' if count() > 1 else 'GPUs'}. Set a multiple of {parts} in "
+            "config.py, or let fewer of them take part: the environment variable CUDA_VISIBLE_DEVICES=0 shows one GPU."
         )
     if count() > 1 and minutes is not None:
         raise storage.PlainError("Several workers end together only by epochs: their clocks differ. Set TRAINING_TIME_LIMIT_MINUTES = None in config.py.")
