@@ -20,9 +20,9 @@ command_line.keep_memory()
 
 import model_exploration
 import model_training
+import own_process
 import storage
 from data import original_dataset, phantoms
-from model_training import own_process
 
 CONFIG = """
 IMAGE_SIZE = {size}

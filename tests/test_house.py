@@ -27,7 +27,7 @@ FLOORS = [
     {"model_training.budget", "model_training.hyperparameters", "model_training.machine", "model_training.workers"},
     {"data", "networks"},
     {"masks"},
-    {"settings"},
+    {"settings", "own_process"},
     {"storage"},
 ]
 
@@ -100,7 +100,7 @@ def test_only_steps_load_the_settings():
     assert calls == STEPS | TRAINERS
 
 
-@pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "masks.charts", "data.original_dataset", "command_line", "data.phantoms"])
+@pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "masks.charts", "data.original_dataset", "command_line", "own_process", "data.phantoms"])
 def test_what_needs_no_tensorflow_does_not_wait_for_it(module):
     script = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import {module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

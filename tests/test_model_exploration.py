@@ -5,6 +5,7 @@ import shutil
 
 import model_exploration
 import numpy as np
+import own_process
 import pandas as pd
 import pytest
 import storage
@@ -14,7 +15,7 @@ from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from matplotlib import pyplot
 from model_exploration import explore_hyperparameters
-from model_training import diagnosis, hyperparameters, own_process
+from model_training import diagnosis, hyperparameters
 from networks import objectives, saved_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -42,9 +43,9 @@ def fresh(prepared, monkeypatch):
 
 @pytest.fixture(scope="module")
 def explored(prepared):
-    """The same after a search of three trials and a repeat of each, and what was printed."""
+    """The same after a search of two trials and a repeat of each, and what was printed."""
     shutil.rmtree(prepared.model_tuning, ignore_errors=True)
-    configure(prepared, EXPLORATION_MAX_TRIALS=3, EXPLORATION_REPEATS=1, EXPLORATION_EPOCHS=2)
+    configure(prepared, EXPLORATION_MAX_TRIALS=2, EXPLORATION_REPEATS=1, EXPLORATION_EPOCHS=2)
     with pytest.MonkeyPatch.context() as patched:
         lines = []
         patched.setattr("builtins.print", lambda *texts, **_: lines.append(" ".join(map(str, texts))))
@@ -63,7 +64,7 @@ def hparams(run, kind):
 def test_a_search_leaves_a_sorted_table_a_picture_and_lines_to_paste(explored):
     _, folder, output = explored
     table = pd.read_csv(folder / "trials.csv")
-    assert len(table) == 3 and table["repeats_mean"].is_monotonic_decreasing and table["learning_rate"].nunique() == 3
+    assert len(table) == 2 and table["repeats_mean"].is_monotonic_decreasing and table["learning_rate"].nunique() == 2
     assert set(vars(hyperparameters.Hyperparameters())) <= set(table) and pyplot.imread(folder / "trials.png").shape[1] == 1300
     best = json.loads((folder / "best hyperparameters.json").read_text())
     assert best["learning_rate"] == pytest.approx(table["learning_rate"][0])
@@ -76,7 +77,7 @@ def test_tensorboard_gets_curves_predictions_and_every_hyperparameter_under_read
     _, folder, _ = explored
     table = pd.read_csv(folder / "trials.csv")
     trials = sorted(path.name for path in (folder / "trials").iterdir() if path.is_dir())
-    assert len(trials) == 6 and set(table["trial"]) == {name for name in trials if "repeat" not in name}
+    assert len(trials) == 4 and set(table["trial"]) == {name for name in trials if "repeat" not in name}
     for _, row in table.iterrows():
         logs = folder / "trials" / row["trial"] / "logs"
         assert row["trial"].endswith(f"unet {row['learning_rate']:.0e}".replace("e-0", "e-"))

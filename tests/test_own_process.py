@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 
+import own_process
 import pytest
 import storage
 from conftest import ROOT
-from model_training import own_process
 from model_training.machine import OutOfMemory
 
 
@@ -35,7 +35,7 @@ def test_it_ends_with_a_caller_that_is_killed(tmp_path):
     mark = tmp_path / "alive"
     inner = f"import time, pathlib\nfor _ in range(600):\n    pathlib.Path({str(mark)!r}).touch(); time.sleep(0.1)"
     script = (
-        f"import sys, time, pathlib; sys.path.insert(0, {str(ROOT / 'src')!r}); from model_training import own_process\n"
+        f"import sys, time, pathlib; sys.path.insert(0, {str(ROOT / 'src')!r}); import own_process\n"
         f"own_process.call(exec, {inner!r})"
     )
     caller = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})

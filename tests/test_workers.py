@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import model_training
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from conftest import ROOT, configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from model_training import fitting, hyperparameters, workers
+from networks import saved_model
 
 TRAIN = """
 import os, pathlib, signal, sys
@@ -83,7 +85,7 @@ def train(workspace, count, step="model_training.train_final_model", killed=None
         weights.append(workspace.root / f"weights {index} of {count}.npz")
         own = {"kill_after": kill_after if index == killed else 0, "step": step, "weights": str(weights[-1])}
         script = TRAIN.format(src=str(ROOT / "src"), root=str(workspace.root), **own)
-        processes.append(start(script, **({"TF_CONFIG": json.dumps(task)} if count > 1 else {})))
+        processes.append(start(script, TF_CONFIG=json.dumps(task)))
     return ended(processes), weights
 
 
@@ -92,24 +94,28 @@ def arrays(file):
         return [content[name] for name in content.files]
 
 
+def assert_alike(together, alone, workspace):
+    """Two trainings of two steps came to the same, but for rounding, of which Adam's first steps make much where a gradient is nearly 0.
+
+    A mean difference of 1 to 2 % of the way that the weights have come; it is 33 % where each part of a batch is normalized for itself.
+    """
+    begun = fitting.compiled_network(hyperparameters.Hyperparameters(filters=4), settings.load(workspace.root)).get_weights()
+    difference, way = (np.concatenate([np.abs(one - other).ravel() for one, other in zip(pair, alone, strict=True)]) for pair in (together, begun))
+    assert np.mean(way) > 2e-4 and np.median(difference) < 0.02 * np.mean(way) and np.mean(difference) < 0.06 * np.mean(way)
+
+
 def test_two_workers_train_the_network_that_one_would_and_the_chief_alone_writes(prepared):
     configure(prepared, TRAINING_BATCH_SIZE=4, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 4, "rotation_degrees": 5})
-    results, (alone,) = train(prepared, 1)
-    assert results[0][0] == 0, results
+    model_training.train_final_model(prepared)
+    alone = saved_model.read(prepared.model).get_weights()
     prepared.model.rename(prepared.root / "model of one")
     before = set(files(prepared.root))
     results, (chief, other) = train(prepared, 2)
     assert [status for status, *_ in results] == [0, 0], results
     assert "on 2 workers, each on the CPU" in results[0][1]
-    first = fitting.compiled_network(hyperparameters.Hyperparameters(filters=4), settings.load(prepared.root)).get_weights()
-    differences, ways = [], []
-    for one, two, single, begun in zip(arrays(chief), arrays(other), arrays(alone), first, strict=True):
+    for one, two in zip(arrays(chief), arrays(other), strict=True):
         np.testing.assert_array_equal(one, two)
-        differences.append(np.abs(one - single).ravel())
-        ways.append(np.abs(single - begun).ravel())
-    # Two steps of some 1e-3. What differs is rounding, of which Adam's first steps make much where a gradient is nearly 0.
-    differences, ways = np.concatenate(differences), np.concatenate(ways)
-    assert np.mean(ways) > 2e-4 and np.median(differences) < 1e-5 and np.mean(differences) < 0.02 * np.mean(ways)
+    assert_alike(arrays(chief), alone, prepared)
     written = {path.split("/")[0] for path in set(files(prepared.root)) - before}
     assert written == {"model", chief.name, other.name}
     assert len(pd.read_csv(prepared.model / "history.csv")) == 1
@@ -142,14 +148,14 @@ workers.strategy = lambda: mirrored
 def test_two_devices_of_one_machine_train_the_network_that_one_would(prepared):
     # Two GPUs, as far as TensorFlow is concerned.
     configure(prepared, TRAINING_BATCH_SIZE=4, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 4})
-    weights = []
-    for head in ("", MIRRORED.format(src=str(ROOT / "src"))):
-        weights.append(prepared.root / f"weights {len(weights)}.npz")
-        own = {"kill_after": 0, "step": "model_training.train_final_model", "weights": str(weights[-1])}
-        ((status, _, errors),) = ended([start(head + TRAIN.format(src=str(ROOT / "src"), root=str(prepared.root), **own))])
-        assert status == 0, errors
-    one, two = (np.concatenate([values.ravel() for values in arrays(file)]) for file in weights)
-    assert np.median(np.abs(one - two)) < 1e-5 and np.mean(np.abs(one - two)) < 1e-5
+    model_training.train_final_model(prepared)
+    alone = saved_model.read(prepared.model).get_weights()
+    weights = prepared.root / "weights.npz"
+    own = {"kill_after": 0, "step": "model_training.train_final_model", "weights": str(weights)}
+    script = MIRRORED.format(src=str(ROOT / "src")) + TRAIN.format(src=str(ROOT / "src"), root=str(prepared.root), **own)
+    ((status, _, errors),) = ended([start(script)])
+    assert status == 0, errors
+    assert_alike(arrays(weights), alone, prepared)
 
 
 def test_two_workers_cross_validate(prepared):

@@ -25,11 +25,12 @@ from tensorboard.plugins.hparams import api as hparams_page
 from tensorboard.summary.writer import event_file_writer
 
 import model_training
+import own_process
 import settings
 import storage
 from data import preloaded_dataset
 from model_exploration import search, summary, trials
-from model_training import diagnosis, hyperparameters, machine, own_process, progress, workers
+from model_training import diagnosis, hyperparameters, machine, progress, workers
 
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
 

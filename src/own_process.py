@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-SOURCE = pathlib.Path(__file__).resolve().parents[1]
+SOURCE = pathlib.Path(__file__).resolve().parent
 
 
 class ProcessEnded(Exception):
@@ -27,7 +27,7 @@ def call(function: Callable, *arguments: Any) -> Any:
         task, outcome = pathlib.Path(folder) / "task", pathlib.Path(folder) / "outcome"
         task.write_bytes(pickle.dumps((function, arguments)))
         paths = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
-        command = [sys.executable, "-m", "model_training.own_process", str(task), str(outcome)]
+        command = [sys.executable, "-m", "own_process", str(task), str(outcome)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths})
         try:
             status = process.wait()
