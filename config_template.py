@@ -99,11 +99,21 @@ PREDICT_WITH_FOLDS = False
 # True: pictures are written to `images`. False: they are shown in windows, one after the other.
 SAVE_IMAGES_ON_DISK = True
 
-# How many cases of the test set are drawn, by how they are chosen.
+# Which cases of the test set are drawn: how many, by how they are chosen; and some by name, as in "cases": ["hospital__0137"].
 IMAGES_TO_DRAW = {"first": 0, "random": 8, "worst_dice": 4, "worst_hausdorff": 4}
 
 # Draws a line between the two points whose distance is the Hausdorff distance.
 DRAW_HAUSDORFF_LINE = False
 
-# Side of a pixel in mm, such as 0.78, where it is the same for all images: areas are then told in cm2 too. None: unknown.
+# Side of a pixel in mm, such as 0.78; or the path of a CSV file with the columns case and spacing_mm. Areas are then told in cm2 and
+# distances in mm too. None: unknown.
 PIXEL_SPACING_MM = None
+
+# How far two outlines may lie apart and still count as the same, for the surface Dice, in mm where the spacing is known. None: 2 px.
+SURFACE_DICE_TOLERANCE_MM = None
+
+# A folder of masks made by something else, <case>.csv or <case>.npy, to be evaluated in place of the model's. None: the model's.
+PREDICTIONS_FOLDER = None
+
+# A folder of the same cases' masks by another reader: how well two people agree is what a model can reach. None: there is none.
+SECOND_READER_FOLDER = None

@@ -15,12 +15,12 @@ import tqdm
 
 import settings
 import storage
-from data import csv_array, familiarity, preloaded_dataset
+from data import csv_array, familiarity, mask_folder, preloaded_dataset
 from masks import cleaning, drawing
 from networks import ensemble, saved_model
 
 # Beside the masks in `new predictions`, named as that of the test set.
-TABLE = preloaded_dataset.JUDGEMENTS
+TABLE = mask_folder.JUDGEMENTS
 
 # Masks below this predicted Dice are named as those to look at.
 DOUBTFUL = 0.9
@@ -50,7 +50,8 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
                     rows.append({"case": case, **judged})
                     bar.update()
         table = pd.DataFrame(rows)
-        preloaded_dataset.write_judgements(draft, table)
+        mask_folder.write_judgements(draft, table)
+        mask_folder.write_maker(draft, _maker(folders))
     print(f"Predicted {len(cases)} test cases.{_doubts(table.set_index('case'))}")
 
 
@@ -84,6 +85,18 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 def _models(workspace: storage.Workspace, options: types.SimpleNamespace) -> list[pathlib.Path]:
     return workspace.fold_models(options.CROSS_VALIDATION_FOLDS) if options.PREDICT_WITH_FOLDS else [workspace.model]
+
+
+def _maker(folders: list[pathlib.Path]) -> dict[str, Any]:
+    trainings = [saved_model.read_training(folder) for folder in folders]
+    told = ("python", "tensorflow", "image_size", "batch_size", "precision", "seed", "epochs", "minutes")
+    return {
+        "id": saved_model.fingerprint(folders),
+        "models": len(folders),
+        "hyperparameters": saved_model.read_hyperparameters(folders[0]),
+        "training": {name: trainings[0].get(name) for name in told},
+        "image_sha256": sorted({image for training in trainings for image in training["image_sha256"]}),
+    }
 
 
 def _known(folders: list[pathlib.Path]) -> list[dict]:

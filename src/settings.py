@@ -64,12 +64,14 @@ def _group_rule(value: Any) -> bool:
 
 
 def _drawing_counts(value: Any) -> bool:
-    known = {"first", "random", "worst_dice", "worst_hausdorff"}
-    return set(value) <= known and all(count == 0 or _count(count) for count in value.values())
+    counts = {name: count for name, count in value.items() if name != "cases"}
+    named = value.get("cases", [])
+    return set(counts) <= {"first", "random", "worst_dice", "worst_hausdorff"} and all(count == 0 or _count(count) for count in counts.values()) and isinstance(named, list)
 
 
 _COUNT = (_count, "a whole number of at least 1")
 _SHARE = (_share, "a number between 0 and 1, such as 0.2")
+_FOLDER = (lambda value: value is None or isinstance(value, str), "None or the path of a folder, in quotes")
 _SWITCH = (lambda value: isinstance(value, bool), "True or False")
 
 # Of these one must be set.
@@ -90,7 +92,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "MIXED_PRECISION": (lambda value: value is None or isinstance(value, bool), "None, True or False"),
     "DETERMINISTIC": _SWITCH,
     "ENCODER_WEIGHTS": (lambda value: value is None or isinstance(value, str), 'None, "imagenet" or the path of a file, in quotes'),
-    "TRAIN_SET_LOCATION": (lambda value: value is None or isinstance(value, str), "None or the path of a folder, in quotes"),
+    "TRAIN_SET_LOCATION": _FOLDER,
     "HYPERPARAMETERS": (lambda value: isinstance(value, dict), 'a dict, such as {"learning_rate": 5e-4}'),
     "EXPLORATION_TUNER": (lambda value: value in ("random", "hyperband", "bayesian"), '"random", "hyperband" or "bayesian"'),
     "EXPLORATION_MAX_TRIALS": (lambda value: value is None or _count(value), "None or a whole number of at least 1"),
@@ -105,7 +107,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "PREDICT_WITH_FOLDS": _SWITCH,
     "PREDICTION_BATCH_SIZE": _COUNT,
     "SAVE_IMAGES_ON_DISK": _SWITCH,
-    "IMAGES_TO_DRAW": (_drawing_counts, "a dict of counts with the names first, random, worst_dice, worst_hausdorff"),
+    "IMAGES_TO_DRAW": (_drawing_counts, "a dict of counts with the names first, random, worst_dice, worst_hausdorff; and cases, a list of names"),
     "DRAW_HAUSDORFF_LINE": _SWITCH,
-    "PIXEL_SPACING_MM": (lambda value: value is None or value > 0, "None or a number of mm"),
+    "PIXEL_SPACING_MM": (lambda value: value is None or isinstance(value, str) or value > 0, "None, a number of mm or the path of a CSV file"),
+    "SURFACE_DICE_TOLERANCE_MM": (lambda value: value is None or value > 0, "None or a number of mm"),
+    "PREDICTIONS_FOLDER": _FOLDER,
+    "SECOND_READER_FOLDER": _FOLDER,
 }

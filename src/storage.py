@@ -11,6 +11,7 @@ A workspace is a folder that holds one user's data and results. The project's ow
       failed model/          what the last training left that was stopped because it learned nothing
       model/                 step 3: the final model (see `networks.saved_model`)
       results/, images/      step 5: metrics, plots and report; comparison images
+      evaluations.csv        step 5: a row per evaluation, of which model on which test set
       new images/            the user's CSV files to predict, only ever read
       new predictions/       step 6: their masks
       cross-validation/      step 7: the folds' models, out of fold.csv; grows in place
@@ -65,6 +66,7 @@ class Workspace:
     model = _folder("model")
     results = _folder("results")
     images = _folder("images")
+    evaluations = _folder("evaluations.csv")
     new_images = _folder("new images")
     new_predictions = _folder("new predictions")
     cross_validation = _folder("cross-validation")

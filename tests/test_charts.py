@@ -2,13 +2,17 @@
 import matplotlib.colors
 import numpy as np
 import pandas as pd
-from masks import charts, drawing
+import pytest
+from masks import agreement, charts
+
+
+NAMES = ["dice", "jaccard", "precision", "recall", "hausdorff_px", "hausdorff95_px"]
 
 
 def test_failed_distances_are_counted_in_the_plot_not_dropped_in_silence():
     table = pd.DataFrame({name: [0.9, 0.8, 0.7] for name in ("dice", "jaccard", "precision", "recall")})
     table["hausdorff_px"], table["hausdorff95_px"] = [3.0, np.inf, np.inf], [1.0, 2.0, np.inf]
-    figure = charts.box_plots(table)
+    figure = charts.distributions(table, NAMES)
     labels = [label.get_text() for label in figure.axes[1].get_xticklabels()]
     assert labels == ["hausdorff\n(2 failed)", "hausdorff95\n(1 failed)"]
 
@@ -16,13 +20,13 @@ def test_failed_distances_are_counted_in_the_plot_not_dropped_in_silence():
 def test_all_failed_can_be_drawn():
     table = pd.DataFrame({name: [0.0] for name in ("dice", "jaccard", "precision", "recall")})
     table["hausdorff_px"] = table["hausdorff95_px"] = [np.inf]
-    assert len(drawing.to_png(charts.box_plots(table))) > 1000
+    assert len(charts.to_png(charts.distributions(table, NAMES))) > 1000
 
 
 def test_labels_do_not_overlap():
     table = pd.DataFrame({name: [0.9, 0.8] for name in ("dice", "jaccard", "precision", "recall")})
     table["hausdorff_px"] = table["hausdorff95_px"] = [3.0, np.inf]
-    figure = charts.box_plots(table)
+    figure = charts.distributions(table, NAMES)
     figure.canvas.draw()
     for axes in figure.axes:
         boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
@@ -62,4 +66,20 @@ def test_the_lines_of_parallel_coordinates_end_at_the_score_and_the_best_is_dark
 def test_one_trial_and_trials_that_are_all_alike_can_be_drawn():
     for count in (1, 3):
         alike = pd.DataFrame({"filters": [16] * count, "learning_rate": [1e-3] * count})
-        assert len(drawing.to_png(charts.search(alike, np.full(count, 0.5), "Dice"))) > 1000
+        assert len(charts.to_png(charts.search(alike, np.full(count, 0.5), "Dice"))) > 1000
+
+
+def test_areas_are_drawn_against_each_other_with_bias_and_limits():
+    true, predicted = np.array([100.0, 120.0, 140.0, 90.0]), np.array([104.0, 119.0, 150.0, 91.0])
+    found = agreement.agree(true, predicted)
+    left, right = charts.areas(true, predicted, "cm2", found).axes
+    np.testing.assert_allclose(left.collections[0].get_offsets(), np.stack([true, predicted], axis=1))
+    np.testing.assert_allclose(right.collections[0].get_offsets(), np.stack([(true + predicted) / 2, predicted - true], axis=1))
+    assert sorted(line.get_ydata()[0] for line in right.lines) == pytest.approx(sorted([found.bias, found.lower_limit, found.upper_limit]))
+    assert "cm2" in right.get_xlabel()
+
+
+@pytest.mark.parametrize("areas", [([5.0], [5.0]), ([0.0, 0.0], [0.0, 0.0])])
+def test_areas_that_are_all_alike_can_be_drawn(areas):
+    true, predicted = map(np.array, areas)
+    assert len(charts.to_png(charts.areas(true, predicted, "px", agreement.agree(true, predicted)))) > 1000

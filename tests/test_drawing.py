@@ -8,8 +8,9 @@ from conftest import drawn
 from masks import drawing
 
 
-def pixels(figure):
-    return matplotlib.pyplot.imread(io.BytesIO(drawing.to_png(figure)))[..., :3]
+def pixels(picture):
+    """What a PNG file of it holds, as shares of 255."""
+    return matplotlib.pyplot.imread(io.BytesIO(drawing.to_png(picture)))
 
 
 def square(mask, row, column):
@@ -45,11 +46,41 @@ def test_any_shape_and_empty_masks(shape):
 
 
 def test_the_longest_caption_is_not_cut_off():
-    figure = drawing.comparison(np.zeros((64, 64)), np.zeros((64, 64)), np.zeros((64, 64)), "hospital__" + "case" * 40 + "   Dice 0.912")
-    (text,) = figure.axes[0].texts
-    figure.canvas.draw()
-    box = text.get_window_extent()
-    assert box.x0 >= 0 and box.x1 <= 1024 and box.y1 <= 1024
+    black = np.zeros((64, 64))
+    for name in ("hospital__case1", "hospital__" + "case" * 40):
+        written = drawing.comparison(black, black, black, name + "   Dice 0.912")[:60].max(axis=(0, 2)) > 200
+        ends = np.flatnonzero(written)
+        assert 0 < ends[0] and ends[-1] < 1024 - 10
+    # The end is written, not only the beginning: a longer name goes on where the shorter one ended.
+    assert ends[-1] > 900
+
+
+def test_the_legend_stands_in_the_picture_with_its_colours():
+    black = np.zeros((64, 64))
+    legend = drawing.comparison(black, black, black, "")[960:]
+    for colour in (drawing.BOTH, drawing.ONLY_TRUE, drawing.ONLY_PREDICTED):
+        rows, columns = np.nonzero((legend == colour).all(axis=-1))
+        assert len(rows) > 100 and columns.max() < 1024 - 20
+
+
+def test_pixels_of_an_image_of_512_are_enlarged_without_blur():
+    image = np.random.default_rng(0).integers(-160, 240, (512, 512))
+    picture = drawing.comparison(image, np.zeros((512, 512)), np.zeros((512, 512)), "", grey_range=(-160, 240))
+    np.testing.assert_array_equal(picture[100:900, :, 0], np.kron(drawing.grey(image, (-160, 240)), np.ones((2, 2), np.uint8))[100:900])
+
+
+def test_the_image_is_seen_through_the_colours():
+    image, mask = np.full((64, 64), 40.0), np.ones((64, 64), np.uint8)
+    picture = drawing.overlay(image, mask, "", (-160, 240))
+    assert picture[512, 512].tolist() == [round(128 * 0.55 + 0.45 * channel) for channel in drawing.BOTH]
+
+
+def test_a_contact_sheet_holds_all_pictures_in_rows_of_four():
+    pictures = [np.full((1024, 1024, 3), 10 * number, np.uint8) for number in range(6)]
+    sheet = drawing.contact_sheet(pictures)
+    assert sheet.shape == (1024, 2048, 3)
+    assert [int(sheet[256 + 512 * (number // 4), 256 + 512 * (number % 4), 0]) for number in range(8)] == [0, 10, 20, 30, 40, 50, 0, 0]
+    assert drawing.contact_sheet(pictures[:2]).shape == (512, 1024, 3)
 
 
 def test_a_panel_has_a_row_for_each_case():

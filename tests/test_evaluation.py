@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 import storage
 from conftest import configure, drawn, files
-from data import preloaded_dataset
+from data import csv_array, mask_folder, preloaded_dataset
 from evaluation import evaluate_test_set
 from matplotlib import pyplot
 
@@ -31,7 +31,9 @@ def predicted(workspace):
         preloaded_dataset.write(workspace.test_set / "images", case, np.zeros((64, 64), np.int16))
         preloaded_dataset.write(workspace.test_set / "masks", case, enlarged(true))
         preloaded_dataset.write(workspace.predictions, case, enlarged(found))
-    pd.DataFrame({"case": list(PAIRS), "split": "test", "group": list(PAIRS)}).to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
+    table = pd.DataFrame({"case": list(PAIRS), "split": "test", "group": list(PAIRS)})
+    table = table.assign(image_sha256=[f"image {case}" for case in PAIRS], mask_sha256=[f"mask {case}" for case in PAIRS])
+    table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
     return workspace
 
 
@@ -61,13 +63,14 @@ def test_all_failed_is_told_as_such(predicted):
         preloaded_dataset.write(predicted.test_set / "masks", case, enlarged(NEAR))
     evaluate_test_set(predicted)
     summary = json.loads((predicted.results / "summary.json").read_text())
-    assert summary["metrics"]["hausdorff_px"] == {"mean": None, "sd": None, "median": None, "minimum": None, "maximum": None, "cases": 0, "failed": 5}
+    distance = summary["metrics"]["hausdorff_px"]
+    assert (distance.pop("cases"), distance.pop("failed")) == (0, 5) and set(distance.values()) == {None}
 
 
 def test_pictures_carry_their_case_s_name_and_the_choice_is_the_setting_s(predicted):
     configure(predicted, IMAGES_TO_DRAW={"first": 1, "worst_dice": 1, "worst_hausdorff": 2}, DRAW_HAUSDORFF_LINE=True)
     evaluate_test_set(predicted)
-    assert sorted(files(predicted.images)) == ["A__good.png", "A__missed.png", "A__shifted.png"]
+    assert sorted(files(predicted.images)) == ["A__good.png", "A__missed.png", "A__shifted.png", "_worst.png"]
     assert pyplot.imread(predicted.images / "A__missed.png").shape[:2] == (1024, 1024)
 
 
@@ -83,15 +86,15 @@ def test_random_cases_repeat_and_none_is_drawn_twice():
 def test_the_report_is_one_page_without_network_and_names_are_escaped(predicted):
     evaluate_test_set(predicted)
     page = (predicted.results / "report.html").read_text()
-    assert "http" not in page.replace("http-equiv", "") and "data:image/png;base64" in page
-    assert "<odd>" not in page and "B__&lt;odd&gt; &amp; name" in page
+    assert "http" not in page and "data:image/png;base64" in page and "<link" not in page and "src=\"http" not in page
+    assert "<odd>" not in page and "B__\\u003codd> & name" in page
 
 
 def test_how_well_the_predicted_dice_foresaw_the_true_one_is_told(predicted, capsys):
     true = {"A__good": 1.0, "A__shifted": 0.75, "A__missed": 0.0, "A__none": 1.0, "B__<odd> & name": 0.75}
     guessed = pd.Series({"A__good": 1.0, "A__shifted": 0.9, "A__missed": 0.5, "A__none": 0.95, "B__<odd> & name": 0.8}, name="predicted_dice")
     table = guessed.rename_axis("case").reset_index().assign(unlike_train_set="")
-    preloaded_dataset.write_judgements(predicted.predictions, table)
+    mask_folder.write_judgements(predicted.predictions, table)
     evaluate_test_set(predicted)
     wanted = scipy.stats.spearmanr(guessed, [true[case] for case in guessed.index]).statistic
     summary = json.loads((predicted.results / "summary.json").read_text())
@@ -99,7 +102,7 @@ def test_how_well_the_predicted_dice_foresaw_the_true_one_is_told(predicted, cap
     for text in (capsys.readouterr().out, (predicted.results / "report.html").read_text()):
         assert f"{wanted:.2f}" in text and "on average the prediction was 0.13 too high." in text
     # Nothing is told where all were guessed alike.
-    preloaded_dataset.write_judgements(predicted.predictions, table.assign(predicted_dice=0.9))
+    mask_folder.write_judgements(predicted.predictions, table.assign(predicted_dice=0.9))
     evaluate_test_set(predicted)
     assert "Rank correlation" not in capsys.readouterr().out and "Did the model know" not in (predicted.results / "report.html").read_text()
 
@@ -120,7 +123,7 @@ def test_a_missing_prediction_is_not_passed_over(predicted):
 def test_an_evaluation_that_fails_leaves_the_former_results(predicted, monkeypatch):
     evaluate_test_set(predicted)
     before = files(predicted.results)
-    monkeypatch.setattr(evaluation, "_report", lambda *_: 1 / 0)
+    monkeypatch.setattr(evaluation.report, "page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         evaluate_test_set(predicted)
     assert files(predicted.results) == before
@@ -139,3 +142,88 @@ def test_pictures_can_be_shown_instead_of_saved(predicted, monkeypatch):
     configure(predicted, SAVE_IMAGES_ON_DISK=False, IMAGES_TO_DRAW={"first": 2})
     evaluate_test_set(predicted)
     assert len(shown) == 2 and not predicted.images.exists()
+
+
+def test_each_look_at_the_test_set_is_counted_with_its_model(predicted, capsys):
+    mask_folder.write_maker(predicted.predictions, {"id": "first", "image_sha256": []})
+    evaluate_test_set(predicted)
+    assert "This is the first look at this test set" in capsys.readouterr().out
+    evaluate_test_set(predicted)
+    mask_folder.write_maker(predicted.predictions, {"id": "second", "image_sha256": []})
+    evaluate_test_set(predicted)
+    assert "has been looked at 3 times, with 2 models" in capsys.readouterr().out.replace("\n", " ").split("looked at 2 times")[-1]
+    log = pd.read_csv(predicted.evaluations)
+    assert log["model"].tolist() == ["first", "first", "second"] and log["mean_dice"].tolist() == [0.7] * 3
+    assert json.loads((predicted.results / "summary.json").read_text())["test_set"] == {"looks": 3, "models": 2}
+    # Another test set begins anew.
+    table = pd.read_csv(predicted.preloaded_dataset / "cases.csv").assign(image_sha256="other")
+    table.to_csv(predicted.preloaded_dataset / "cases.csv", index=False)
+    evaluate_test_set(predicted)
+    assert "first look" in capsys.readouterr().out and len(pd.read_csv(predicted.evaluations)) == 4
+
+
+def test_a_model_that_was_trained_on_a_test_image_is_refused(predicted):
+    mask_folder.write_maker(predicted.predictions, {"id": "cheat", "image_sha256": ["another", "image A__good"]})
+    with pytest.raises(storage.DatasetError, match="A__good: in the test set, but the model was trained on it"):
+        evaluate_test_set(predicted)
+    assert not predicted.results.exists() and not predicted.evaluations.exists()
+
+
+def test_masks_made_by_something_else_are_judged_alike(predicted):
+    evaluate_test_set(predicted)
+    own = pd.read_csv(predicted.results / "metrics.csv")
+    folder = predicted.root / "theirs"
+    folder.mkdir()
+    for case, (_, found) in PAIRS.items():
+        csv_array.write(folder / f"{case}.csv", enlarged(found))
+    (predicted.predictions / "A__none.npy").unlink()  # The model's are not needed.
+    configure(predicted, PREDICTIONS_FOLDER="theirs")
+    evaluate_test_set(predicted)
+    pd.testing.assert_frame_equal(pd.read_csv(predicted.results / "metrics.csv"), own)
+    assert "The masks were predicted by another program." in (predicted.results / "methods.txt").read_text()
+
+
+def test_a_second_reader_s_masks_give_the_ceiling(predicted, capsys):
+    folder = predicted.root / "reader 2"
+    folder.mkdir()
+    for case, (true, _) in PAIRS.items():
+        preloaded_dataset.write(folder, case, enlarged(true))
+    configure(predicted, SECOND_READER_FOLDER=str(folder))
+    evaluate_test_set(predicted)
+    assert json.loads((predicted.results / "summary.json").read_text())["second_reader"]["dice"]["mean"] == 1.0
+    assert "A second reader's masks of the same cases: Dice 1.000" in capsys.readouterr().out
+    assert "second reader" in (predicted.results / "report.html").read_text()
+
+
+def test_the_spacing_may_be_each_case_s_own(predicted):
+    file = predicted.root / "spacings.csv"
+    pd.DataFrame({"case": list(PAIRS), "spacing_mm": [0.5, 0.5, 1.0, 0.5, 0.25]}).to_csv(file, index=False)
+    configure(predicted, PIXEL_SPACING_MM=str(file))
+    evaluate_test_set(predicted)
+    table = pd.read_csv(predicted.results / "metrics.csv").set_index("case")
+    assert table.true_cm2["A__missed"] == pytest.approx(12 * 64 / 100) and table.hausdorff_mm["B__<odd> & name"] == 2.0
+    pd.DataFrame({"case": list(PAIRS)[1:], "spacing_mm": 1.0}).to_csv(file, index=False)
+    with pytest.raises(storage.DatasetError, match="no spacing_mm above 0 for the case A__good"):
+        evaluate_test_set(predicted)
+
+
+def test_named_cases_are_drawn_and_unknown_ones_told(predicted):
+    configure(predicted, IMAGES_TO_DRAW={"cases": ["A__shifted"]})
+    evaluate_test_set(predicted)
+    assert sorted(files(predicted.images)) == ["A__shifted.png", "_worst.png"]
+    configure(predicted, IMAGES_TO_DRAW={"cases": ["A__shiftet"]})
+    with pytest.raises(storage.DatasetError, match="A__shiftet: IMAGES_TO_DRAW in config.py names this case"):
+        evaluate_test_set(predicted)
+
+
+def test_tables_and_methods_for_a_manuscript_hold_the_figures(predicted):
+    values = {"architecture": "unet", "clip_hu": [-200, 200], "loss": "binary_crossentropy_dice", "learning_rate": 1e-3, "horizontal_flip": True,
+              "rotation_degrees": 10, "scale": 0.2, "gamma": 0.3, "gaussian_noise": 0, "augmentation_probability": 0.25}  # fmt: skip
+    training = {"tensorflow": "2.15.1", "image_size": 64, "batch_size": 2, "seed": 1, "epochs": 30, "minutes": 4.5}
+    mask_folder.write_maker(predicted.predictions, {"id": "x", "models": 1, "image_sha256": ["a"] * 80, "hyperparameters": values, "training": training})
+    evaluate_test_set(predicted)
+    markdown, latex, methods = ((predicted.results / name).read_text() for name in ("summary.md", "summary.tex", "methods.txt"))
+    assert "| Dice coefficient | 0.700 ± 0.411 |" in markdown and len({line.count("|") for line in markdown.splitlines()}) == 1
+    assert r"Dice coefficient & 0.700 $\pm$ 0.411 &" in latex and r"95 \% Hausdorff distance (px) &" in latex
+    for told in ("A U-Net was trained on 80 images of 64 x 64 px", "30 epochs (4.5 min)", "TensorFlow 2.15.1, seed 1", "held 5 images", "in 1 of 5 cases", "0.700 (95 % CI"):
+        assert told in methods, told

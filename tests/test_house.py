@@ -61,7 +61,7 @@ def test_the_reader_of_imports_sees_the_house():
 def test_a_file_imports_only_what_stands_on_a_lower_floor(module):
     package = module.split(".")[0]
     for name in filter(None, map(own, imports(TREES[module]))):
-        same_package = name.split(".")[0] == package and package in ("networks", "data", "masks", "model_training", "model_exploration")
+        same_package = name.split(".")[0] == package and package in ("networks", "data", "masks", "model_training", "model_exploration", "evaluation")
         assert name == module or same_package or floor(name) > floor(module), f"{module} imports {name}"
 
 
@@ -86,6 +86,7 @@ def test_no_step_imports_a_step_but_those_that_train():
         ("tensorflow_addons", {"data.augmentation"}),
         ("keras_tuner", {"model_exploration.search", "model_exploration.oracle", "model_training.hyperparameters"}),
         ("matplotlib", {"masks.drawing", "masks.charts"}),
+        ("PIL", {"masks.drawing"}),
         ("seaborn", {"masks.charts"}),
         ("sklearn", {"data.preloaded_dataset"}),
         ("runpy", {"settings"}),
@@ -100,7 +101,7 @@ def test_only_steps_load_the_settings():
     assert calls == STEPS | TRAINERS
 
 
-@pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "masks.charts", "data.original_dataset", "command_line", "own_process", "data.phantoms"])
+@pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "masks.charts", "evaluation", "data.original_dataset", "command_line", "own_process", "data.phantoms"])
 def test_what_needs_no_tensorflow_does_not_wait_for_it(module):
     script = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import {module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -180,4 +181,6 @@ def test_every_module_has_its_test_file():
     # The layers are tested by the networks they make; fitting and progress by the training; the oracle and its trials by the search; demo by test_main.
     elsewhere = {"networks.layers", "networks.unet", "networks.deeplabv3_plus", "demo", "data", "masks"}
     elsewhere |= {"model_training.fitting", "model_training.progress", "model_exploration.oracle", "model_exploration.trials"}
+    # What the evaluation is made of, by the evaluation; its report in a browser; the nearest pixel by the metrics.
+    elsewhere |= {"evaluation.tables", "evaluation.methods", "evaluation.seal", "masks.nearest"}
     assert {module.split(".")[-1] for module in TREES if module not in elsewhere} <= tested

@@ -4,13 +4,19 @@ import pytest
 import scipy.ndimage
 import skimage.metrics
 from conftest import drawn
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from masks import metrics
+from masks import metrics, nearest
 
 MASKS = arrays.arrays(bool, (9, 11), elements=st.booleans())
 EMPTY, FILLED = np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8)
+
+
+@pytest.fixture(params=["tree", "pass over the image"])
+def way(request, monkeypatch):
+    """Both ways to the nearest pixel, which are chosen by the number of points."""
+    monkeypatch.setattr(nearest, "TREE_POINTS", 10**6 if request.param == "tree" else 0)
 
 
 @pytest.mark.parametrize(
@@ -23,57 +29,92 @@ EMPTY, FILLED = np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8)
     ],
 )
 def test_shares_by_eye(true, predicted, dice, jaccard, precision, recall):
-    pair = drawn(true), drawn(predicted)
-    found = [measure(*pair) for measure in (metrics.dice, metrics.jaccard, metrics.precision, metrics.recall)]
-    assert found == pytest.approx([dice, jaccard, precision, recall])
+    pair = metrics.Comparison(drawn(true), drawn(predicted))
+    assert [pair.dice(), pair.jaccard(), pair.precision(), pair.recall()] == pytest.approx([dice, jaccard, precision, recall])
 
 
-@pytest.mark.parametrize("true, predicted, share, distance", [(EMPTY, EMPTY, 1, 0), (EMPTY, FILLED, 0, np.inf), (FILLED, EMPTY, 0, np.inf)])
-def test_empty_masks_as_the_table_says(true, predicted, share, distance):
-    values = metrics.compare(true, predicted)
-    assert [values[name] for name in ("dice", "jaccard", "precision", "recall")] == [share] * 4
-    assert [values["hausdorff_px"], values["hausdorff95_px"]] == [distance] * 2
-    assert metrics.hausdorff_pair(true, predicted) is None
+@pytest.mark.parametrize(
+    "true, predicted, share, distance, percent", [(EMPTY, EMPTY, 1, 0, 0), (EMPTY, FILLED, 0, np.inf, np.inf), (FILLED, EMPTY, 0, np.inf, -100)]
+)
+def test_empty_masks_as_the_table_says(true, predicted, share, distance, percent):
+    values = metrics.compare(true, predicted, spacing_mm=0.5)
+    assert [values[name] for name in ("dice", "jaccard", "precision", "recall", "surface_dice")] == [share] * 5
+    assert [values[name] for name in ("hausdorff_px", "hausdorff95_px", "assd_px", "hausdorff_mm")] == [distance] * 4
+    assert values["area_difference_px"] == int(predicted.sum()) - int(true.sum())
+    assert values["area_difference_percent"] == percent and not any(np.isnan(value) for value in values.values())
+    assert metrics.Comparison(true, predicted).hausdorff_pair() is None
 
 
 @settings(max_examples=300, deadline=None)
-@given(MASKS, MASKS)
+@given(true=MASKS, predicted=MASKS)
 def test_hausdorff_is_scikit_image_s_and_its_pair_is_that_far_apart(true, predicted):
-    distance = metrics.hausdorff_px(true, predicted)
-    assert distance == skimage.metrics.hausdorff_distance(true, predicted)
-    if true.any() and predicted.any():
-        start, end = metrics.hausdorff_pair(true, predicted)
-        assert true[start] and predicted[end]
-        assert np.hypot(start[0] - end[0], start[1] - end[1]) == pytest.approx(distance)
+    for points in (0, 10**6):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(nearest, "TREE_POINTS", points)
+            pair = metrics.Comparison(true, predicted)
+            assert pair.hausdorff_px() == skimage.metrics.hausdorff_distance(true, predicted)
+            if true.any() and predicted.any():
+                start, end = pair.hausdorff_pair()
+                assert true[start] and predicted[end]
+                assert np.hypot(start[0] - end[0], start[1] - end[1]) == pytest.approx(pair.hausdorff_px())
 
 
-def test_a_pixel_inside_may_be_the_farthest():
+def test_a_pixel_inside_may_be_the_farthest(way):
     true = np.ones((41, 41), bool)
     ring = true & ~scipy.ndimage.binary_erosion(true)
-    assert metrics.hausdorff_px(true, ring) == 20 == skimage.metrics.hausdorff_distance(true, ring)
+    assert metrics.Comparison(true, ring).hausdorff_px() == 20 == skimage.metrics.hausdorff_distance(true, ring)
+
+
+def by_definition(true, predicted):
+    """The distances from each border pixel of either mask to the nearest one of the other, every pair looked at."""
+    # Borders with the edge of the image: what lies beyond is not in the mask.
+    borders = [np.argwhere(mask & ~scipy.ndimage.binary_erosion(mask)) for mask in (true, predicted)]
+    distances = np.sqrt(((borders[0][:, None] - borders[1][None]) ** 2).sum(axis=-1))
+    return distances.min(axis=1), distances.min(axis=0)
 
 
 @settings(max_examples=200, deadline=None)
-@given(MASKS, MASKS)
-def test_hausdorff95_is_the_percentile_of_all_border_distances(true, predicted):
-    assume(true.any() and predicted.any())
-    borders = [np.argwhere(mask & ~scipy.ndimage.binary_erosion(mask)) for mask in (true, predicted)]
-    distances = np.sqrt(((borders[0][:, None] - borders[1][None]) ** 2).sum(axis=-1))
-    wanted = max(np.percentile(distances.min(axis=1), 95), np.percentile(distances.min(axis=0), 95))
-    assert metrics.hausdorff95_px(true, predicted) == pytest.approx(wanted)
+@given(true=MASKS, predicted=MASKS, tolerance=st.sampled_from([0, 1, 1.5, 2, 5]))
+def test_what_is_measured_between_borders(true, predicted, tolerance):
+    true[4, 5] = predicted[0, 0] = True
+    one, other = by_definition(true, predicted)
+    for points in (0, 10**6):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(nearest, "TREE_POINTS", points)
+            pair = metrics.Comparison(true, predicted)
+            assert pair.hausdorff95_px() == pytest.approx(max(np.percentile(one, 95), np.percentile(other, 95)))
+            assert pair.assd_px() == pytest.approx((one.sum() + other.sum()) / (len(one) + len(other)))
+            assert pair.surface_dice(tolerance) == pytest.approx((np.sum(one <= tolerance) + np.sum(other <= tolerance)) / (len(one) + len(other)))
 
 
-@given(MASKS, MASKS)
-def test_shares_by_counting(true, predicted):
+@settings(deadline=None)
+@given(true=MASKS, predicted=MASKS)
+def test_shares_and_areas_by_counting(true, predicted):
+    true[4, 5] = True
     both, either = (true & predicted).sum(), (true | predicted).sum()
-    assume(either)
     values = metrics.compare(true, predicted)
-    assert values["jaccard"] == pytest.approx(both / either)
+    assert values["jaccard"] == pytest.approx(both / either) and values["recall"] == pytest.approx(both / true.sum())
     assert values["dice"] == pytest.approx(2 * values["jaccard"] / (1 + values["jaccard"]))
     assert (values["true_px"], values["predicted_px"]) == (true.sum(), predicted.sum())
+    assert values["area_difference_percent"] == pytest.approx(100 * (predicted.sum() / true.sum() - 1))
 
 
-@pytest.mark.parametrize("bad, told", [(np.zeros((8, 9), bool), "found (8, 8) and (8, 9)"), (FILLED * 255, "found values [255]"), (np.full((8, 8), 0.5), "0.5")])
+def test_a_mask_at_the_edge_of_the_image_ends_there():
+    # The whole image against a part of it: the border along the edge counts.
+    true, predicted = drawn("#### #### ####"), drawn("##.. ##.. ##..")
+    assert metrics.Comparison(true, predicted).assd_px() == pytest.approx(np.mean([0, 0, 1, 2, 0, 2, 0, 0, 1, 2, *[0] * 5, 1]))
+
+
+def test_millimetres_and_square_centimetres():
+    true, predicted = np.zeros((30, 30), bool), np.zeros((30, 30), bool)
+    true[5:15, 5:15], predicted[5:15, 9:19] = True, True
+    values = metrics.compare(true, predicted, spacing_mm=0.5, tolerance_mm=1.0)
+    assert (values["hausdorff_px"], values["hausdorff_mm"], values["true_cm2"], values["area_difference_cm2"]) == (4, 2, 0.25, 0)
+    # One millimetre are two pixels.
+    assert values["surface_dice"] == metrics.Comparison(true, predicted).surface_dice(2.0) != metrics.Comparison(true, predicted).surface_dice(1.0)
+
+
+@pytest.mark.parametrize("bad, told", [(np.zeros((8, 9), bool), "found (8, 8) and (8, 9)"), (FILLED * 255, "found values [255]"), (np.full((8, 8), 0.5), "0.5"), (np.full((8, 8), np.nan), "nan"), (FILLED[None], "(1, 8, 8)")])  # fmt: skip
 def test_what_is_no_mask_is_refused(bad, told):
     with pytest.raises(ValueError) as caught:
         metrics.compare(FILLED, bad)

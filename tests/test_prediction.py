@@ -51,7 +51,7 @@ def prepared(dataset):
 def test_every_test_case_gets_its_own_cleaned_mask(prepared, bright):
     prediction.predict_test_set(prepared)
     cases = preloaded_dataset.read_cases(prepared, "test")["case"]
-    assert sorted(files(prepared.predictions)) == sorted(["_table.csv", *(f"{case}.npy" for case in cases)])
+    assert sorted(files(prepared.predictions)) == sorted(["_model.json", "_table.csv", *(f"{case}.npy" for case in cases)])
     for case in cases:
         wanted = cleaning.clean(preloaded_dataset.read(prepared.test_set / "images", case) > 0)
         found = preloaded_dataset.read(prepared.predictions, case)

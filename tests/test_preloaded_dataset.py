@@ -120,7 +120,7 @@ def test_folds_are_even_and_the_seed_matters():
 
 
 def test_judgements_come_back_as_written(tmp_path):
-    assert preloaded_dataset.read_judgements(tmp_path) is None
+    assert mask_folder.read_judgements(tmp_path) is None
     table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]})
-    preloaded_dataset.write_judgements(tmp_path, table)
-    pd.testing.assert_frame_equal(preloaded_dataset.read_judgements(tmp_path), table)
+    mask_folder.write_judgements(tmp_path, table)
+    pd.testing.assert_frame_equal(mask_folder.read_judgements(tmp_path), table)

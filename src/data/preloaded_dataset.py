@@ -8,8 +8,7 @@
         masks/<case>.npy           uint8, 0 and 1
       test set/
         images/  masks/            as above
-        predictions/<case>.npy     what step 4 adds: uint8, 0 and 1
-        predictions/_table.csv     a row per case: predicted Dice, and what is unlike the train set
+        predictions/               what step 4 adds: a mask per case, see `data.mask_folder`
 
 A case is named `<subdirectory>__<file stem>`, from here to the last report. This module both writes and reads these files.
 """
@@ -27,9 +26,6 @@ import storage
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-# A leading underscore puts it on top of the list.
-JUDGEMENTS = "_table.csv"
 
 # What numpy.save writes in front of a 2-D array; `write` holds it to that.
 _HEADER_BYTES = 128
@@ -49,17 +45,6 @@ def write(folder: pathlib.Path, case: str, values: np.ndarray) -> str:
 def read(folder: pathlib.Path, case: str) -> np.ndarray:
     """The image or mask that `write` wrote: (height, width). FileNotFoundError where there is none."""
     return np.load(folder / f"{case}.npy", allow_pickle=False)
-
-
-def write_judgements(folder: pathlib.Path, table: pd.DataFrame) -> None:
-    """Writes the table of predictions, a row per case: case, predicted_dice (0 to 1, or NaN), unlike_train_set (words, or "")."""
-    table.to_csv(folder / JUDGEMENTS, index=False)
-
-
-def read_judgements(folder: pathlib.Path) -> pd.DataFrame | None:
-    """The table that `write_judgements` wrote; None where the predictions came without one."""
-    file = folder / JUDGEMENTS
-    return pd.read_csv(file, dtype={"case": str}, keep_default_na=False, na_values={"predicted_dice": ""}) if file.exists() else None
 
 
 def smallest_lossless(image: np.ndarray) -> np.ndarray:

@@ -1,9 +1,14 @@
 """Plots of tables: metrics of many cases, trials of a search. Gets its numbers, gives back a figure."""
+import io
+from collections.abc import Sequence
+
 import matplotlib.axes
 import matplotlib.figure
 import numpy as np
 import pandas as pd
 import seaborn
+
+from masks.agreement import Agreement
 
 Figure = matplotlib.figure.Figure
 
@@ -11,18 +16,42 @@ _DPI = 100
 _DARK, _LIGHT = "#08519c", "#9ecae1"
 
 
-def box_plots(table: pd.DataFrame) -> Figure:
-    """Box plots of a table with the columns of metrics.csv, each case a point: shares from 0 to 1 beside distances in px.
+def distributions(table: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """How the metrics `names` of a table like metrics.csv are distributed: each as violin and box, with the cases as points.
 
-    Infinite distances can't be drawn; how many there are is written below.
+    Shares from 0 to 1 stand beside distances, each unit in its own part. Infinite values can't be drawn; how many there are is written below.
     """
+    parts = {unit: [name for name in names if _unit(name) == unit] for unit in dict.fromkeys(map(_unit, names))}
+    figure = Figure(figsize=(2.2 + 1.55 * len(names), 5), dpi=_DPI, layout="constrained")
+    panels = figure.subplots(1, len(parts), width_ratios=[len(columns) + 0.3 for columns in parts.values()], squeeze=False)[0]
+    for axes, (unit, columns) in zip(panels, parts.items(), strict=True):
+        _boxes(axes, table[columns], unit)
+        if unit == "":
+            lowest = table[columns].min().min()
+            axes.set_ylim(max(-0.02, lowest - 0.05), 1.01)  # From 0 on, good models would all be one line at the top.
+        elif unit != "%":
+            axes.set_ylim(bottom=0)
+    return figure
+
+
+def areas(true: np.ndarray, predicted: np.ndarray, unit: str, found: Agreement) -> Figure:
+    """Predicted against true areas with the line where both are equal, and their differences with the limits of agreement (Bland and Altman)."""
     figure = Figure(figsize=(11, 5), dpi=_DPI, layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(4, 2))
-    _boxes(left, table[["dice", "jaccard", "precision", "recall"]], "")
-    _boxes(right, table[["hausdorff_px", "hausdorff95_px"]], "distance (px)")
-    lowest = table[["dice", "jaccard", "precision", "recall"]].min().min()
-    left.set_ylim(max(-0.02, lowest - 0.05), 1.01)  # From 0 on, good models would all be one line at the top.
-    right.set_ylim(bottom=0)
+    left, right = figure.subplots(1, 2)
+    ends = np.array([min(true.min(), predicted.min()), max(true.max(), predicted.max())])
+    ends = ends + np.array([-0.05, 0.05]) * max(np.ptp(ends), 1e-9)
+    left.plot(ends, ends, color="#bbbbbb", linewidth=1)
+    left.scatter(true, predicted, s=18, color=_DARK, alpha=0.6)
+    left.set(xlabel=f"true area ({unit})", ylabel=f"predicted area ({unit})", xlim=ends, ylim=ends, aspect="equal")
+    left.set_title(f"ICC(2,1) {found.icc:.3f}, Lin's CCC {found.ccc:.3f}", fontsize=10)
+    right.scatter((true + predicted) / 2, predicted - true, s=18, color=_DARK, alpha=0.6)
+    for height, text in ((found.bias, "bias"), (found.upper_limit, "+1.96 SD"), (found.lower_limit, "-1.96 SD")):
+        if np.isfinite(height):
+            right.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
+            right.annotate(f"{text} {height:+.4g}", (1, height), xycoords=("axes fraction", "data"), xytext=(-4, 3), textcoords="offset points", ha="right", fontsize=9)
+    right.set(xlabel=f"mean of both areas ({unit})", ylabel=f"predicted less true area ({unit})")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
     return figure
 
 
@@ -59,6 +88,13 @@ def search(values: pd.DataFrame, scores: np.ndarray, label: str) -> Figure:
         axes.set_ylabel(label)
     _parallel(lower.subplots(), values[varied], scores, label)
     return figure
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file's content."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})
+    return content.getvalue()
 
 
 def _against(axes: matplotlib.axes.Axes, values: pd.Series, scores: np.ndarray) -> None:
@@ -119,17 +155,26 @@ def _stretched(places: np.ndarray) -> np.ndarray:
     return (places - places.min()) / np.ptp(places) if np.ptp(places) else np.full(len(places), 0.5)
 
 
-def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, label: str) -> None:
+def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str) -> None:
     finite = table.replace([np.inf, -np.inf], np.nan)
     # Beyond some hundred points a box can't be seen for them.
     points = finite if len(finite) <= 300 else finite.sample(300, random_state=0)
-    for draw, values, looks in (
-        (seaborn.boxplot, finite, {"color": _LIGHT, "width": 0.5, "showfliers": False}),
-        (seaborn.stripplot, points, {"color": _DARK, "size": 3, "alpha": 0.6, "jitter": 0.15}),
-    ):
-        draw(values.melt().dropna(), x="variable", y="value", order=list(table.columns), ax=axes, **looks)
+    looks = {"order": list(table.columns), "x": "variable", "y": "value", "ax": axes}
+    spread = [name for name in table if finite[name].nunique() > 2]
+    if spread:
+        seaborn.violinplot(finite[spread].melt().dropna(), color="#deebf7", inner=None, cut=0, linewidth=0, **looks)
+    seaborn.boxplot(finite.melt().dropna(), color=_LIGHT, width=0.25, showfliers=False, **looks)
+    seaborn.stripplot(points.melt().dropna(), color=_DARK, size=3, alpha=0.6, jitter=0.15, **looks)
     failed = finite.isna().sum()
-    names = [name.removesuffix("_px") + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table.columns]
+    names = [_called(name) + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table]
     axes.set_xticks(range(len(names)), names)
-    axes.set(xlabel="", ylabel=label)
+    axes.set(xlabel="", ylabel={"": "", "%": "difference (%)"}.get(unit, f"distance ({unit})"))
     axes.grid(axis="y", alpha=0.3)
+
+
+def _unit(name: str) -> str:
+    return {"px": "px", "mm": "mm", "percent": "%"}.get(name.rpartition("_")[2], "")
+
+
+def _called(name: str) -> str:
+    return name.removesuffix("_px").removesuffix("_mm").removesuffix("_percent").replace("_", "\n")

@@ -1,20 +1,22 @@
-"""Pictures of images and masks. Gets its numbers, gives back a figure; with `charts` the only door for matplotlib.
+"""Pictures of images and masks: numbers in, pixels out, uint8 (height, width, 3).
 
 Colours of a comparison: green where both masks are, blue where only the true one is, red where only the prediction is.
 """
+import functools
 import io
+import pathlib
 from collections.abc import Iterable, Sequence
 
-import matplotlib.figure
-import matplotlib.patches
+import matplotlib
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-Figure = matplotlib.figure.Figure
-
-BOTH, ONLY_TRUE, ONLY_PREDICTED = (0.1, 0.85, 0.2), (0.2, 0.45, 1.0), (1.0, 0.15, 0.15)
+BOTH, ONLY_TRUE, ONLY_PREDICTED = (26, 217, 51), (51, 115, 255), (255, 38, 38)
 # How much of a colour covers the image: the anatomy is to be seen through it.
 _OPACITY = 0.45
-_SIDE_PX, _DPI = 1024, 100
+SIDE_PX = 1024
+_MARGIN_PX, _CAPTION_PX, _LEGEND_PX = 10, 20, 17
+_YELLOW = (255, 255, 0)
 
 
 def comparison(
@@ -24,66 +26,92 @@ def comparison(
     caption: str,
     hausdorff_pair: tuple[tuple[int, int], tuple[int, int]] | None = None,
     grey_range: tuple[float, float] | None = None,
-) -> Figure:
+) -> np.ndarray:
     """The image, (height, width), with both masks in colours, a legend and the caption: 1024 x 1024 px.
 
     `hausdorff_pair` draws a line between two (row, column) points. `grey_range` are the values that are black and white; by default a
     CT's abdominal window, or the 1st and 99th percentile of other images.
     """
-    figure, axes = _canvas(_coloured(image, true_mask, predicted_mask, grey_range))
+    canvas, place = _canvas(_coloured(image, true_mask, predicted_mask, grey_range))
     if hausdorff_pair is not None:
-        (row, column), (other_row, other_column) = hausdorff_pair
-        axes.plot([column, other_column], [row, other_row], color="yellow", linewidth=2, marker="o", markersize=5)
-    _write(axes, caption, {"both": BOTH, "only the true mask": ONLY_TRUE, "only the prediction": ONLY_PREDICTED})
-    return figure
+        pen = ImageDraw.Draw(canvas)
+        ends = [place(*point) for point in hausdorff_pair]
+        pen.line(ends, fill=_YELLOW, width=3)
+        for x, y in ends:
+            pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=_YELLOW)
+    return _written(canvas, caption, {"both": BOTH, "only the true mask": ONLY_TRUE, "only the prediction": ONLY_PREDICTED})
 
 
-def overlay(image: np.ndarray, mask: np.ndarray, caption: str, grey_range: tuple[float, float] | None = None) -> Figure:
+def overlay(image: np.ndarray, mask: np.ndarray, caption: str, grey_range: tuple[float, float] | None = None) -> np.ndarray:
     """The image, (height, width), with one predicted mask in green and the caption: 1024 x 1024 px."""
-    figure, axes = _canvas(_coloured(image, mask, mask, grey_range))
-    _write(axes, caption, {"prediction": BOTH})
-    return figure
+    return _written(_canvas(_coloured(image, mask, mask, grey_range))[0], caption, {"prediction": BOTH})
 
 
 def panel(images: Sequence[np.ndarray], true_masks: Sequence[np.ndarray], predicted_masks: Sequence[np.ndarray], max_side_px: int = 256) -> np.ndarray:
-    """A row per case, the image beside its comparison: uint8 (cases * side, 2 * side, 3), small enough for a log that gets many of them."""
+    """A row per case, the image beside its comparison: (cases * side, 2 * side, 3), small enough for a log that gets many of them."""
     step = -(-images[0].shape[0] // max_side_px)
     rows = []
     for image, true_mask, predicted_mask in zip(images, true_masks, predicted_masks, strict=True):
         empty = np.zeros_like(true_mask)
         pair = (_coloured(image, empty, empty, None), _coloured(image, true_mask, predicted_mask, None))
         rows.append(np.concatenate([picture[::step, ::step] for picture in pair], axis=1))
-    return (np.concatenate(rows) * 255).round().astype(np.uint8)
+    return np.concatenate(rows)
 
 
-def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file's content."""
-    content = io.BytesIO()
-    # Level 1: twice as fast as the default, and the file a tenth larger.
-    figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})
-    return content.getvalue()
+def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 4) -> np.ndarray:
+    """Pictures of 1024 x 1024 at half that size, side by side in rows."""
+    small = [np.asarray(Image.fromarray(picture).reduce(2)) for picture in pictures]
+    small += [np.zeros_like(small[0])] * (-len(small) % columns if len(small) > columns else 0)
+    width = min(columns, len(small))
+    return np.concatenate([np.concatenate(small[start : start + width], axis=1) for start in range(0, len(small), width)])
 
 
-def show(figures: Iterable[Figure]) -> None:
-    """Shows the figures on the screen, one after the other, each until its window is closed. RuntimeError where there is no screen."""
+def grey(image: np.ndarray, grey_range: tuple[float, float] | None = None) -> np.ndarray:
+    """The image as it is shown, uint8 (height, width), in the usual range as `comparison` tells it."""
+    low, high = grey_range or _usual_range(image)
+    return (np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255).round().astype(np.uint8)
+
+
+def to_png(picture: np.ndarray) -> bytes:
+    """The picture as a PNG file's content."""
+    # Level 1: several times as fast as the default, and the file a tenth larger.
+    return _encoded(picture, format="png", compress_level=1)
+
+
+def to_jpeg(picture: np.ndarray) -> bytes:
+    """The picture as a JPEG file's content, a tenth of a PNG's size: to be looked at, not to be measured."""
+    return _encoded(picture, format="jpeg", quality=82)
+
+
+def show(pictures: Iterable[np.ndarray]) -> None:
+    """Shows the pictures on the screen, one after the other, each until its window is closed. RuntimeError where there is no screen."""
     from matplotlib import pyplot  # Only here: it looks for a screen, and keeps every figure that it makes.
 
     if pyplot.get_backend().lower() == "agg":
         raise RuntimeError("there is no screen to show pictures on. Set SAVE_IMAGES_ON_DISK = True in config.py")
-    for figure in figures:
+    for picture in pictures:
         window = pyplot.figure(figsize=(8, 8))
-        window.figimage(pyplot.imread(io.BytesIO(to_png(figure))), resize=True)
+        window.figimage(picture, resize=True)
         pyplot.show()
         pyplot.close(window)
 
 
+def _encoded(picture: np.ndarray, **how: object) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, **how)
+    return content.getvalue()
+
+
 def _coloured(image: np.ndarray, true_mask: np.ndarray, predicted_mask: np.ndarray, grey_range: tuple[float, float] | None) -> np.ndarray:
-    low, high = grey_range or _usual_range(image)
-    grey = np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1)
-    colours = np.array([(0, 0, 0), ONLY_TRUE, ONLY_PREDICTED, BOTH], np.float32)
+    shown = grey(image, grey_range)
+    picture = np.repeat(shown[..., None], 3, axis=2)
     kinds = true_mask.astype(np.uint8) + 2 * predicted_mask.astype(np.uint8)
-    opacity = np.array([0, _OPACITY, _OPACITY, _OPACITY], np.float32)[kinds][..., None]
-    return grey[..., None] * (1 - opacity) + colours[kinds] * opacity
+    # A table of what each grey value becomes under each colour, looked up for the masks' pixels alone.
+    for kind, colour in enumerate((ONLY_TRUE, ONLY_PREDICTED, BOTH), start=1):
+        there = kinds == kind
+        mixed = np.arange(256)[:, None] * (1 - _OPACITY) + np.array(colour) * _OPACITY
+        picture[there] = mixed.round().astype(np.uint8)[shown[there]]
+    return picture
 
 
 def _usual_range(image: np.ndarray) -> tuple[float, float]:
@@ -91,19 +119,47 @@ def _usual_range(image: np.ndarray) -> tuple[float, float]:
     return (-160, 240) if image.min() < -500 else tuple(np.percentile(image, (1, 99)))
 
 
-def _canvas(picture: np.ndarray) -> tuple[Figure, matplotlib.axes.Axes]:
-    # The axes fill the figure: a 512 px image is drawn at exactly twice its size, without blur.
-    figure = Figure(figsize=(_SIDE_PX / _DPI, _SIDE_PX / _DPI), dpi=_DPI, facecolor="black")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.imshow(picture, interpolation="nearest")
-    return figure, axes
+def _canvas(picture: np.ndarray) -> tuple[Image.Image, "functools.partial"]:
+    """The picture enlarged without blur, in the middle of a black square, and a function that tells where a (row, column) has come to lie."""
+    height, width = picture.shape[:2]
+    scale = SIDE_PX / max(height, width)
+    size = (round(width * scale), round(height * scale))
+    left, top = ((SIDE_PX - side) // 2 for side in size)
+    canvas = Image.new("RGB", (SIDE_PX, SIDE_PX))
+    canvas.paste(Image.fromarray(picture).resize(size, Image.Resampling.NEAREST), (left, top))
+    return canvas, functools.partial(_place, scale, left, top)
 
 
-def _write(axes: matplotlib.axes.Axes, caption: str, colours: dict[str, tuple[float, float, float]]) -> None:
-    box = {"facecolor": "black", "alpha": 0.55, "edgecolor": "none"}
+def _place(scale: float, left: int, top: int, row: int, column: int) -> tuple[float, float]:
+    return left + (column + 0.5) * scale, top + (row + 0.5) * scale
+
+
+def _written(canvas: Image.Image, caption: str, colours: dict[str, tuple[int, int, int]]) -> np.ndarray:
     # The longest names get a smaller type, so that the numbers behind them stay in the picture.
-    size = max(5.0, min(14.0, 14.0 * 85 / max(len(caption), 1)))
-    axes.text(0.01, 0.99, caption, transform=axes.transAxes, color="white", va="top", fontsize=size, bbox=box)
-    patches = [matplotlib.patches.Patch(color=colour, label=label) for label, colour in colours.items()]
-    axes.legend(handles=patches, loc="lower left", fontsize=12, facecolor="black", framealpha=0.55, edgecolor="none", labelcolor="white", ncols=3)
+    size = _CAPTION_PX
+    while size > 6 and _font(size).getlength(caption) > SIDE_PX - 4 * _MARGIN_PX:
+        size -= 1
+    _label(canvas, caption, size, top=_MARGIN_PX)
+    left = _MARGIN_PX
+    for text, colour in colours.items():
+        left = _label(canvas, text, _LEGEND_PX, top=SIDE_PX - _MARGIN_PX - 2 * _LEGEND_PX, left=left, swatch=colour)
+    return np.asarray(canvas)
+
+
+def _label(canvas: Image.Image, text: str, size: int, top: int, left: int = _MARGIN_PX, swatch: tuple[int, int, int] | None = None) -> int:
+    """Writes white text on a dark box, behind a patch of colour where one is given; returns where the next one may begin."""
+    room = size + 6 if swatch else 0
+    right, bottom = left + room + int(_font(size).getlength(text)) + 2 * 6, top + int(1.6 * size)
+    box = canvas.crop((left, top, right, bottom))
+    canvas.paste(Image.blend(box, Image.new("RGB", box.size), 0.6), (left, top))
+    pen = ImageDraw.Draw(canvas)
+    if swatch:
+        pen.rectangle((left + 6, top + 0.3 * size, left + 6 + size, top + 1.3 * size), fill=swatch)
+    pen.text((left + 6 + room, (top + bottom) / 2), text, fill="white", font=_font(size), anchor="lm")
+    return right
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # The one that matplotlib brings along: no machine's own fonts are needed.
+    return ImageFont.truetype(str(pathlib.Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size)

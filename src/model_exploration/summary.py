@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.stats
 
 import storage
-from masks import charts, drawing
+from masks import charts
 
 _SHOWN = 5
 
@@ -21,7 +21,7 @@ def write(folder: pathlib.Path, rows: list[dict]) -> None:
     scored = [row for row in ranked if row["status"] == "completed"]
     if scored:
         values = pd.DataFrame([row["searched"] for row in scored])
-        storage.write_whole(folder / "trials.png", drawing.to_png(charts.search(values, np.array([_score(row) for row in scored]), "validation Dice")))
+        storage.write_whole(folder / "trials.png", charts.to_png(charts.search(values, np.array([_score(row) for row in scored]), "validation Dice")))
         storage.write_whole(folder / "best hyperparameters.json", json.dumps(scored[0]["hyperparameters"], indent=2) + "\n")
 
 

@@ -66,8 +66,9 @@ def train(
         diary = progress.Diary(folder, network, unfinished)
         fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
         with storage.replacing(target) if workers.is_chief() else workers.kept_by_chief(target) as draft:
-            known = {"known": _known(network, train_set, cases, options)}
-            saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | known, diary.history)
+            more = {"epochs": len(diary.history), "minutes": round(float(diary.history["seconds"].sum()) / 60, 1)}
+            more["known"] = _known(network, train_set, cases, options)
+            saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | more, diary.history)
             shutil.copytree(folder / "logs", draft / "logs")
     if workers.is_chief():
         shutil.rmtree(unfinished)

@@ -7,9 +7,11 @@
       history.csv             a row per epoch: loss, Dice, learning rate, seconds
       logs/                   for TensorBoard
 """
+import hashlib
 import json
 import pathlib
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -47,6 +49,14 @@ def read_training(folder: pathlib.Path) -> dict[str, Any]:
 def read_hyperparameters(folder: pathlib.Path) -> dict[str, Any]:
     """What hyperparameters.json tells. MissingResult where there is no model."""
     return _read_json(folder / "hyperparameters.json")
+
+
+def fingerprint(folders: Sequence[pathlib.Path]) -> str:
+    """Twelve letters that are others for other weights, of one model or of several that predict together."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        digest.update((folder / "weights.weights.h5").read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _read_json(file: pathlib.Path) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""A folder of masks for the cases of a dataset: the model's predictions, those of anything else, or a second reader's masks.
+
+    <case>.npy      as the preloaded dataset has them; or <case>.csv as the original one
+    _table.csv      with the model's: a row per case, predicted Dice, and what is unlike the train set
+    _model.json     with the model's: which it is, how it was trained, and the SHA-256 of every image that it was trained on
+"""
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import storage
+from data import csv_array, preloaded_dataset
+
+# A leading underscore puts them on top of the list.
+JUDGEMENTS = "_table.csv"
+_MODEL = "_model.json"
+
+
+def check(folder: pathlib.Path, cases: Sequence[str], setting: str) -> None:
+    """DatasetError that names each case without a file in `folder`, which the `setting` of config.py has named."""
+    if not folder.is_dir():
+        raise storage.DatasetError([f"{folder}: there is no such folder. Change {setting} in config.py."])
+    missing = [case for case in cases if _file(folder, case) is None]
+    if missing:
+        raise storage.DatasetError([f"{folder}: no mask of the case {case}: wanted {case}.csv or {case}.npy." for case in missing])
+
+
+def read(folder: pathlib.Path, case: str, shape: tuple[int, int]) -> np.ndarray:
+    """The mask of `case`, uint8 0 and 1, of that shape (height, width). DatasetError where it holds anything else."""
+    file = _file(folder, case)
+    if file is None:
+        raise storage.DatasetError([f"{folder}: no mask of the case {case}: wanted {case}.csv or {case}.npy."])
+    mask = preloaded_dataset.read(folder, case) if file.suffix == ".npy" else csv_array.read(file)
+    if mask.shape != shape:
+        raise storage.DatasetError([f"{file}: {mask.shape[0]} x {mask.shape[1]} values; the case's own mask has {shape[0]} x {shape[1]}."])
+    if not np.isin(mask, (0, 1)).all():
+        values = np.unique(mask)
+        remedy = " Divide it by 255." if set(values) == {0, 255} else ""
+        raise storage.DatasetError([f"{file}: values {', '.join(f'{value:g}' for value in values[:5])}; a mask holds 0 and 1.{remedy}"])
+    return mask.astype(np.uint8)
+
+
+def write_judgements(folder: pathlib.Path, table: pd.DataFrame) -> None:
+    """Writes the table of predictions, a row per case: case, predicted_dice (0 to 1, or NaN), unlike_train_set (words, or "")."""
+    table.to_csv(folder / JUDGEMENTS, index=False)
+
+
+def read_judgements(folder: pathlib.Path) -> pd.DataFrame | None:
+    """The table that `write_judgements` wrote; None where the predictions came without one."""
+    file = folder / JUDGEMENTS
+    return pd.read_csv(file, dtype={"case": str}, keep_default_na=False, na_values={"predicted_dice": ""}) if file.exists() else None
+
+
+def write_maker(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
+    """Writes down which model made the masks: at least its `id` and the `image_sha256` of all that it was trained on."""
+    (folder / _MODEL).write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
+
+
+def read_maker(folder: pathlib.Path) -> dict[str, Any] | None:
+    """What `write_maker` wrote; None where the masks came without it."""
+    file = folder / _MODEL
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def _file(folder: pathlib.Path, case: str) -> pathlib.Path | None:
+    return next((file for file in (folder / f"{case}.npy", folder / f"{case}.csv") if file.is_file()), None)

@@ -1,0 +1,165 @@
+"""Step 5: how good the test set's predictions are, in numbers, plots and pictures, ready to be published and to be doubted.
+
+    results/
+      metrics.csv        a row per test case: Dice and the others, areas, what step 4 guessed
+      summary.json       each metric's mean, spread, interval and number of failures; agreement of the areas; how often this set was looked at
+      summary.md, .tex   the same as a table for a manuscript
+      methods.txt        a paragraph for one: data, split, training, versions, metrics
+      *.png              the plots
+      report.html        all of it on one page, which needs no network: every case with its picture, to be sorted, filtered and marked
+    images/<case>.png    comparison images of the cases that IMAGES_TO_DRAW chooses; _worst.png: the worst twelve
+    evaluations.csv      a row per evaluation, of this and former test sets; never replaced
+
+A distance is infinite where one of two masks is empty. Means are over the cases that have a finite value; the others are counted beside
+them as failed, so that they neither swallow the mean nor vanish from it.
+"""
+import pathlib
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tqdm
+
+import settings
+import storage
+from data import mask_folder, preloaded_dataset
+from evaluation import report, seal, tables
+from masks import charts, drawing, metrics
+
+# How many of the worst are on the contact sheet.
+WORST = 12
+
+
+def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
+    """Writes `results` and `images` from the test set's masks and predictions, and prints the summary.
+
+    The predictions are the model's, or those in the folder of the setting PREDICTIONS_FOLDER. MissingResult where step 4 has not run;
+    DatasetError where masks are missing, or the model was trained on a test image.
+    """
+    options = settings.load(workspace.root)
+    cases = preloaded_dataset.read_cases(workspace, "test")
+    predictions = _predictions(workspace, options, cases)
+    made_by = mask_folder.read_maker(predictions)
+    seal.refuse_overlap(cases, made_by)
+    masks = workspace.test_set / "masks"
+    table = _measure(cases, masks, predictions, options)
+    judgements = mask_folder.read_judgements(predictions)
+    if judgements is not None:
+        table = table.merge(judgements, on="case", how="left")
+    found = tables.Findings(table, cases, made_by, options, second=_second_reader(cases, masks, options), looks=None)
+    drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
+    if options.SAVE_IMAGES_ON_DISK:
+        _save_pictures(workspace, predictions, table, drawn, options)
+    found.looks = seal.note_look(workspace, cases, made_by or {"id": str(options.PREDICTIONS_FOLDER)}, table["dice"].mean())
+    with storage.replacing(workspace.results) as draft:
+        _write(draft, found, report.viewed(workspace.test_set, predictions, table))
+    print(f"{found.text()}\nReport: {workspace.results / 'report.html'}")
+    if not options.SAVE_IMAGES_ON_DISK:
+        try:
+            drawing.show(figure for _, figure in _comparisons(workspace, predictions, table, drawn, options))
+        except RuntimeError as error:
+            raise storage.PlainError(f"The results are written, but {error}.") from error
+
+
+def choose_cases(table: pd.DataFrame, counts: dict[str, Any], seed: int) -> list[str]:
+    """The cases to draw, without repetition: the named, the first, some at random, and the worst by Dice and by Hausdorff distance, as many as told.
+
+    DatasetError where a named one is not among them.
+    """
+    names = table.sort_values("case")["case"]
+    unknown = sorted(set(counts.get("cases", [])) - set(names))
+    if unknown:
+        raise storage.DatasetError([f"{case}: IMAGES_TO_DRAW in config.py names this case, but the test set has none of that name." for case in unknown])
+    chosen = {
+        "cases": counts.get("cases", []),
+        "first": names[: counts.get("first", 0)],
+        "random": names.sample(min(counts.get("random", 0), len(names)), random_state=seed),
+        "worst_dice": table.sort_values(["dice", "case"])["case"][: counts.get("worst_dice", 0)],
+        "worst_hausdorff": table.sort_values(["hausdorff_px", "case"], ascending=[False, True])["case"][: counts.get("worst_hausdorff", 0)],
+    }
+    return list(dict.fromkeys(case for cases in chosen.values() for case in cases))
+
+
+def _predictions(workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame) -> pathlib.Path:
+    if options.PREDICTIONS_FOLDER is None:
+        for path in (workspace.predictions, *(workspace.predictions / f"{case}.npy" for case in cases["case"])):
+            storage.require(path, "predict_test_set")
+        return workspace.predictions
+    folder = workspace.root / options.PREDICTIONS_FOLDER
+    mask_folder.check(folder, cases["case"].tolist(), "PREDICTIONS_FOLDER")
+    return folder
+
+
+def _measure(cases: pd.DataFrame, true_masks: pathlib.Path, masks: pathlib.Path, options: types.SimpleNamespace) -> pd.DataFrame:
+    spacings, rows = _spacings(cases, options), []
+    for case in tqdm.tqdm(cases["case"], desc="Measuring", unit=" cases", disable=None):
+        true_mask = preloaded_dataset.read(true_masks, case)
+        mask = mask_folder.read(masks, case, true_mask.shape)
+        rows.append({"case": case, **metrics.compare(true_mask, mask, spacings.get(case), options.SURFACE_DICE_TOLERANCE_MM)})
+    return pd.DataFrame(rows)
+
+
+def _spacings(cases: pd.DataFrame, options: types.SimpleNamespace) -> dict[str, float]:
+    """The side of a pixel of each case, in mm, where it is known."""
+    given = options.PIXEL_SPACING_MM
+    if not isinstance(given, str):
+        return dict.fromkeys(cases["case"], given) if given else {}
+    try:
+        known = pd.read_csv(given, dtype={"case": str}).set_index("case")["spacing_mm"].to_dict()
+    except (OSError, KeyError, ValueError) as error:
+        raise storage.DatasetError([f"{given}: can't be read as a table with the columns case and spacing_mm ({error}). See PIXEL_SPACING_MM."]) from error
+    faults = [f"{given}: no spacing_mm above 0 for the case {case}. Add it." for case in cases["case"] if not known.get(case, 0) > 0]
+    if faults:
+        raise storage.DatasetError(faults)
+    return known
+
+
+def _second_reader(cases: pd.DataFrame, true_masks: pathlib.Path, options: types.SimpleNamespace) -> pd.DataFrame | None:
+    if options.SECOND_READER_FOLDER is None:
+        return None
+    folder = pathlib.Path(options.SECOND_READER_FOLDER)
+    mask_folder.check(folder, cases["case"].tolist(), "SECOND_READER_FOLDER")
+    return _measure(cases, true_masks, folder, options)
+
+
+def _save_pictures(
+    workspace: storage.Workspace, predictions: pathlib.Path, table: pd.DataFrame, drawn: list[str], options: types.SimpleNamespace
+) -> None:
+    with storage.replacing(workspace.images) as draft:
+        pictures = _comparisons(workspace, predictions, table, drawn, options)
+        for case, picture in tqdm.tqdm(pictures, total=len(drawn), desc="Drawing", unit=" images", disable=None):
+            (draft / f"{case}.png").write_bytes(drawing.to_png(picture))
+        worst = choose_cases(table, {"worst_dice": WORST}, options.SEED)
+        sheet = drawing.contact_sheet([picture for _, picture in _comparisons(workspace, predictions, table, worst, options)])
+        (draft / "_worst.png").write_bytes(drawing.to_png(sheet))
+
+
+def _comparisons(
+    workspace: storage.Workspace, predictions: pathlib.Path, table: pd.DataFrame, drawn: list[str], options: types.SimpleNamespace
+) -> Iterator[tuple[str, np.ndarray]]:
+    rows = table.set_index("case")
+    for case in drawn:
+        image, true_mask = (preloaded_dataset.read(workspace.test_set / kind, case) for kind in ("images", "masks"))
+        mask = mask_folder.read(predictions, case, true_mask.shape)
+        caption = f"{case}   Dice {rows.dice[case]:.3f}   Hausdorff {_distance(rows.hausdorff_px[case])}"
+        pair = metrics.Comparison(true_mask, mask).hausdorff_pair() if options.DRAW_HAUSDORFF_LINE else None
+        yield case, drawing.comparison(image, true_mask, mask, caption, hausdorff_pair=pair)
+
+
+def _distance(distance_px: float) -> str:
+    return f"{distance_px:.1f} px" if np.isfinite(distance_px) else "undefined (one mask is empty)"
+
+
+def _write(folder: pathlib.Path, found: tables.Findings, viewed: list[dict]) -> None:
+    plots = {"distributions.png": charts.distributions(found.table, found.names), "areas.png": charts.areas(*found.areas(), found.agreement())}
+    if tables.foresight(found.table):
+        plots["predicted_dice.png"] = charts.predicted_and_true_dice(found.table)
+    pictures = {name: charts.to_png(figure) for name, figure in plots.items()}
+    for name, picture in pictures.items():
+        (folder / name).write_bytes(picture)
+    found.table.to_csv(folder / "metrics.csv", index=False)
+    for name, content in found.files().items():
+        (folder / name).write_text(content, encoding="utf-8")
+    (folder / "report.html").write_text(report.page(found, pictures, viewed), encoding="utf-8")

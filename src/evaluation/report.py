@@ -1,0 +1,101 @@
+"""The report: one HTML page that holds everything and asks no network for anything. Its looks and its behaviour stand in report.html."""
+import base64
+import html
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from data import mask_folder, preloaded_dataset
+from evaluation import methods, tables
+from masks import drawing
+
+# Of so many of the worst cases the picture is on the page: each takes some 50 kB.
+PICTURES = 300
+
+_TEMPLATE = pathlib.Path(__file__).with_name("report.html")
+_PLOTS = {
+    "distributions.png": "Each metric's values: violin, box and every case",
+    "areas.png": "Predicted against true areas, and their differences with the limits of agreement",
+    "predicted_dice.png": "The true Dice of each case against the one that was predicted without its true mask",
+}
+
+
+def viewed(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFrame) -> list[dict]:
+    """For each case of a table like metrics.csv, the worst Dice first: its row, and of the worst ones the image and both masks, to be drawn."""
+    entries = []
+    for rank, row in enumerate(table.sort_values(["dice", "case"]).to_dict("records")):
+        entry = {"row": {name: _shown(value) for name, value in row.items()}}
+        if rank < PICTURES:
+            image, true_mask = (preloaded_dataset.read(test_set / kind, row["case"]) for kind in ("images", "masks"))
+            mask = mask_folder.read(predictions, row["case"], true_mask.shape)
+            entry["image"] = _uri("jpeg", drawing.to_jpeg(drawing.grey(image)))
+            # Red holds the true mask, green the predicted one.
+            both = np.stack([true_mask * 255, mask * 255, np.zeros_like(mask)], axis=2).astype(np.uint8)
+            entry["masks"] = _uri("png", drawing.to_png(both))
+        entries.append(entry)
+    return entries
+
+
+def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]) -> str:
+    """The whole page, from what was found, the plots as PNG files by name, and what `viewed` gives."""
+    plots = "".join(
+        f'<figure><img src="{_uri("png", content)}" alt="{_PLOTS[name]}"><figcaption>{_PLOTS[name]}</figcaption></figure>' for name, content in pictures.items()
+    )
+    dice = found.summary.loc["dice"]
+    values = {
+        "cases": str(len(found.table)),
+        "headline": _headline(found),
+        "summary": _summary_table(found.summary),
+        "second": "" if found.second is None else f"<h3>A second reader's masks of the same cases</h3>{_summary_table(found.second_summary)}",
+        "areas": html.escape(found.area_text()),
+        "looks": html.escape(found.looks_text()),
+        "foresight": _foresight(found),
+        "plots": plots,
+        "methods": html.escape(methods.paragraph(found)),
+        # No tag within the data is to end the script.
+        "data": json.dumps({"entries": entries, "title": f"{len(found.table)} cases, Dice {dice['mean']:.4f}"}).replace("<", "\\u003c"),
+    }
+    text = _TEMPLATE.read_text(encoding="utf-8")
+    for name, value in values.items():
+        text = text.replace(f"<!--{name}-->", value)
+    return text
+
+
+def _headline(found: tables.Findings) -> str:
+    boxes = []
+    for name in ("dice", "surface_dice", "hausdorff95_px", "assd_px"):
+        row = found.summary.loc[name]
+        digits = 1 if name.endswith("_px") else 3
+        interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}" if np.isfinite(row["ci_low"]) else "no interval: too few groups"
+        failed = f", <b>{int(row['failed'])} failed</b>" if row["failed"] else ""
+        number = f"{row['mean']:.{digits}f}" if np.isfinite(row["mean"]) else "none"
+        boxes.append(f"<div><span>{tables.METRICS[name]}</span><strong>{number}</strong><small>{interval}{failed}</small></div>")
+    return "".join(boxes)
+
+
+def _summary_table(summary: pd.DataFrame) -> str:
+    named = summary.rename(index=tables.METRICS, columns={"ci_low": "95 % CI from", "ci_high": "to", "q1": "1st quartile", "q3": "3rd quartile", "sd": "SD"})
+    return f'<div class="scroll">{named.to_html(float_format="{:.3f}".format, border=0)}</div>'
+
+
+def _foresight(found: tables.Findings) -> str:
+    figures = tables.foresight(found.table)
+    if not figures:
+        return ""
+    return (
+        "<h3>Did the model know how good it was?</h3><p>Each mask's Dice was predicted without its true mask, from how far the model's masks of the image and of its "
+        f"mirror image, or those of the folds' models, agree. Spearman's rank correlation with the true Dice: {figures[0]:.2f}, over {len(found.table)} cases; "
+        f"{tables.excess(figures[1])} Where the correlation is high, the predicted Dice tells which new masks are to be looked at first.</p>"
+    )
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, float):
+        return "infinite" if np.isinf(value) else None if np.isnan(value) else round(value, 4)
+    return value
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,159 @@
+"""What an evaluation has found, as numbers, tables and words."""
+import dataclasses
+import functools
+import json
+import types
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation import methods
+from masks import agreement
+
+# What is summarized, in this order, of the columns that a table like metrics.csv has; and how each is called for readers.
+METRICS = {
+    "dice": "Dice coefficient",
+    "jaccard": "Jaccard index",
+    "precision": "Precision",
+    "recall": "Recall",
+    "surface_dice": "Surface Dice",
+    "hausdorff_px": "Hausdorff distance (px)",
+    "hausdorff95_px": "95 % Hausdorff distance (px)",
+    "assd_px": "Average surface distance (px)",
+    "hausdorff_mm": "Hausdorff distance (mm)",
+    "hausdorff95_mm": "95 % Hausdorff distance (mm)",
+    "assd_mm": "Average surface distance (mm)",
+    "area_difference_percent": "Area difference (%)",
+}
+
+
+@dataclasses.dataclass
+class Findings:
+    """All that is told of one evaluation: `table` is metrics.csv, `second` the same for a second reader, `looks` what `seal.note_look` tells."""
+
+    table: pd.DataFrame
+    cases: pd.DataFrame
+    made_by: dict[str, Any] | None
+    options: types.SimpleNamespace
+    second: pd.DataFrame | None
+    looks: dict[str, int] | None
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics that there are."""
+        return [name for name in METRICS if name in self.table]
+
+    @functools.cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row per metric, as `agreement.Summary`."""
+        return self._summarized(self.table)
+
+    @functools.cached_property
+    def second_summary(self) -> pd.DataFrame | None:
+        """The same for the second reader."""
+        return None if self.second is None else self._summarized(self.second)
+
+    def areas(self) -> tuple[np.ndarray, np.ndarray, str]:
+        """The true and the predicted areas, and their unit."""
+        unit = "cm2" if "true_cm2" in self.table else "px"
+        return self.table[f"true_{unit}"].to_numpy(float), self.table[f"predicted_{unit}"].to_numpy(float), unit
+
+    def agreement(self) -> agreement.Agreement:
+        """Of these areas."""
+        return agreement.agree(*self.areas()[:2])
+
+    def text(self) -> str:
+        """What the terminal shows."""
+        told = self.summary[["mean", "sd", "ci_low", "ci_high", "median", "minimum", "maximum", "cases", "failed"]]
+        lines = [f"{len(self.table)} test cases:", told.to_string(float_format="{:.3f}".format), self.area_text()]
+        if self.second is not None:
+            lines.append(f"A second reader's masks of the same cases: Dice {self.second_summary.loc['dice', 'mean']:.3f}")
+        found = foresight(self.table)
+        lines += [f"Rank correlation of the predicted with the true Dice: {found[0]:.2f}; {excess(found[1])}"] if found else []
+        return "\n".join([*lines, self.looks_text()])
+
+    def area_text(self) -> str:
+        """How well the areas agree, in a sentence."""
+        found, unit = self.agreement(), self.areas()[2]
+        return (
+            f"Areas, predicted less true: {found.bias:+.4g} {unit} on average, limits of agreement {found.lower_limit:+.4g} to {found.upper_limit:+.4g} {unit}; "
+            f"ICC(2,1) {found.icc:.3f}, Lin's CCC {found.ccc:.3f}."
+        )
+
+    def looks_text(self) -> str:
+        """How often this test set was looked at, in a sentence."""
+        looks, models = self.looks["looks"], self.looks["models"]
+        if looks == 1:
+            return "This is the first look at this test set: what it tells is what to expect of new cases."
+        return (
+            f"This test set has been looked at {looks} times, with {models} model{'s' if models > 1 else ''}. The more a model was chosen by it, the less it tells of "
+            "new cases; choose by the exploration or the cross-validation."
+        )
+
+    def files(self) -> dict[str, str]:
+        """The contents of summary.json, summary.md, summary.tex and methods.txt."""
+        return {"summary.json": self._json(), "summary.md": self._markdown(), "summary.tex": self._latex(), "methods.txt": methods.paragraph(self) + "\n"}
+
+    def _summarized(self, table: pd.DataFrame) -> pd.DataFrame:
+        groups = self.cases.set_index("case")["group"].reindex(table["case"]).tolist()
+        return pd.DataFrame({name: vars(agreement.summarize(table[name], groups, self.options.SEED)) for name in self.names}).T.astype({"cases": int, "failed": int})
+
+    def _json(self) -> str:
+        correlation, too_high = foresight(self.table) or (None, None)
+        content = {
+            "cases": len(self.table),
+            "metrics": _plain(self.summary),
+            "second_reader": None if self.second is None else _plain(self.second_summary),
+            "areas": {name: _number(value) for name, value in vars(self.agreement()).items()} | {"unit": self.areas()[2]},
+            "predicted_dice_correlation": correlation,
+            "predicted_dice_excess": too_high,
+            "test_set": self.looks,
+            "model": (self.made_by or {}).get("id"),
+        }
+        return json.dumps(content, indent=2) + "\n"
+
+    def _rows(self, plus_minus: str) -> list[list[str]]:
+        rows = []
+        for name, row in self.summary.iterrows():
+            digits = 1 if name.endswith(("_px", "_mm", "_percent")) else 3
+            numbers = [f"{row[column]:.{digits}f}" if np.isfinite(row[column]) else "-" for column in ("mean", "sd", "ci_low", "ci_high", "median", "q1", "q3")]
+            mean, sd, low, high, median, q1, q3 = numbers
+            rows.append([METRICS[name], f"{mean} {plus_minus} {sd}", f"{low} to {high}", f"{median} ({q1} to {q3})", str(int(row["cases"])), str(int(row["failed"]))])
+        return rows
+
+    def _markdown(self) -> str:
+        lines = [_HEADER, ["---"] * len(_HEADER), *self._rows("±")]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def _latex(self) -> str:
+        lines = [" & ".join(line).replace("%", r"\%") + r" \\" for line in (_HEADER, *self._rows(r"$\pm$"))]
+        return "\n".join([r"\begin{tabular}{lccccc}", r"\hline", lines[0], r"\hline", *lines[1:], r"\hline", r"\end{tabular}", ""])
+
+
+_HEADER = ["Metric", "Mean, SD", "95 % CI of the mean", "Median (quartiles)", "Cases", "Failed"]
+
+
+def foresight(table: pd.DataFrame) -> tuple[float, float] | None:
+    """How well the predicted Dice coefficients foresaw the true ones: Spearman's rank correlation, -1 to 1, and by how much they were too high.
+
+    None where nothing was predicted, or all cases have the same value.
+    """
+    pairs = table.reindex(columns=["predicted_dice", "dice"]).dropna()
+    if pairs.nunique().min() < 2:
+        return None
+    return float(pairs.corr(method="spearman").iloc[0, 1]), float((pairs["predicted_dice"] - pairs["dice"]).mean())
+
+
+def excess(difference: float) -> str:
+    """By how much the predicted Dice was off, in words."""
+    return f"on average the prediction was {abs(difference):.2f} too {'high' if difference > 0 else 'low'}."
+
+
+def _plain(summary: pd.DataFrame) -> dict:
+    # JSON knows no NaN: a metric that failed in all cases has null for its mean.
+    return {name: {column: _number(value) for column, value in row.items()} for name, row in summary.astype(object).to_dict("index").items()}
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,82 @@
+"""Agreement and intervals against published figures and definitions written out."""
+import numpy as np
+import pytest
+from masks import agreement
+
+# The table of Shrout and Fleiss 1979: six cases, four readers.
+READERS = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
+
+
+def test_icc_is_that_of_shrout_and_fleiss():
+    # They tell ICC(2,1) of all four readers as .29.
+    assert agreement._icc(READERS) == pytest.approx(0.29, abs=0.005)
+
+
+def icc_by_anova(one, other):
+    """ICC(2,1) by the sums of squares of a two-way table, as a textbook writes it."""
+    table = np.stack([one, other], axis=1)
+    n, k = table.shape
+    total = ((table - table.mean()) ** 2).sum()
+    rows = k * ((table.mean(axis=1) - table.mean()) ** 2).sum()
+    columns = n * ((table.mean(axis=0) - table.mean()) ** 2).sum()
+    msr, msc, mse = rows / (n - 1), columns / (k - 1), (total - rows - columns) / ((n - 1) * (k - 1))
+    return (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
+
+
+def test_bias_limits_icc_and_ccc_by_definition():
+    generator = np.random.default_rng(1)
+    one = generator.normal(120, 20, 40)
+    other = one + generator.normal(3, 5, 40)
+    found = agreement.agree(one, other)
+    differences = other - one
+    assert found.bias == pytest.approx(differences.mean()) and found.cases == 40
+    assert (found.upper_limit - found.lower_limit) / 2 == pytest.approx(1.96 * np.std(differences, ddof=1))
+    assert found.icc == pytest.approx(icc_by_anova(one, other))
+    correlation = np.corrcoef(one, other)[0, 1]
+    lin = 2 * correlation * one.std() * other.std() / (one.var() + other.var() + (one.mean() - other.mean()) ** 2)
+    assert found.ccc == pytest.approx(lin)
+
+
+@pytest.mark.parametrize("shift, factor", [(0, 1), (30, 1), (0, 0.5)])
+def test_a_shift_or_a_scale_is_no_agreement_though_it_is_correlated(shift, factor):
+    one = np.arange(10.0)
+    found = agreement.agree(one, factor * one + shift)
+    assert (found.icc == pytest.approx(1) and found.ccc == pytest.approx(1)) == (shift == 0 and factor == 1)
+
+
+def test_what_is_undefined_is_nan_and_never_raises():
+    for one, other in (([], []), ([1.0], [2.0]), ([1.0, 1.0], [1.0, 1.0])):
+        found = agreement.agree(one, other)
+        assert np.isnan(found.icc) and found.cases == len(one)
+
+
+def test_failed_cases_are_counted_beside_the_mean():
+    found = agreement.summarize([1.0, 2.0, np.inf, 3.0, np.nan], list("abcde"), 1)
+    assert (found.mean, found.median, found.minimum, found.maximum, found.cases, found.failed) == (2, 2, 1, 3, 3, 2)
+    assert (found.sd, found.q1, found.q3) == (1, 1.5, 2.5)
+    nothing = agreement.summarize([np.inf, np.inf], ["a", "b"], 1)
+    assert np.isnan(nothing.mean) and (nothing.cases, nothing.failed) == (0, 2)
+
+
+def test_the_interval_covers_the_true_mean_in_95_of_100():
+    generator = np.random.default_rng(0)
+    hits = 0
+    for seed in range(400):
+        values = generator.normal(5, 1, 40)
+        found = agreement.summarize(values, np.arange(40).astype(str), seed)
+        hits += found.ci_low <= 5 <= found.ci_high
+    assert 0.91 <= hits / 400 <= 0.98
+
+
+def test_images_of_one_patient_are_no_independent_cases():
+    # Ten patients of ten images, alike within each: as sure as of ten images.
+    values = np.repeat(np.random.default_rng(2).normal(0.9, 0.05, 10), 10)
+    grouped = agreement.summarize(values, np.repeat(np.arange(10), 10).astype(str), 1)
+    alone = agreement.summarize(values, np.arange(100).astype(str), 1)
+    assert 2.5 < (grouped.ci_high - grouped.ci_low) / (alone.ci_high - alone.ci_low) < 4
+    assert np.isnan(agreement.summarize(values, ["one"] * 100, 1).ci_low)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    one, other = (agreement.summarize([0.5, 0.7, 0.9], list("abc"), seed) for seed in (1, 1))
+    assert one == other

@@ -1,0 +1,41 @@
+"""Masks of known cases from anywhere: what is missing or no mask is told with its file and the remedy."""
+import numpy as np
+import pytest
+import storage
+from data import csv_array, mask_folder, preloaded_dataset
+
+MASK = np.eye(4, dtype=np.uint8)
+
+
+def test_both_formats_are_read(tmp_path):
+    preloaded_dataset.write(tmp_path, "one", MASK)
+    csv_array.write(tmp_path / "two.csv", MASK)
+    mask_folder.check(tmp_path, ["one", "two"], "PREDICTIONS_FOLDER")
+    for case in ("one", "two"):
+        found = mask_folder.read(tmp_path, case, (4, 4))
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, MASK)
+
+
+def test_all_that_is_missing_is_told_at_once(tmp_path):
+    with pytest.raises(storage.DatasetError) as caught:
+        mask_folder.check(tmp_path, ["one", "two"], "PREDICTIONS_FOLDER")
+    assert len(caught.value.faults) == 2 and "wanted one.csv or one.npy" in caught.value.faults[0]
+    with pytest.raises(storage.DatasetError, match="no such folder. Change PREDICTIONS_FOLDER in config.py"):
+        mask_folder.check(tmp_path / "nowhere", ["one"], "PREDICTIONS_FOLDER")
+
+
+@pytest.mark.parametrize(
+    "values, told", [(MASK * 255, "values 0, 255; a mask holds 0 and 1. Divide it by 255."), (MASK * 2, "values 0, 2; a mask holds 0 and 1."), (np.eye(3, dtype=int), "3 x 3 values; the case's own mask has 4 x 4")]
+)  # fmt: skip
+def test_what_is_no_mask_is_told(tmp_path, values, told):
+    csv_array.write(tmp_path / "one.csv", values)
+    with pytest.raises(storage.DatasetError) as caught:
+        mask_folder.read(tmp_path, "one", (4, 4))
+    assert told in str(caught.value) and "one.csv" in str(caught.value)
+
+
+def test_the_maker_is_remembered(tmp_path):
+    assert mask_folder.read_maker(tmp_path) is None
+    mask_folder.write_maker(tmp_path, {"id": "abc", "image_sha256": ["x"]})
+    assert mask_folder.read_maker(tmp_path) == {"id": "abc", "image_sha256": ["x"]}

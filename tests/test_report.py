@@ -1,0 +1,156 @@
+"""The report in a real browser: sorting, filtering, looking at cases, marking them, and getting the marks out again."""
+import csv
+import shutil
+
+import evaluation
+import numpy as np
+import pandas as pd
+import pytest
+import storage
+from conftest import configure
+from data import mask_folder, phantoms, preloaded_dataset
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt install chromium")
+
+CASES = 5
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The report on five phantoms, of whose masks the predictions miss more and more rows; the fifth is missed altogether."""
+    workspace = storage.Workspace(tmp_path_factory.mktemp("report"))
+    configure(workspace, IMAGES_TO_DRAW={})
+    for folder in (workspace.test_set / "images", workspace.test_set / "masks", workspace.predictions):
+        folder.mkdir(parents=True)
+    names = [f"hospital__case {number}, \"odd\" </script>" if number == 2 else f"hospital__case {number}" for number in range(CASES)]
+    for number, case in enumerate(names):
+        # A slash can't be in a file's name.
+        names[number] = case = case.replace("/", "|")
+        image, mask = phantoms.draw(number, 64)
+        found = mask.copy()
+        found[: (0, 20, 24, 28, 64)[number]] = 0
+        for folder, values in ((workspace.test_set / "images", image.astype(np.int16)), (workspace.test_set / "masks", mask), (workspace.predictions, found)):
+            preloaded_dataset.write(folder, case, values)
+    table = pd.DataFrame({"case": names, "split": "test", "group": names, "image_sha256": names, "mask_sha256": names})
+    table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
+    mask_folder.write_judgements(workspace.predictions, pd.DataFrame({"case": names, "predicted_dice": [0.9, 0.8, 0.7, 0.6, 0.5], "unlike_train_set": ""}))
+    evaluation.evaluate_test_set(workspace)
+    return workspace.results / "report.html", pd.read_csv(workspace.results / "metrics.csv")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser, report):
+    """The report, opened without any network; errors in its scripts fail the test."""
+    context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
+    opened, faults = context.new_page(), []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("request", lambda request: faults.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None)
+    opened.goto(report[0].as_uri())
+    yield opened
+    context.close()
+    assert not faults
+
+
+def shown(page):
+    return page.locator("#cases tbody tr").evaluate_all("rows => rows.map(row => row.dataset.case)")
+
+
+def colours(page):
+    """How many pixels of the picture are clearly green, blue and red."""
+    return page.evaluate(
+        """() => { const c = document.getElementById('picture'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, n = [0, 0, 0];
+        for (let i = 0; i < d.length; i += 4) { const [r, g, b] = d.slice(i, i + 3); if (g > r + 40 && g > b + 40) n[0]++; if (b > r + 40 && b > g + 20) n[1]++; if (r > g + 40 && r > b + 40) n[2]++ }
+        return n }"""
+    )
+
+
+def test_a_walk_from_the_worst_case_to_the_marks_in_a_file(page, report, tmp_path):
+    table = report[1].sort_values("dice")
+    assert shown(page) == table["case"].tolist()
+    dice = page.get_by_role("button", name="dice", exact=True)
+    dice.click()
+    assert shown(page) == table["case"].tolist()[::-1]
+    dice.click()
+    # The worst one: all of its mask was missed.
+    page.locator("#cases tbody tr").first.click()
+    page.wait_for_function("document.getElementById('picture').width === 128")
+    assert page.locator("#name").text_content() == table["case"].iloc[0]
+    page.wait_for_timeout(100)
+    green, blue, red = colours(page)
+    assert green == red == 0 and blue > 100
+    page.keyboard.press("r")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#name").text_content() == table["case"].iloc[1]
+    page.wait_for_timeout(100)
+    assert colours(page)[0] > 100
+    page.keyboard.press("l")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("a")
+    page.keyboard.press("a")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("a")
+    page.keyboard.press("u")
+    page.keyboard.press("Escape")
+    assert page.locator("#viewer").evaluate("viewer => viewer.open") is False
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the marks as CSV").click()
+    download.value.save_as(tmp_path / "marks.csv")
+    with open(tmp_path / "marks.csv", newline="") as file:
+        marks = {row["case"]: row["mark"] for row in csv.DictReader(file)}
+    assert [marks[case] for case in table["case"]] == ["reject", "look again", "accept", "", ""]
+    # Kept when the page is opened again, and found by the filter.
+    page.reload()
+    page.select_option("#marked", "look again")
+    assert shown(page) == [table["case"].iloc[1]]
+
+
+def test_filters_by_name_and_dice(page, report):
+    page.fill("#filter", "CASE 3")
+    assert shown(page) == ["hospital__case 3"] and page.locator("#shown").text_content() == "1 of 5 cases"
+    page.fill("#filter", "")
+    page.fill("#below", "0.5")
+    assert set(shown(page)) == set(report[1][report[1]["dice"] < 0.5]["case"])
+
+
+def test_infinite_distances_come_last_or_first_and_names_of_any_kind_are_text(page, report):
+    distance = page.get_by_role("button", name="hausdorff px", exact=True)
+    distance.click()
+    assert shown(page)[-1] == "hospital__case 4"
+    distance.click()
+    assert shown(page)[0] == "hospital__case 4"
+    assert any("<" in name for name in shown(page)) and page.locator("#cases tbody script").count() == 0
+
+
+def test_patterns_and_outlines_tell_the_masks_apart_without_colours(page):
+    page.locator("#cases tbody tr").nth(2).click()
+    page.wait_for_timeout(200)
+    pictures = []
+    for style in ("colours", "patterns", "outlines", "none"):
+        assert page.locator("#how").text_content() == style
+        pictures.append(page.evaluate("document.getElementById('picture').toDataURL()"))
+        page.keyboard.press("f")
+        page.wait_for_timeout(200)
+    assert len(set(pictures)) == 4 and page.locator("#how").text_content() == "colours"
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_page_is_not_wider_than_a_phone_or_a_screen(page, width):
+    page.set_viewport_size({"width": width, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_printed_it_shows_all_cases_and_no_controls(page):
+    page.emulate_media(media="print")
+    assert not page.locator("#save").is_visible()
+    box = page.locator("#cases .box")
+    assert box.evaluate("box => box.scrollHeight <= box.clientHeight + 1")
