@@ -55,7 +55,7 @@ def test_the_packages_the_project_was_asked_for_are_there():
 
 
 def test_every_import_is_pinned():
-    packages = {"sklearn": "scikit-learn", "skimage": "scikit-image", "grpc": "grpcio", "yaml": "pyyaml"}
+    packages = {"sklearn": "scikit-learn", "skimage": "scikit-image", "grpc": "grpcio", "yaml": "pyyaml", "PIL": "pillow"}
     own = {path.stem for folder in ("src", "tests") for path in (ROOT / folder).iterdir()} | {"make_environment", "config", "config_template"}
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*.py")]:
         for name in imports(path) - own - set(sys.stdlib_module_names):

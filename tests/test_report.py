@@ -55,6 +55,7 @@ def page(browser, report):
     opened, faults = context.new_page(), []
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.on("request", lambda request: faults.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None)
+    opened.set_default_timeout(5000)
     opened.goto(report[0].as_uri())
     yield opened
     context.close()

@@ -153,7 +153,7 @@ def _distance(distance_px: float) -> str:
 
 
 def _write(folder: pathlib.Path, found: tables.Findings, viewed: list[dict]) -> None:
-    plots = {"distributions.png": charts.distributions(found.table, found.names), "areas.png": charts.areas(*found.areas(), found.agreement())}
+    plots = {"distributions.png": charts.distributions(found.table, found.drawn), "areas.png": charts.areas(*found.areas(), found.agreement())}
     if tables.foresight(found.table):
         plots["predicted_dice.png"] = charts.predicted_and_true_dice(found.table)
     pictures = {name: charts.to_png(figure) for name, figure in plots.items()}

@@ -1,4 +1,5 @@
 """A paragraph for a manuscript's section on methods, with what is known of data, training and metrics filled in."""
+import math
 from typing import TYPE_CHECKING, Any
 
 from masks import agreement, metrics
@@ -18,11 +19,12 @@ def paragraph(found: "Findings") -> str:
     """The paragraph: how the masks were made, what they were tested on, what came out, and how each metric is defined."""
     groups, cases = found.cases["group"].nunique(), len(found.cases)
     row, failed = found.summary.loc["dice"], int(found.summary.loc["hausdorff_px", "failed"])
+    interval = f"95 % CI {row['ci_low']:.3f} to {row['ci_high']:.3f}; " if math.isfinite(row["ci_low"]) else ""
     tolerance = found.options.SURFACE_DICE_TOLERANCE_MM
     return (
         f"{_training(found.made_by)}The test set held {cases} images"
-        + (f" in {groups} groups, none of which was trained on" if groups < cases else "")
-        + f". The mean Dice coefficient was {row['mean']:.3f} (95 % CI {row['ci_low']:.3f} to {row['ci_high']:.3f}; SD {row['sd']:.3f}). "
+        + (f" in {groups} group{'s' if groups > 1 else ''}, none of which was trained on" if groups < cases else "")
+        + f". The mean Dice coefficient was {row['mean']:.3f} ({interval}SD {row['sd']:.3f}). "
         "Overlap was measured by the Dice coefficient and the Jaccard index; distances by the Hausdorff distance over all pixels of the masks and, over their border "
         "pixels, by its 95th percentile (the larger of both directions), by the average symmetric surface distance and by the surface Dice coefficient at a tolerance of "
         f"{f'{tolerance} mm' if tolerance else f'{metrics.TOLERANCE_PX:g} px'}. Where both masks were empty, overlap was taken as 1 and distances as 0; where one was, "

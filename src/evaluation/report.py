@@ -65,9 +65,9 @@ def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]
 
 def _headline(found: tables.Findings) -> str:
     boxes = []
-    for name in ("dice", "surface_dice", "hausdorff95_px", "assd_px"):
+    for name in [name for name in found.drawn if name in ("dice", "surface_dice") or name.startswith(("hausdorff95", "assd"))]:
         row = found.summary.loc[name]
-        digits = 1 if name.endswith("_px") else 3
+        digits = 1 if name.endswith(("_px", "_mm")) else 3
         interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}" if np.isfinite(row["ci_low"]) else "no interval: too few groups"
         failed = f", <b>{int(row['failed'])} failed</b>" if row["failed"] else ""
         number = f"{row['mean']:.{digits}f}" if np.isfinite(row["mean"]) else "none"
@@ -77,7 +77,7 @@ def _headline(found: tables.Findings) -> str:
 
 def _summary_table(summary: pd.DataFrame) -> str:
     named = summary.rename(index=tables.METRICS, columns={"ci_low": "95 % CI from", "ci_high": "to", "q1": "1st quartile", "q3": "3rd quartile", "sd": "SD"})
-    return f'<div class="scroll">{named.to_html(float_format="{:.3f}".format, border=0)}</div>'
+    return f'<div class="scroll">{named.to_html(float_format="{:.3f}".format, border=0, na_rep="")}</div>'
 
 
 def _foresight(found: tables.Findings) -> str:

@@ -44,6 +44,11 @@ class Findings:
         """The metrics that there are."""
         return [name for name in METRICS if name in self.table]
 
+    @property
+    def drawn(self) -> list[str]:
+        """Those to draw: distances in mm where these are known, else in px."""
+        return [name for name in self.names if not (name.endswith("_px") and name.replace("_px", "_mm") in self.table)]
+
     @functools.cached_property
     def summary(self) -> pd.DataFrame:
         """A row per metric, as `agreement.Summary`."""
@@ -66,7 +71,7 @@ class Findings:
     def text(self) -> str:
         """What the terminal shows."""
         told = self.summary[["mean", "sd", "ci_low", "ci_high", "median", "minimum", "maximum", "cases", "failed"]]
-        lines = [f"{len(self.table)} test cases:", told.to_string(float_format="{:.3f}".format), self.area_text()]
+        lines = [f"{len(self.table)} test cases:", told.dropna(axis=1, how="all").to_string(float_format="{:.3f}".format, na_rep="-"), self.area_text()]
         if self.second is not None:
             lines.append(f"A second reader's masks of the same cases: Dice {self.second_summary.loc['dice', 'mean']:.3f}")
         found = foresight(self.table)
@@ -119,7 +124,7 @@ class Findings:
             digits = 1 if name.endswith(("_px", "_mm", "_percent")) else 3
             numbers = [f"{row[column]:.{digits}f}" if np.isfinite(row[column]) else "-" for column in ("mean", "sd", "ci_low", "ci_high", "median", "q1", "q3")]
             mean, sd, low, high, median, q1, q3 = numbers
-            rows.append([METRICS[name], f"{mean} {plus_minus} {sd}", f"{low} to {high}", f"{median} ({q1} to {q3})", str(int(row["cases"])), str(int(row["failed"]))])
+            rows.append([METRICS[name], f"{mean} {plus_minus} {sd}", f"{low} to {high}" if np.isfinite(row["ci_low"]) else "-", f"{median} ({q1} to {q3})", str(int(row["cases"])), str(int(row["failed"]))])
         return rows
 
     def _markdown(self) -> str:
