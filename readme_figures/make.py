@@ -17,7 +17,7 @@ from masks import drawing
 table = pd.read_csv(demo.WORKSPACE.results / "metrics.csv").sort_values("dice")
 drawn = [case for case in table["case"] if (demo.WORKSPACE.images / f"{case}.png").exists()]
 shutil.copy(demo.WORKSPACE.images / f"{drawn[len(drawn) // 2]}.png", HERE / "predicted_and_true_mask_comparison.png")
-shutil.copy(demo.WORKSPACE.results / "box_plots.png", HERE / "box_plots.png")
+shutil.copy(demo.WORKSPACE.results / "distributions.png", HERE / "distributions.png")
 
 images, masks = zip(*(phantoms.draw(seed, 256) for seed in range(3)), strict=True)
 matplotlib.image.imsave(HERE / "phantoms.png", drawing.panel(images, masks, masks))
