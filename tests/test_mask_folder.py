@@ -1,5 +1,6 @@
 """Masks of known cases from anywhere: what is missing or no mask is told with its file and the remedy."""
 import numpy as np
+import pandas as pd
 import pytest
 import storage
 from data import csv_array, mask_folder, preloaded_dataset
@@ -39,3 +40,10 @@ def test_the_maker_is_remembered(tmp_path):
     assert mask_folder.read_maker(tmp_path) is None
     mask_folder.write_maker(tmp_path, {"id": "abc", "image_sha256": ["x"]})
     assert mask_folder.read_maker(tmp_path) == {"id": "abc", "image_sha256": ["x"]}
+
+
+def test_judgements_come_back_as_written(tmp_path):
+    assert mask_folder.read_judgements(tmp_path) is None
+    table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]})
+    mask_folder.write_judgements(tmp_path, table)
+    pd.testing.assert_frame_equal(mask_folder.read_judgements(tmp_path), table)

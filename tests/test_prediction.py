@@ -9,7 +9,7 @@ import pytest
 import skimage.measure
 import storage
 from conftest import configure, files, write_pair
-from data import csv_array, familiarity, phantoms, preloaded_dataset
+from data import csv_array, familiarity, mask_folder, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import cleaning, metrics
 from matplotlib import pyplot
@@ -74,7 +74,10 @@ def test_the_true_masks_are_not_read(prepared):
     for path in (prepared.test_set / "masks").iterdir():
         path.write_bytes(b"")
     prediction.predict_test_set(prepared)
-    assert len(files(prepared.predictions)) == 3
+    assert len(files(prepared.predictions)) == 4
+    # Which model made them is written down, with what it was trained on.
+    made_by = mask_folder.read_maker(prepared.predictions)
+    assert made_by["id"] == saved_model.fingerprint([prepared.model]) and made_by["image_sha256"] == [] and made_by["hyperparameters"]["architecture"] == "unet"
 
 
 def test_a_model_that_was_trained_on_a_test_image_is_refused(prepared):

@@ -117,10 +117,3 @@ def test_folds_are_even_and_the_seed_matters():
     names = [f"case {number}" for number in range(20)]
     drawn = [preloaded_dataset.folds(names, 5, seed) for seed in (1, 2)]
     assert [np.bincount(folds).tolist() for folds in drawn] == [[4] * 5] * 2 and not np.array_equal(*drawn)
-
-
-def test_judgements_come_back_as_written(tmp_path):
-    assert mask_folder.read_judgements(tmp_path) is None
-    table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]})
-    mask_folder.write_judgements(tmp_path, table)
-    pd.testing.assert_frame_equal(mask_folder.read_judgements(tmp_path), table)
