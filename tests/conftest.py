@@ -3,8 +3,13 @@ import os
 import pathlib
 import sys
 
+import hypothesis
 import numpy as np
 import pytest
+
+# Machines are shared and noisy: how long an example takes says nothing.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))

@@ -39,7 +39,7 @@ def blocks(draw_from):
 BLOCK = st.tuples(st.integers(0, 69), st.integers(0, 69), st.integers(1, 22), st.integers(1, 22))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(BLOCK, max_size=9))
 def test_the_rule_word_for_word(draw_from):
     mask = blocks(draw_from)

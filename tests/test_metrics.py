@@ -45,7 +45,7 @@ def test_empty_masks_as_the_table_says(true, predicted, share, distance, percent
     assert metrics.Comparison(true, predicted).hausdorff_pair() is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(true=MASKS, predicted=MASKS)
 def test_hausdorff_is_scikit_image_s_and_its_pair_is_that_far_apart(true, predicted):
     for points in (0, 10**6):
@@ -73,7 +73,7 @@ def by_definition(true, predicted):
     return distances.min(axis=1), distances.min(axis=0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(true=MASKS, predicted=MASKS, tolerance=st.sampled_from([0, 1, 1.5, 2, 5]))
 def test_what_is_measured_between_borders(true, predicted, tolerance):
     true[4, 5] = predicted[0, 0] = True
@@ -87,7 +87,6 @@ def test_what_is_measured_between_borders(true, predicted, tolerance):
             assert pair.surface_dice(tolerance) == pytest.approx((np.sum(one <= tolerance) + np.sum(other <= tolerance)) / (len(one) + len(other)))
 
 
-@settings(deadline=None)
 @given(true=MASKS, predicted=MASKS)
 def test_shares_and_areas_by_counting(true, predicted):
     true[4, 5] = True

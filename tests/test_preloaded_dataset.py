@@ -1,6 +1,5 @@
 """What training reads is what was written, in an order that anybody can repeat."""
 import numpy as np
-import pandas as pd
 import pytest
 import storage
 from conftest import configure
