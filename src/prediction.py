@@ -109,11 +109,7 @@ def _check_fit(cases: pd.DataFrame, training: dict) -> None:
         raise storage.DatasetError(
             [f"The model was trained on images of {training['image_size']} px, the dataset's have {sizes.pop()} px. Train the model anew."]
         )
-    seen = cases["case"][cases["image_sha256"].isin(training["image_sha256"])]
-    if len(seen):
-        raise storage.DatasetError(
-            [f"{case}: in the test set, but the model was trained on it. Train the model anew on the present train set." for case in seen]
-        )
+    preloaded_dataset.refuse_seen(cases, training["image_sha256"])
 
 
 def _judge(model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, known: list[dict]) -> tuple[np.ndarray, dict]:

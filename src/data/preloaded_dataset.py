@@ -72,6 +72,15 @@ def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
     return cases
 
 
+def refuse_seen(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:
+    """DatasetError where one of the test `cases`, rows of cases.csv, is among the images that a model was trained on."""
+    seen = cases["case"][cases["image_sha256"].isin(image_sha256)]
+    if len(seen):
+        raise storage.DatasetError(
+            [f"{case}: in the test set, but the model was trained on it. Train the model anew on the present train set." for case in seen]
+        )
+
+
 def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
     """Which cases to set aside, as (cases,) bool: about `share` of them, at least one and never all; a group goes as a whole or not at all.
 

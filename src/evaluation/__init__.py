@@ -42,17 +42,18 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     cases = preloaded_dataset.read_cases(workspace, "test")
     predictions = _predictions(workspace, options, cases)
     made_by = mask_folder.read_maker(predictions)
-    seal.refuse_overlap(cases, made_by)
+    preloaded_dataset.refuse_seen(cases, made_by["image_sha256"] if made_by else [])
     masks = workspace.test_set / "masks"
     table = _measure(cases, masks, predictions, options)
     judgements = mask_folder.read_judgements(predictions)
     if judgements is not None:
         table = table.merge(judgements, on="case", how="left")
-    found = tables.Findings(table, cases, made_by, options, second=_second_reader(cases, masks, options), looks=None)
+    second = _second_reader(cases, masks, options)
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     if options.SAVE_IMAGES_ON_DISK:
         _save_pictures(workspace, predictions, table, drawn, options)
-    found.looks = seal.note_look(workspace, cases, made_by or {"id": str(options.PREDICTIONS_FOLDER)}, table["dice"].mean())
+    looks = seal.note_look(workspace, cases, made_by or {"id": str(options.PREDICTIONS_FOLDER)}, table["dice"].mean())
+    found = tables.Findings(table, cases, made_by, options, second, looks)
     with storage.replacing(workspace.results) as draft:
         _write(draft, found, report.viewed(workspace.test_set, predictions, table))
     print(f"{found.text()}\nReport: {workspace.results / 'report.html'}")

@@ -37,7 +37,7 @@ class Findings:
     made_by: dict[str, Any] | None
     options: types.SimpleNamespace
     second: pd.DataFrame | None
-    looks: dict[str, int] | None
+    looks: dict[str, int]
 
     @property
     def names(self) -> list[str]:

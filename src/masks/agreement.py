@@ -65,7 +65,7 @@ def agree(one: Sequence[float], other: Sequence[float]) -> Agreement:
     Biometrics 45, with the variances of n). NaN where fewer than two cases, or cases that are all alike, leave a figure undefined.
     """
     pair = np.stack([np.asarray(one, float), np.asarray(other, float)], axis=1)
-    cases, readers = pair.shape
+    cases = len(pair)
     nan = float("nan")
     if cases < 2:
         return Agreement(float(np.mean(pair[:, 1] - pair[:, 0])) if cases else nan, nan, nan, nan, nan, cases)

@@ -5,7 +5,7 @@ Colours of a comparison: green where both masks are, blue where only the true on
 import functools
 import io
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import matplotlib
 import numpy as np
@@ -119,7 +119,7 @@ def _usual_range(image: np.ndarray) -> tuple[float, float]:
     return (-160, 240) if image.min() < -500 else tuple(np.percentile(image, (1, 99)))
 
 
-def _canvas(picture: np.ndarray) -> tuple[Image.Image, "functools.partial"]:
+def _canvas(picture: np.ndarray) -> tuple[Image.Image, Callable[[int, int], tuple[float, float]]]:
     """The picture enlarged without blur, in the middle of a black square, and a function that tells where a (row, column) has come to lie."""
     height, width = picture.shape[:2]
     scale = SIDE_PX / max(height, width)

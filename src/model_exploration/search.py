@@ -16,8 +16,6 @@ import pandas as pd
 
 import storage
 from model_exploration import oracle, trials
-from model_exploration.oracle import SCORE, Oracle
-from model_exploration.trials import Trial
 
 CHIEF_PATIENCE_SECONDS = 600
 _IDLE_SECONDS = 0.2
@@ -31,7 +29,7 @@ def run(
     space: keras_tuner.HyperParameters,
     options: types.SimpleNamespace,
     folder: pathlib.Path,
-    train: Callable[[Trial], pd.DataFrame],
+    train: Callable[[trials.Trial], pd.DataFrame],
     report: Callable[[list[dict]], None],
 ) -> list[dict] | None:
     """Searches `space` by the EXPLORATION settings, or goes on with it, and returns a row per trial (`Oracle.rows`); None on a worker.
@@ -68,7 +66,7 @@ def wait_for_chief() -> None:
 class _Tuner(keras_tuner.Tuner):
     """Trains what the oracle, here or in the chief, asks for."""
 
-    def __init__(self, asked: Oracle, options: types.SimpleNamespace, folder: pathlib.Path, train: Callable[[Trial], pd.DataFrame]) -> None:
+    def __init__(self, asked: oracle.Oracle, options: types.SimpleNamespace, folder: pathlib.Path, train: Callable[[trials.Trial], pd.DataFrame]) -> None:
         self._options, self._train = options, train
         with contextlib.redirect_stdout(io.StringIO()):  # It says from which file it goes on.
             super().__init__(oracle=asked, directory=str(folder), project_name="search")
@@ -93,10 +91,10 @@ class _Tuner(keras_tuner.Tuner):
             reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
             trials.note_failure(trial, reason)
             print(f"  failed: {reason}", flush=True)
-            return {SCORE: math.nan, "seconds": math.nan}
-        score, seconds = float(history[SCORE].iloc[-1]), float(history["seconds"].sum())
+            return {oracle.SCORE: math.nan, "seconds": math.nan}
+        score, seconds = float(history[oracle.SCORE].iloc[-1]), float(history["seconds"].sum())
         print(f"  Dice {score:.4f} in {seconds / 60:.1f} min", flush=True)
-        return {SCORE: score, "seconds": seconds}
+        return {oracle.SCORE: score, "seconds": seconds}
 
     def save(self) -> None:
         """Keeps the oracle's state, which is all there is."""
