@@ -10,13 +10,22 @@ from hypothesis.extra import numpy as arrays
 from masks import metrics, nearest
 
 MASKS = arrays.arrays(bool, (9, 11), elements=st.booleans())
+# Larger than the blocks by which the farthest is looked for: up to six rectangles, (row, column, height, width).
+BLOTCHES = st.lists(st.tuples(*(st.integers(first, last) for first, last in ((0, 40), (0, 49), (1, 30), (1, 30)))), max_size=6).map(lambda boxes: blotched(boxes))
 EMPTY, FILLED = np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8)
+
+
+def blotched(boxes):
+    mask = np.zeros((41, 50), bool)
+    for row, column, height, width in boxes:
+        mask[row : row + height, column : column + width] ^= True
+    return mask
 
 
 @pytest.fixture(params=["tree", "pass over the image"])
 def way(request, monkeypatch):
-    """Both ways to the nearest pixel, which are chosen by the number of points."""
-    monkeypatch.setattr(nearest, "TREE_POINTS", 10**6 if request.param == "tree" else 0)
+    """Both ways to the nearest pixel, which are chosen by the share of the image that is searched."""
+    monkeypatch.setattr(nearest, "TREE_SHARE", 1 if request.param == "tree" else 0)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +55,12 @@ def test_empty_masks_as_the_table_says(true, predicted, share, distance, percent
 
 
 @settings(max_examples=300)
-@given(true=MASKS, predicted=MASKS)
+@given(true=MASKS | BLOTCHES, predicted=MASKS | BLOTCHES)
 def test_hausdorff_is_scikit_image_s_and_its_pair_is_that_far_apart(true, predicted):
-    for points in (0, 10**6):
+    true, predicted = (np.pad(mask, ((0, 41 - len(mask)), (0, 50 - len(mask[0])))) for mask in (true, predicted))
+    for share in (0, 1):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(nearest, "TREE_POINTS", points)
+            patched.setattr(nearest, "TREE_SHARE", share)
             pair = metrics.Comparison(true, predicted)
             assert pair.hausdorff_px() == skimage.metrics.hausdorff_distance(true, predicted)
             if true.any() and predicted.any():
@@ -78,9 +88,9 @@ def by_definition(true, predicted):
 def test_what_is_measured_between_borders(true, predicted, tolerance):
     true[4, 5] = predicted[0, 0] = True
     one, other = by_definition(true, predicted)
-    for points in (0, 10**6):
+    for share in (0, 1):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(nearest, "TREE_POINTS", points)
+            patched.setattr(nearest, "TREE_SHARE", share)
             pair = metrics.Comparison(true, predicted)
             assert pair.hausdorff95_px() == pytest.approx(max(np.percentile(one, 95), np.percentile(other, 95)))
             assert pair.assd_px() == pytest.approx((one.sum() + other.sum()) / (len(one) + len(other)))

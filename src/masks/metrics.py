@@ -23,7 +23,6 @@ Point = tuple[int, int]
 TOLERANCE_PX = 2.0
 
 
-
 class Comparison:
     """Two masks, whose borders and distances are computed once and serve all metrics. ValueError for what is no pair of masks."""
 
@@ -104,19 +103,24 @@ class Comparison:
         return nearest.border(self.true), nearest.border(self.predicted)
 
     @functools.cached_property
-    def _border_distances(self) -> tuple[np.ndarray, np.ndarray]:
+    def _nearest(self) -> tuple[nearest.Nearest, nearest.Nearest]:
         true, predicted = self._borders
-        return nearest.Nearest(predicted).distances(true), nearest.Nearest(true).distances(predicted)
+        return nearest.Nearest(true), nearest.Nearest(predicted)
+
+    @functools.cached_property
+    def _border_distances(self) -> tuple[np.ndarray, np.ndarray]:
+        (true, predicted), (to_true, to_predicted) = self._borders, self._nearest
+        return to_predicted.distances(true), to_true.distances(predicted)
 
     @functools.cached_property
     def _farthest(self) -> tuple[float, tuple[Point, Point]]:
         # From every pixel outside of the other mask, not from the border alone: the middle of a disc may be farther from a ring around it.
         # The nearest pixel of the other mask does lie on its border.
-        true, predicted = self._borders
+        to_true, to_predicted = self._nearest
         found = []
-        for start, end, turned in ((self.true & ~self.predicted, predicted, False), (self.predicted & ~self.true, true, True)):
+        for start, search, turned in ((self.true & ~self.predicted, to_predicted, False), (self.predicted & ~self.true, to_true, True)):
             if start.any():
-                distance, pair = nearest.Nearest(end).farthest(start)
+                distance, pair = search.farthest(start)
                 found.append((distance, pair[::-1] if turned else pair))
         if found:
             return max(found, key=lambda item: item[0])
