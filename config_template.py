@@ -106,7 +106,7 @@ IMAGES_TO_DRAW = {"first": 0, "random": 8, "worst_dice": 4, "worst_hausdorff": 4
 DRAW_HAUSDORFF_LINE = False
 
 # Side of a pixel in mm, such as 0.78; or the path of a CSV file with the columns case and spacing_mm. Areas are then told in cm2 and
-# distances in mm too. None: unknown.
+# distances in mm too. None: unknown. (This path and those below begin at the project's folder.)
 PIXEL_SPACING_MM = None
 
 # How far two outlines may lie apart and still count as the same, for the surface Dice, in mm where the spacing is known. None: 2 px.

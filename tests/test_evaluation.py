@@ -188,7 +188,7 @@ def test_a_second_reader_s_masks_give_the_ceiling(predicted, capsys):
     folder.mkdir()
     for case, (true, _) in PAIRS.items():
         preloaded_dataset.write(folder, case, enlarged(true))
-    configure(predicted, SECOND_READER_FOLDER=str(folder))
+    configure(predicted, SECOND_READER_FOLDER=folder.name)
     evaluate_test_set(predicted)
     assert json.loads((predicted.results / "summary.json").read_text())["second_reader"]["dice"]["mean"] == 1.0
     assert "A second reader's masks of the same cases: Dice 1.000" in capsys.readouterr().out
@@ -198,7 +198,7 @@ def test_a_second_reader_s_masks_give_the_ceiling(predicted, capsys):
 def test_the_spacing_may_be_each_case_s_own(predicted):
     file = predicted.root / "spacings.csv"
     pd.DataFrame({"case": list(PAIRS), "spacing_mm": [0.5, 0.5, 1.0, 0.5, 0.25]}).to_csv(file, index=False)
-    configure(predicted, PIXEL_SPACING_MM=str(file))
+    configure(predicted, PIXEL_SPACING_MM=file.name)
     evaluate_test_set(predicted)
     table = pd.read_csv(predicted.results / "metrics.csv").set_index("case")
     assert table.true_cm2["A__missed"] == pytest.approx(12 * 64 / 100) and table.hausdorff_mm["B__<odd> & name"] == 2.0

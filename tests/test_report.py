@@ -155,3 +155,11 @@ def test_printed_it_shows_all_cases_and_no_controls(page):
     assert not page.locator("#save").is_visible()
     box = page.locator("#cases .box")
     assert box.evaluate("box => box.scrollHeight <= box.clientHeight + 1")
+
+
+def test_it_tells_each_definition_and_what_empty_masks_give(page):
+    assert page.locator("dt", has_text="95 % Hausdorff distance").count() == 1 and "Metrics Reloaded" in page.locator("dl").text_content()
+    rows = [row.split() for row in page.locator("h3:text('Where masks are empty') + div tbody tr").all_inner_texts()]
+    ends = {" ".join(row[:-3]): row[-3:] for row in rows}
+    assert ends["Dice coefficient"] == ["1", "0", "0"] and ends["Hausdorff distance (px)"] == ["0", "infinite", "infinite"]
+    assert ends["Recall"] == ["1", "0", "0"] and ends["Area difference (%)"] == ["0", "infinite", "-100"]

@@ -37,11 +37,18 @@ def read(folder: pathlib.Path, case: str, shape: tuple[int, int]) -> np.ndarray:
     mask = preloaded_dataset.read(folder, case) if file.suffix == ".npy" else csv_array.read(file)
     if mask.shape != shape:
         raise storage.DatasetError([f"{file}: {mask.shape[0]} x {mask.shape[1]} values; the case's own mask has {shape[0]} x {shape[1]}."])
-    if not np.isin(mask, (0, 1)).all():
-        values = np.unique(mask)
-        remedy = " Divide it by 255." if set(values) == {0, 255} else ""
-        raise storage.DatasetError([f"{file}: values {', '.join(f'{value:g}' for value in values[:5])}; a mask holds 0 and 1.{remedy}"])
+    if fault(mask):
+        raise storage.DatasetError([f"{file}: {fault(mask)}"])
     return mask.astype(np.uint8)
+
+
+def fault(mask: np.ndarray) -> str:
+    """Which values of a mask are wrong, and the remedy; "" where it holds 0 and 1 only."""
+    if ((mask == 0) | (mask == 1)).all():
+        return ""
+    values = np.unique(mask)
+    remedy = "Divide it by 255." if np.isin(values, (0, 255)).all() else "Export it as 1 inside and 0 outside, without interpolation."
+    return f"values {_listed(values)}; a mask holds 0 and 1. {remedy}"
 
 
 def write_judgements(folder: pathlib.Path, table: pd.DataFrame) -> None:
@@ -68,3 +75,10 @@ def read_maker(folder: pathlib.Path) -> dict[str, Any] | None:
 
 def _file(folder: pathlib.Path, case: str) -> pathlib.Path | None:
     return next((file for file in (folder / f"{case}.npy", folder / f"{case}.csv") if file.is_file()), None)
+
+
+def _listed(values: np.ndarray) -> str:
+    texts = [f"{value:g}" for value in values[:5]]
+    if len(values) > 5:
+        return ", ".join(texts) + f" and {len(values) - 5} more"
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

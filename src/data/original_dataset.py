@@ -29,7 +29,7 @@ import tqdm
 
 import settings
 import storage
-from data import csv_array, preloaded_dataset
+from data import csv_array, mask_folder, preloaded_dataset
 from masks import cleaning
 
 # A mask that covers more is rarely meant: often the two values were swapped.
@@ -146,19 +146,7 @@ def _wrong_size(image: np.ndarray, mask: np.ndarray, image_size: int) -> str:
 def _mask_fault(image: np.ndarray, mask: np.ndarray) -> str:
     if np.array_equal(image, mask):
         return "identical to its image. Put the mask there instead."
-    if ((mask == 0) | (mask == 1)).all():
-        return ""
-    values = np.unique(mask)
-    if np.isin(values, (0, 255)).all():
-        return f"values {_listed(values)}; a mask holds 0 and 1. Divide it by 255."
-    return f"values {_listed(values)}; a mask holds 0 and 1. Export it as 1 inside and 0 outside, without interpolation."
-
-
-def _listed(values: np.ndarray) -> str:
-    texts = [f"{value:g}" for value in values[:5]]
-    if len(values) > 5:
-        return ", ".join(texts) + f" and {len(values) - 5} more"
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+    return mask_folder.fault(mask)
 
 
 def _write_case(pair: _Pair, folder: pathlib.Path, image: np.ndarray, mask: np.ndarray, speck_px: int) -> dict[str, Any]:

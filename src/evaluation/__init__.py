@@ -43,12 +43,14 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     predictions = _predictions(workspace, options, cases)
     made_by = mask_folder.read_maker(predictions)
     preloaded_dataset.refuse_seen(cases, made_by["image_sha256"] if made_by else [])
-    masks = workspace.test_set / "masks"
-    table = _measure(cases, masks, predictions, options)
+    spacings = _spacings(workspace, options, cases)
+    table = _measure(workspace, cases, predictions, spacings, options)
     judgements = mask_folder.read_judgements(predictions)
     if judgements is not None:
         table = table.merge(judgements, on="case", how="left")
-    second = _second_reader(cases, masks, options)
+    second = None
+    if options.SECOND_READER_FOLDER is not None:
+        second = _measure(workspace, cases, _given(workspace, options, "SECOND_READER_FOLDER", cases), spacings, options)
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     if options.SAVE_IMAGES_ON_DISK:
         _save_pictures(workspace, predictions, table, drawn, options)
@@ -88,41 +90,39 @@ def _predictions(workspace: storage.Workspace, options: types.SimpleNamespace, c
         for path in (workspace.predictions, *(workspace.predictions / f"{case}.npy" for case in cases["case"])):
             storage.require(path, "predict_test_set")
         return workspace.predictions
-    folder = workspace.root / options.PREDICTIONS_FOLDER
-    mask_folder.check(folder, cases["case"].tolist(), "PREDICTIONS_FOLDER")
+    return _given(workspace, options, "PREDICTIONS_FOLDER", cases)
+
+
+def _given(workspace: storage.Workspace, options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) -> pathlib.Path:
+    folder = workspace.root / getattr(options, setting)
+    mask_folder.check(folder, cases["case"].tolist(), setting)
     return folder
 
 
-def _measure(cases: pd.DataFrame, true_masks: pathlib.Path, masks: pathlib.Path, options: types.SimpleNamespace) -> pd.DataFrame:
-    spacings, rows = _spacings(cases, options), []
+def _measure(
+    workspace: storage.Workspace, cases: pd.DataFrame, masks: pathlib.Path, spacings: dict[str, float], options: types.SimpleNamespace
+) -> pd.DataFrame:
+    rows = []
     for case in tqdm.tqdm(cases["case"], desc="Measuring", unit=" cases", disable=None):
-        true_mask = preloaded_dataset.read(true_masks, case)
+        true_mask = preloaded_dataset.read(workspace.test_set / "masks", case)
         mask = mask_folder.read(masks, case, true_mask.shape)
         rows.append({"case": case, **metrics.compare(true_mask, mask, spacings.get(case), options.SURFACE_DICE_TOLERANCE_MM)})
     return pd.DataFrame(rows)
 
 
-def _spacings(cases: pd.DataFrame, options: types.SimpleNamespace) -> dict[str, float]:
+def _spacings(workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, float]:
     """The side of a pixel of each case, in mm, where it is known."""
     given = options.PIXEL_SPACING_MM
     if not isinstance(given, str):
         return dict.fromkeys(cases["case"], given) if given else {}
     try:
-        known = pd.read_csv(given, dtype={"case": str}).set_index("case")["spacing_mm"].to_dict()
+        known = pd.read_csv(workspace.root / given, dtype={"case": str}).set_index("case")["spacing_mm"].to_dict()
     except (OSError, KeyError, ValueError) as error:
         raise storage.DatasetError([f"{given}: can't be read as a table with the columns case and spacing_mm ({error}). See PIXEL_SPACING_MM."]) from error
     faults = [f"{given}: no spacing_mm above 0 for the case {case}. Add it." for case in cases["case"] if not known.get(case, 0) > 0]
     if faults:
         raise storage.DatasetError(faults)
     return known
-
-
-def _second_reader(cases: pd.DataFrame, true_masks: pathlib.Path, options: types.SimpleNamespace) -> pd.DataFrame | None:
-    if options.SECOND_READER_FOLDER is None:
-        return None
-    folder = pathlib.Path(options.SECOND_READER_FOLDER)
-    mask_folder.check(folder, cases["case"].tolist(), "SECOND_READER_FOLDER")
-    return _measure(cases, true_masks, folder, options)
 
 
 def _save_pictures(

@@ -1,15 +1,17 @@
 """The report: one HTML page that holds everything and asks no network for anything. Its looks and its behaviour stand in report.html."""
 import base64
 import html
+import inspect
 import json
 import pathlib
 
 import numpy as np
 import pandas as pd
+import tqdm
 
 from data import mask_folder, preloaded_dataset
 from evaluation import methods, tables
-from masks import drawing
+from masks import drawing, metrics
 
 # Of so many of the worst cases the picture is on the page: each takes some 50 kB.
 PICTURES = 300
@@ -25,7 +27,8 @@ _PLOTS = {
 def viewed(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFrame) -> list[dict]:
     """For each case of a table like metrics.csv, the worst Dice first: its row, and of the worst ones the image and both masks, to be drawn."""
     entries = []
-    for rank, row in enumerate(table.sort_values(["dice", "case"]).to_dict("records")):
+    rows = table.sort_values(["dice", "case"]).to_dict("records")
+    for rank, row in enumerate(tqdm.tqdm(rows, desc="Report", unit=" cases", disable=None)):
         entry = {"row": {name: _shown(value) for name, value in row.items()}}
         if rank < PICTURES:
             image, true_mask = (preloaded_dataset.read(test_set / kind, row["case"]) for kind in ("images", "masks"))
@@ -54,6 +57,8 @@ def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]
         "foresight": _foresight(found),
         "plots": plots,
         "methods": html.escape(methods.paragraph(found)),
+        "definitions": _definitions(found),
+        "empty": _empty_masks(found),
         # No tag within the data is to end the script.
         "data": json.dumps({"entries": entries, "title": f"{len(found.table)} cases, Dice {dice['mean']:.4f}"}).replace("<", "\\u003c"),
     }
@@ -78,6 +83,22 @@ def _headline(found: tables.Findings) -> str:
 def _summary_table(summary: pd.DataFrame) -> str:
     named = summary.rename(index=tables.METRICS, columns={"ci_low": "95 % CI from", "ci_high": "to", "q1": "1st quartile", "q3": "3rd quartile", "sd": "SD"})
     return f'<div class="scroll">{named.to_html(float_format="{:.3f}".format, border=0, na_rep="")}</div>'
+
+
+def _definitions(found: tables.Findings) -> str:
+    """What stands in the metrics' docstrings: one definition each, with its source."""
+    names = [name for name in found.names if not name.endswith("_mm")]
+    told = {tables.METRICS[name].removesuffix(" (px)"): " ".join(inspect.getdoc(getattr(metrics.Comparison, name)).split()) for name in names}
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{html.escape(text)}</dd>' for name, text in told.items())}</dl>"
+
+
+def _empty_masks(found: tables.Findings) -> str:
+    """What each metric gives there: asked, not told."""
+    empty, filled = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
+    pairs = {"both are": (empty, empty), "the true one is": (empty, filled), "the prediction is": (filled, empty)}
+    values = pd.DataFrame({title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in found.names} for title, pair in pairs.items()})
+    table = values.rename(index=tables.METRICS).to_html(float_format="{:g}".format, border=0).replace("inf", "infinite")
+    return f'<div class="scroll">{table}</div>'
 
 
 def _foresight(found: tables.Findings) -> str:
