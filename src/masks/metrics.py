@@ -87,7 +87,7 @@ class Comparison:
         return self.predicted_px - self.true_px
 
     def area_difference_percent(self) -> float:
-        """The same in percent of the true mask's."""
+        """The prediction's pixels less the true mask's, in percent of the true mask's."""
         difference = self.area_difference_px()
         return 100.0 * difference / self.true_px if self.true_px else (float("inf") if difference else 0.0)
 
