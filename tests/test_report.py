@@ -66,8 +66,14 @@ def shown(page):
     return page.locator("#cases tbody tr").evaluate_all("rows => rows.map(row => row.dataset.case)")
 
 
+def drawn(page, style="colours"):
+    """Waits until the picture of the case that is open is drawn."""
+    page.wait_for_function("wanted => document.getElementById('picture').dataset.drawn === wanted", arg=f"{page.locator('#name').text_content()}, {style}")
+
+
 def colours(page):
     """How many pixels of the picture are clearly green, blue and red."""
+    drawn(page)
     return page.evaluate(
         """() => { const c = document.getElementById('picture'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, n = [0, 0, 0];
         for (let i = 0; i < d.length; i += 4) { const [r, g, b] = d.slice(i, i + 3); if (g > r + 40 && g > b + 40) n[0]++; if (b > r + 40 && b > g + 20) n[1]++; if (r > g + 40 && r > b + 40) n[2]++ }
@@ -84,15 +90,12 @@ def test_a_walk_from_the_worst_case_to_the_marks_in_a_file(page, report, tmp_pat
     dice.click()
     # The worst one: all of its mask was missed.
     page.locator("#cases tbody tr").first.click()
-    page.wait_for_function("document.getElementById('picture').width === 128")
     assert page.locator("#name").text_content() == table["case"].iloc[0]
-    page.wait_for_timeout(100)
     green, blue, red = colours(page)
     assert green == red == 0 and blue > 100
     page.keyboard.press("r")
     page.keyboard.press("ArrowRight")
     assert page.locator("#name").text_content() == table["case"].iloc[1]
-    page.wait_for_timeout(100)
     assert colours(page)[0] > 100
     page.keyboard.press("l")
     page.keyboard.press("ArrowRight")
@@ -134,13 +137,12 @@ def test_infinite_distances_come_last_or_first_and_names_of_any_kind_are_text(pa
 
 def test_patterns_and_outlines_tell_the_masks_apart_without_colours(page):
     page.locator("#cases tbody tr").nth(2).click()
-    page.wait_for_timeout(200)
     pictures = []
     for style in ("colours", "patterns", "outlines", "none"):
         assert page.locator("#how").text_content() == style
+        drawn(page, style)
         pictures.append(page.evaluate("document.getElementById('picture').toDataURL()"))
         page.keyboard.press("f")
-        page.wait_for_timeout(200)
     assert len(set(pictures)) == 4 and page.locator("#how").text_content() == "colours"
 
 
