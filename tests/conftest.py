@@ -1,6 +1,7 @@
 """What the tests share: the path, small workspaces, data sets written as CSV, masks drawn as text."""
 import os
 import pathlib
+import shutil
 import sys
 
 import hypothesis
@@ -55,6 +56,37 @@ def dataset(workspace):
     """A workspace with an original dataset of ten phantoms of 64 x 64."""
     phantoms.write_original_dataset(workspace.original_dataset / "hospital A", 10, 64)
     return workspace
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium; the test is skipped where it is not installed."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine: apt install chromium")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens an HTML file without any network; an error in its scripts, or its asking for anything, fails the test."""
+    context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
+    faults = []
+
+    def opened(path):
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: faults.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    context.close()
+    assert not faults
 
 
 def configure(workspace, **settings):

@@ -31,22 +31,26 @@ def run(project, *arguments):
     return subprocess.run([sys.executable, "src/main.py", *arguments], cwd=project.root, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_every_step_leaves_its_result_for_the_next(project):
+@pytest.fixture(scope="module")
+def walk(project):
+    """What the runs of a user who takes all steps left and told: one too early, the first step by uncommenting its line, the rest by name."""
     early = run(project, "evaluate_test_set")
-    assert early.returncode == 1 and "Run step 1 first" in early.stderr and "Traceback" not in early.stderr
-
-    # The first step by uncommenting its line.
     main = project.root / "src" / "main.py"
     main.write_text(main.read_text().replace("# data.original_dataset.", "data.original_dataset."))
     first = run(project)
-    assert first.returncode == 0, first.stderr
-    assert "9 cases to train on" in first.stdout or "10 cases to train on" in first.stdout
-    assert "No step is chosen" not in first.stdout
     shutil.copy(ROOT / "src" / "main.py", main)
-
     project.new_images.mkdir()
     csv_array.write(project.new_images / "new.csv", phantoms.draw(99, 96)[0])
     rest = run(project, "explore_hyperparameters", "train_final_model", "predict_test_set", "evaluate_test_set", "predict_new_images", "cross_validate_train_set")
+    return early, first, rest
+
+
+def test_every_step_leaves_its_result_for_the_next(project, walk):
+    early, first, rest = walk
+    assert early.returncode == 1 and "Run step 1 first" in early.stderr and "Traceback" not in early.stderr
+    assert first.returncode == 0, first.stderr
+    assert "9 cases to train on" in first.stdout or "10 cases to train on" in first.stdout
+    assert "No step is chosen" not in first.stdout
     assert rest.returncode == 0, rest.stderr
     for step in storage.STEPS:
         assert getattr(project, step.result).is_dir(), step.function
@@ -56,8 +60,25 @@ def test_every_step_leaves_its_result_for_the_next(project):
     assert sorted(files(project.new_predictions)) == ["_table.csv", "new.csv", "new.png"]
     # Nothing that TensorFlow notes for its developers reaches the user.
     assert not [line for line in rest.stderr.splitlines() if "oneDNN" in line or "cuda" in line.lower() or "Warning" in line]
-
     assert run(project).stdout.count(" of 20") == len(storage.STEPS)
+
+
+def test_the_worst_case_of_that_walk_is_looked_at_and_marked_in_its_report(project, walk, open_page, tmp_path):
+    table = pd.read_csv(project.results / "metrics.csv").sort_values(["dice", "case"], ascending=[False, True])
+    page = open_page(project.results / "report.html")
+    page.get_by_role("button", name="dice", exact=True).click()
+    assert page.locator("#cases tbody tr td:first-child").all_text_contents() == table["case"].tolist()
+    worst = table["case"].iloc[-1]
+    page.locator("#cases tbody tr").last.click()
+    assert page.locator("#name").text_content() == worst
+    page.wait_for_function("document.getElementById('picture').width === 128")
+    page.keyboard.press("l")
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the marks as CSV").click()
+    download.value.save_as(tmp_path / "marks.csv")
+    marks = pd.read_csv(tmp_path / "marks.csv", keep_default_na=False).set_index("case")["mark"]
+    assert marks[worst] == "look again" and set(marks.drop(worst)) == {""}
 
 
 def test_the_demo_s_folder_is_made_anew_and_its_settings_are_right(tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """The report in a real browser: sorting, filtering, looking at cases, marking them, and getting the marks out again."""
 import csv
-import shutil
 
 import evaluation
 import numpy as np
@@ -9,10 +8,6 @@ import pytest
 import storage
 from conftest import configure
 from data import mask_folder, phantoms, preloaded_dataset
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt install chromium")
 
 CASES = 5
 
@@ -40,26 +35,9 @@ def report(tmp_path_factory):
     return workspace.results / "report.html", pd.read_csv(workspace.results / "metrics.csv")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def page(browser, report):
-    """The report, opened without any network; errors in its scripts fail the test."""
-    context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
-    opened, faults = context.new_page(), []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.on("request", lambda request: faults.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None)
-    opened.set_default_timeout(5000)
-    opened.goto(report[0].as_uri())
-    yield opened
-    context.close()
-    assert not faults
+def page(open_page, report):
+    return open_page(report[0])
 
 
 def shown(page):
