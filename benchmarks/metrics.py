@@ -1,6 +1,6 @@
 """Metrics of two masks of 512 x 512: seconds against scikit-image's Hausdorff distance, and values against other libraries'.
 
-    python benchmarks/metrics.py                  # times: muscle-like masks, and masks of noise with 2 % to 50 % of the pixels
+    python benchmarks/metrics.py                  # times: muscle-like masks of three sizes, and noise with 2 % to 50 % of the pixels
     python benchmarks/metrics.py --values         # where definitions differ; asks those that are installed of medpy, monai, surface_distance, SimpleITK
     python benchmarks/metrics.py --cases 1000     # how long evaluating so many cases takes, without pictures of chosen ones, and its peak memory
 
@@ -50,6 +50,7 @@ def times():
     import skimage.metrics
 
     pairs = {"muscle": muscle_like(3)}
+    pairs |= {f"muscle, {512 * times} px": tuple(mask.repeat(times, axis=0).repeat(times, axis=1) for mask in pairs["muscle"]) for times in (2, 4)}
     for share in (0.02, 0.1, 0.5):
         generator = np.random.default_rng(0)
         pairs[f"noise, {share:.0%}"] = tuple(generator.random((512, 512)) < share for _ in range(2))
@@ -58,11 +59,11 @@ def times():
         "our Hausdorff": lambda true, predicted: metrics.Comparison(true, predicted).hausdorff_px(),
         "all our metrics": metrics.compare,
     }
-    print(f"{'masks':12}{'pixels':>8}" + "".join(f"{name:>20}" for name in ways) + f"{'ratios':>16}")
+    print(f"{'masks':16}{'pixels':>8}" + "".join(f"{name:>20}" for name in ways) + f"{'ratios':>16}")
     for name, pair in pairs.items():
         rounds = [[timed(way, pair) for way in ways.values()] for _ in range(ROUNDS)]
         medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
-        print(f"{name:12}{pair[0].sum():8}" + "".join(f"{1000 * median:17.1f} ms" for median in medians) + f"{medians[0] / medians[1]:8.1f}{medians[0] / medians[2]:8.1f}")
+        print(f"{name:16}{pair[0].sum():8}" + "".join(f"{1000 * median:17.1f} ms" for median in medians) + f"{medians[0] / medians[1]:8.1f}{medians[0] / medians[2]:8.1f}")
 
 
 def timed(way, pair):
