@@ -96,6 +96,10 @@ PREDICTION_BATCH_SIZE = 4
 # False: the final model predicts. True: the models of the cross-validation do so together, which takes as many times as long.
 PREDICT_WITH_FOLDS = False
 
+# True: small and isolated areas are taken out of the predicted masks, as src/masks/cleaning.py tells. False: not. None: if that would leave
+# the train masks as they are. Where these have such areas of their own, the network is to find them.
+CLEAN_PREDICTIONS = None
+
 # True: pictures are written to `images`. False: they are shown in windows, one after the other.
 SAVE_IMAGES_ON_DISK = True
 

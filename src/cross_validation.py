@@ -21,7 +21,7 @@ import model_training
 import settings
 import storage
 from data import preloaded_dataset
-from masks import cleaning, drawing, metrics
+from masks import drawing, metrics
 from model_training import diagnosis, hyperparameters, machine, workers
 from networks import ensemble
 
@@ -48,7 +48,9 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
             print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
             unfinished = folder.with_name(f"unfinished {folder.name}")
             model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
-        rows += _judge(workspace, folder, cases["case"][folds == number].tolist(), number + 1) if chief else []
+        if chief:
+            model = ensemble.read([folder], options.CLEAN_PREDICTIONS)
+            rows += _judge(workspace, model, folder, cases["case"][folds == number].tolist(), number + 1)
     if not chief:
         return
     table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)
@@ -63,14 +65,14 @@ def _facts(values: hyperparameters.Hyperparameters, options: types.SimpleNamespa
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 
-def _judge(workspace: storage.Workspace, folder: pathlib.Path, cases: list[str], fold: int) -> list[dict]:
-    model, rows = ensemble.read([folder]), []
+def _judge(workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathlib.Path, cases: list[str], fold: int) -> list[dict]:
+    rows = []
     draft = folder / "predictions"
     draft.mkdir(exist_ok=True)
     for case in tqdm.tqdm(cases, desc=f"Judging fold {fold}", unit=" cases", disable=None, leave=False):
         image, true_mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
         logits = model.logits(image[None, ..., None].astype(np.float32))[:, 0]
-        mask = cleaning.clean(ensemble.mask(logits))
+        mask = model.mask(logits)
         preloaded_dataset.write(draft, case, mask)
         rows.append({"case": case, "fold": fold, **metrics.compare(true_mask, mask)})
     return rows

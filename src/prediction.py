@@ -16,7 +16,7 @@ import tqdm
 import settings
 import storage
 from data import csv_array, familiarity, mask_folder, preloaded_dataset
-from masks import cleaning, drawing
+from masks import drawing
 from networks import ensemble, saved_model
 
 # Beside the masks in `new predictions`, named as that of the test set.
@@ -27,7 +27,7 @@ DOUBTFUL = 0.9
 
 
 def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
-    """Writes a mask for each test case into `preloaded dataset/test set/predictions`: the model's, cleaned (see `masks.cleaning`).
+    """Writes a mask for each test case into `preloaded dataset/test set/predictions`: the model's.
 
     Beside them a table of each case's predicted Dice, and what about it is unlike the train set. MissingResult where step 1 or 3 has not
     run; DatasetError where the model has seen a test image in training, or another size.
@@ -37,7 +37,7 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     folders = _models(workspace, options)
     for folder in folders:
         _check_fit(cases, saved_model.read_training(folder))
-    model, known = ensemble.read(folders), _known(folders)
+    model, known = ensemble.read(folders, options.CLEAN_PREDICTIONS), _known(folders)
     batches = preloaded_dataset.images(workspace.test_set, cases["case"].tolist(), model.image_size).batch(options.PREDICTION_BATCH_SIZE)
     names, rows = iter(cases["case"]), []
     with storage.replacing(workspace.predictions) as draft:
@@ -51,8 +51,8 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
                     bar.update()
         table = pd.DataFrame(rows)
         mask_folder.write_judgements(draft, table)
-        mask_folder.write_maker(draft, _maker(folders))
-    print(f"Predicted {len(cases)} test cases.{_doubts(table.set_index('case'))}")
+        mask_folder.write_maker(draft, _maker(folders, model.cleaned))
+    print(f"Predicted {len(cases)} test cases{_cleaned(model)}.{_doubts(table.set_index('case'))}")
 
 
 def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
@@ -66,7 +66,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     if not files:
         raise storage.DatasetError([f"{workspace.new_images}: no CSV files found. Put the images to predict there, <name>.csv each."])
     folders = _models(workspace, options)
-    model, known = ensemble.read(folders), _known(folders)
+    model, known = ensemble.read(folders, options.CLEAN_PREDICTIONS), _known(folders)
     rows, faults = [], []
     with storage.replacing(workspace.new_predictions) as draft:
         for file in tqdm.tqdm(files, desc="Predicting", unit=" images", disable=None):
@@ -78,7 +78,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
             raise storage.DatasetError(faults)
         table = pd.DataFrame(rows)
         table.to_csv(draft / TABLE, index=False)
-    print(f"Predicted {len(rows)} of {len(files)} images, to '{workspace.new_predictions.name}'.{_doubts(table.set_index('image'))}")
+    print(f"Predicted {len(rows)} of {len(files)} images{_cleaned(model)}, to '{workspace.new_predictions.name}'.{_doubts(table.set_index('image'))}")
     if faults:
         raise storage.DatasetError(faults)
 
@@ -87,16 +87,21 @@ def _models(workspace: storage.Workspace, options: types.SimpleNamespace) -> lis
     return workspace.fold_models(options.CROSS_VALIDATION_FOLDS) if options.PREDICT_WITH_FOLDS else [workspace.model]
 
 
-def _maker(folders: list[pathlib.Path]) -> dict[str, Any]:
+def _maker(folders: list[pathlib.Path], cleaned: bool) -> dict[str, Any]:
     trainings = [saved_model.read_training(folder) for folder in folders]
     told = ("python", "tensorflow", "image_size", "batch_size", "precision", "seed", "epochs", "minutes")
     return {
         "id": saved_model.fingerprint(folders),
         "models": len(folders),
+        "cleaned": cleaned,
         "hyperparameters": saved_model.read_hyperparameters(folders[0]),
         "training": {name: trainings[0].get(name) for name in told},
         "image_sha256": sorted({image for training in trainings for image in training["image_sha256"]}),
     }
+
+
+def _cleaned(model: ensemble.Ensemble) -> str:
+    return ", small and isolated areas taken out" if model.cleaned else ""
 
 
 def _known(folders: list[pathlib.Path]) -> list[dict]:
@@ -113,8 +118,8 @@ def _check_fit(cases: pd.DataFrame, training: dict) -> None:
 
 
 def _judge(model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, known: list[dict]) -> tuple[np.ndarray, dict]:
-    """The cleaned mask of one image, (size, size), from its members' logits; and what is to be said of it."""
-    mask = cleaning.clean(ensemble.mask(logits))
+    """The mask of one image, (size, size), from its members' logits; and what is to be said of it."""
+    mask = model.mask(logits)
     scaled = model.scaled(image)
     strange = {reason for each in known for reason in familiarity.strangeness(scaled, mask, each)}
     return mask, {"predicted_dice": round(ensemble.predicted_dice(logits), 4), "unlike_train_set": ", ".join(sorted(strange))}
@@ -134,7 +139,7 @@ def _predict_file(file: pathlib.Path, model: ensemble.Ensemble, known: list[dict
 
 
 def _predict_image(model: ensemble.Ensemble, image: np.ndarray, known: list[dict]) -> tuple[np.ndarray, dict]:
-    """The cleaned mask, uint8 0 and 1, of one raw image, both (height, width), of any size; and what is to be said of it."""
+    """The mask, uint8 0 and 1, of one raw image, both (height, width), of any size; and what is to be said of it."""
     size, side = model.image_size, max(image.shape)
     # Padded below and to the right, with air: stretching it would change the anatomy's proportions.
     square = np.full((side, side), image.min(), np.float32)

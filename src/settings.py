@@ -106,6 +106,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "CROSS_VALIDATION_FOLDS": (lambda value: _count(value) and value >= 2, "a whole number of at least 2"),
     "PREDICT_WITH_FOLDS": _SWITCH,
     "PREDICTION_BATCH_SIZE": _COUNT,
+    "CLEAN_PREDICTIONS": (lambda value: value is None or isinstance(value, bool), "None, True or False"),
     "SAVE_IMAGES_ON_DISK": _SWITCH,
     "IMAGES_TO_DRAW": (_drawing_counts, "a dict of counts with the names first, random, worst_dice, worst_hausdorff; and cases, a list of names"),
     "DRAW_HAUSDORFF_LINE": _SWITCH,

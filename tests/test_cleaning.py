@@ -96,3 +96,12 @@ def test_the_input_is_not_changed():
 @pytest.mark.parametrize("max_px, left", [(0, "##..# .#..# ....# #...."), (1, "##..# .#..# ....# ....."), (2, "##..# .#..# ....# ....."), (3, "..... ..... ..... .....")])
 def test_specks_up_to_a_size(max_px, left):
     np.testing.assert_array_equal(cleaning.remove_specks(drawn("##..# .#..# ....# #...."), max_px), drawn(left))
+
+
+def test_cleaning_is_harmless_where_it_takes_next_to_nothing_from_true_masks():
+    whole, speckled = np.zeros((100, 100), np.uint8), np.zeros((100, 100), np.uint8)
+    whole[20:80, 20:80] = speckled[20:80, 20:80] = 1
+    speckled[2:4, 2:4] = 1
+    assert cleaning.is_harmless([whole, 0 * whole]) and cleaning.is_harmless([])
+    # Four pixels of 3,604; and of 7,204.
+    assert not cleaning.is_harmless([speckled]) and cleaning.is_harmless([speckled, whole])

@@ -11,7 +11,7 @@ from conftest import configure, files
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from masks import cleaning, metrics
+from masks import metrics
 from matplotlib import pyplot
 from networks import ensemble
 
@@ -43,7 +43,8 @@ def test_every_case_is_judged_once_by_a_model_that_has_not_seen_it(fresh, capsys
         folder = fresh.cross_validation / f"fold {row.fold}"
         assert cases.image_sha256[row.case] not in json.loads((folder / "training.json").read_text())["image_sha256"]
         image, mask = (preloaded_dataset.read(fresh.train_set / kind, row.case) for kind in ("images", "masks"))
-        wanted = cleaning.clean(ensemble.mask(ensemble.read([folder]).logits(image[None, ..., None].astype(np.float32))[:, 0]))
+        model = ensemble.read([folder])
+        wanted = model.mask(model.logits(image[None, ..., None].astype(np.float32))[:, 0])
         assert row.dice == pytest.approx(metrics.dice(mask, wanted))
     # The case that they disagree with most comes first, also among the pictures, and is named.
     pictures = sorted(path.name for path in (fresh.cross_validation / "images").iterdir())

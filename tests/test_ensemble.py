@@ -15,7 +15,7 @@ def write(folder, seed, mirrored=True):
     keras.utils.set_random_seed(seed)
     network = build(image_size=32, **VALUES)
     folder.mkdir()
-    saved_model.write(folder, network, VALUES | {"horizontal_flip": mirrored}, {"image_size": 32}, pd.DataFrame())
+    saved_model.write(folder, network, VALUES | {"horizontal_flip": mirrored}, {"image_size": 32, "known": {"cleaning_is_harmless": True}}, pd.DataFrame())
     return network
 
 
@@ -45,7 +45,10 @@ def test_one_that_was_not_trained_on_mirror_images_predicts_none(tmp_path, image
 
 def test_the_mask_is_where_the_mean_logit_is_at_least_0():
     logits = np.array([[[3.0, -1.0, 1.0]], [[-1.0, -1.0, -1.0]]])
-    assert ensemble.mask(logits).tolist() == [[1, 0, 1]] and ensemble.mask(logits).dtype == np.uint8
+    mask = ensemble.Ensemble([], mirrored=False, cleaned=False).mask(logits)
+    assert mask.tolist() == [[1, 0, 1]] and mask.dtype == np.uint8
+    # Two specks, and nothing else.
+    assert ensemble.Ensemble([], mirrored=False, cleaned=True).mask(logits).sum() == 0
 
 
 MASKS = [drawn("##.. ##.."), drawn(".##. .##."), drawn("##.. #...")]

@@ -17,12 +17,12 @@ from networks import ensemble, saved_model
 from tensorflow import keras
 
 
-def write_model(folder, image_size=64, trained_on=(), seed=0, mirrored=True):
+def write_model(folder, image_size=64, trained_on=(), seed=0, mirrored=True, harmless=True):
     """A model with fresh weights, which finds nothing in particular."""
     keras.utils.set_random_seed(seed)
     network = networks.build("unet", image_size, 2)
     folder.mkdir(parents=True, exist_ok=True)
-    known = familiarity.describe([np.linspace(-1, 1, 64)], [0.3])
+    known = familiarity.describe([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": harmless}
     training = {"image_size": image_size, "image_sha256": list(trained_on), "known": known}
     saved_model.write(folder, network, {"filters": 2, "horizontal_flip": mirrored} | HYPERPARAMETERS, training, pd.DataFrame())
 
@@ -57,6 +57,20 @@ def test_every_test_case_gets_its_own_cleaned_mask(prepared, bright):
         found = preloaded_dataset.read(prepared.predictions, case)
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_masks_are_cleaned_if_that_leaves_the_train_masks_as_they_are_or_as_told(prepared, bright, capsys):
+    cases = preloaded_dataset.read_cases(prepared, "test")["case"]
+    found = {case: preloaded_dataset.read(prepared.test_set / "images", case) > 0 for case in cases}
+    for harmless, told, cleaned in ((False, None, False), (False, True, True), (True, False, False), (True, None, True)):
+        write_model(prepared.model, harmless=harmless)
+        configure(prepared, CLEAN_PREDICTIONS=told)
+        prediction.predict_test_set(prepared)
+        for case, mask in found.items():
+            np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), cleaning.clean(mask) if cleaned else mask)
+        assert ("small and isolated areas taken out" in capsys.readouterr().out) is cleaned
+        assert mask_folder.read_maker(prepared.predictions)["cleaned"] is cleaned
+    assert any((cleaning.clean(mask) != mask).any() for mask in found.values())
 
 
 def test_the_network_itself_predicts(prepared):
@@ -184,7 +198,7 @@ def test_a_test_case_is_told_with_its_predicted_dice_and_what_is_strange(prepare
     # The model's own train set was one image of evenly spread values.
     assert table["unlike_train_set"].str.contains("intensities").all()
     output = capsys.readouterr().out
-    assert "Predicted 2 test cases. Look at these 2 first:" in output and f"{table.index[0]}: predicted Dice 0." in output
+    assert "Predicted 2 test cases, small and isolated areas taken out. Look at these 2 first:" in output and f"{table.index[0]}: predicted Dice 0." in output
 
 
 def test_a_model_that_knows_no_mirror_images_guesses_nothing(prepared, capsys):

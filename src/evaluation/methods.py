@@ -43,6 +43,7 @@ def _training(made_by: dict[str, Any] | None) -> str:
         f"{_NETWORKS[values['architecture']]} was trained on {len(made_by['image_sha256'])} images of {training['image_size']} x {training['image_size']} px, {window}, for "
         f"{training['epochs']} epochs ({training['minutes']} min) in batches of {training['batch_size']} with Adam (learning rate {values['learning_rate']:g}, "
         f"warm-up and cosine decay), {_LOSSES[values['loss']]}, and {_augmentation(values)}{together} (TensorFlow {training['tensorflow']}, seed {training['seed']}). "
+        + ("Small and isolated areas were taken out of the predicted masks. " if made_by["cleaned"] else "")
     )
 
 

@@ -19,6 +19,7 @@ from tensorflow import keras
 import settings
 import storage
 from data import familiarity, preloaded_dataset
+from masks import cleaning
 from model_training import diagnosis, fitting, machine, progress, workers
 from model_training.hyperparameters import Hyperparameters, from_settings
 from networks import saved_model
@@ -107,5 +108,6 @@ def _told_failures(unfinished: pathlib.Path) -> Iterator[None]:
 
 def _known(network: keras.Model, train_set: pathlib.Path, cases: pd.DataFrame, options: types.SimpleNamespace) -> dict[str, Any]:
     scale = network.get_layer("scale_intensity")
-    images = preloaded_dataset.images(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
-    return familiarity.describe((scale(image[None]).numpy() for image in images), cases["mask_px"] / options.IMAGE_SIZE**2)
+    pairs = preloaded_dataset.pairs(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
+    described = familiarity.describe((scale(image[None]).numpy() for image, _ in pairs), cases["mask_px"] / options.IMAGE_SIZE**2)
+    return described | {"cleaning_is_harmless": cleaning.is_harmless(mask.numpy()[..., 0] for _, mask in pairs)}

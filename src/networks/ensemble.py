@@ -14,16 +14,19 @@ import numpy as np
 from tensorflow import keras
 
 import networks
-from masks import metrics
+from masks import cleaning, metrics
 from networks import saved_model
 
 
 @dataclasses.dataclass(frozen=True)
 class Ensemble:
-    """Networks for images of one size. `mirrored`: each predicts the mirror image too, which it must have been trained on."""
+    """Networks for images of one size. `mirrored`: each predicts the mirror image too, which it must have been trained on. `cleaned`: small and
+    isolated areas are taken out of the masks (see `masks.cleaning`).
+    """
 
     networks: Sequence[keras.Model]
     mirrored: bool
+    cleaned: bool
 
     @property
     def image_size(self) -> int:
@@ -40,14 +43,14 @@ class Ensemble:
                 members.append(network(images[:, :, ::-1], training=False).numpy()[:, :, ::-1, 0])
         return np.stack(members)
 
+    def mask(self, logits: np.ndarray) -> np.ndarray:
+        """The members' common mask, uint8 0 and 1 (size, size), from the logits of one image, (members, size, size)."""
+        cut = networks.cut(logits.mean(axis=0))
+        return cleaning.clean(cut) if self.cleaned else cut
+
     def scaled(self, image: np.ndarray) -> np.ndarray:
         """One raw image, (size, size), as the networks see it."""
         return self.networks[0].get_layer("scale_intensity")(image[None, ..., None]).numpy()[0, ..., 0]
-
-
-def mask(logits: np.ndarray) -> np.ndarray:
-    """The members' common mask, uint8 0 and 1 (size, size), from the logits of one image, (members, size, size)."""
-    return networks.cut(logits.mean(axis=0))
 
 
 def predicted_dice(logits: np.ndarray) -> float:
@@ -56,7 +59,11 @@ def predicted_dice(logits: np.ndarray) -> float:
     return statistics.fmean(metrics.dice(*pair) for pair in itertools.combinations(masks, 2)) if len(masks) > 1 else float("nan")
 
 
-def read(folders: Sequence[pathlib.Path]) -> Ensemble:
-    """The models that `saved_model.write` wrote, as one. MissingResult where there is none."""
+def read(folders: Sequence[pathlib.Path], cleaned: bool | None = None) -> Ensemble:
+    """The models that `saved_model.write` wrote, as one; None for `cleaned`: if that leaves their train masks as they are. MissingResult where
+    there is none.
+    """
     mirrored = all(saved_model.read_hyperparameters(folder)["horizontal_flip"] for folder in folders)
-    return Ensemble([saved_model.read(folder) for folder in folders], mirrored)
+    if cleaned is None:
+        cleaned = all(saved_model.read_training(folder)["known"]["cleaning_is_harmless"] for folder in folders)
+    return Ensemble([saved_model.read(folder) for folder in folders], mirrored, cleaned)
