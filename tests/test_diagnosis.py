@@ -97,6 +97,8 @@ PIXELS = np.array([[[[1], [0]], [[0], [0]]]])
         ([[-2, 1], [-1, -3]], PIXELS, "no pixel of any mask is found: the Dice coefficient is 0"),
         ([[2, 1], [1, 3]], PIXELS, "every pixel is predicted to belong to the mask"),
         ([[2, 2], [2, 2]], PIXELS, "every pixel gets the same prediction, whatever the image"),
+        ([[1, -1], [2, -2]], PIXELS, ""),
+        ([[0, 2], [1, -3]], PIXELS, "what is predicted has nothing to do with the masks: their pixels get no higher values than those around them"),
         ([[2, np.nan], [2, 2]], PIXELS, "the predictions are no finite numbers"),
         ([[-2, -1], [-1, -3]], 0 * PIXELS, ""),
         ([[2, 1], [1, 3]], 0 * PIXELS + 1, ""),

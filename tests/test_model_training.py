@@ -18,7 +18,7 @@ import storage
 from conftest import ROOT, configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from masks import metrics
+from masks import cleaning, metrics
 from model_training import Hyperparameters, budget, train_final_model
 from model_training.fitting import compiled_network, steps_per_epoch, training_batches
 from networks import saved_model
@@ -52,6 +52,8 @@ def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
     assert json.loads((workspace.model / "hyperparameters.json").read_text())["filters"] == 2
     training = json.loads((workspace.model / "training.json").read_text())
     assert (training["image_size"], training["seed"], len(training["image_sha256"])) == (64, 1, 8)
+    masks = [np.load(file) for file in sorted((workspace.train_set / "masks").glob("*.npy"))]
+    assert training["known"]["cleaning_is_harmless"] is cleaning.is_harmless(masks)
     assert not workspace.unfinished_model.exists() and saved_model.read(workspace.model).count_params() > 0
     told = re.search(r"Training unet, 0.0\d+ million parameters, on 8 cases, on the CPU in float32, [0-9.]+ s per image, ends about \d\d:\d\d\.", output)
     assert told and "Epoch 2 of 2: loss" in output and "Model trained for 2 epochs in" in output

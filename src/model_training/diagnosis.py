@@ -16,6 +16,9 @@ LOOK_EVERY_STEPS = 100
 PATIENCE_STEPS = 200
 PATIENCE_SHARE = 0.15
 
+# By how much, in standard deviations of all logits, those in the masks must exceed the others; networks that learn reach more than 1 by then.
+LEAST_LIFT = 0.1
+
 # With Adam, higher rates are known to make the loss jump instead of fall.
 HIGH_RATE = 5e-3
 
@@ -65,7 +68,7 @@ class Watch(keras.callbacks.Callback):
 
 
 def sameness(logits: np.ndarray, masks: np.ndarray) -> str:
-    """What is suspicious about the predictions, both (cases, size, size, 1): no numbers, all alike, a Dice of 0; "" where nothing is.
+    """What is suspicious about the predictions, both (cases, size, size, 1): no numbers, all alike, a Dice of 0 or by chance; "" where nothing is.
 
     Nothing is where the masks are as empty, or as full, themselves.
     """
@@ -79,6 +82,8 @@ def sameness(logits: np.ndarray, masks: np.ndarray) -> str:
         return "every pixel is predicted to belong to the mask"
     if masks.any() and not (logits >= 0)[masks > 0].any():
         return "no pixel of any mask is found: the Dice coefficient is 0"
+    if masks.any() and not masks.all() and logits[masks > 0].mean() - logits[masks == 0].mean() < LEAST_LIFT * logits.std():
+        return "what is predicted has nothing to do with the masks: their pixels get no higher values than those around them"
     return ""
 
 
