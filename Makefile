@@ -22,7 +22,7 @@ demo: environment  ## every step, in order, on generated slices, in the folder d
 	@$(RUN) src/demo.py
 
 test: environment  ## the whole test suite
-	@$(RUN) -m pytest -q -n 2 --dist loadfile tests
+	@$(RUN) -m pytest -q -rs -n 2 --dist loadfile tests
 
 tensorboard: environment  ## see the trainings in the browser (make tensorboard WORKSPACE=demo: the demo's)
 	@$(RUN) -W ignore -m tensorboard.main --host localhost --logdir_spec "exploration:$(WORKSPACE)/model tuning/trials,training:$(WORKSPACE)/unfinished model/logs,final model:$(WORKSPACE)/model/logs,cross-validation:$(WORKSPACE)/cross-validation"

@@ -116,7 +116,8 @@ PIXEL_SPACING_MM = None
 # How far two outlines may lie apart and still count as the same, for the surface Dice, in mm where the spacing is known. None: 2 px.
 SURFACE_DICE_TOLERANCE_MM = None
 
-# A folder of masks made by something else, <case>.csv or <case>.npy, to be evaluated in place of the model's. None: the model's.
+# A folder of masks made by something else, <case>.csv or <case>.npy, to be evaluated in place of the model's, such as "other masks/them"
+# (git ignores the folder `other masks`). None: the model's.
 PREDICTIONS_FOLDER = None
 
 # A folder of the same cases' masks by another reader: how well two people agree is what a model can reach. None: there is none.

@@ -24,6 +24,8 @@ TABLE = mask_folder.JUDGEMENTS
 
 # Masks below this predicted Dice are named as those to look at.
 DOUBTFUL = 0.9
+# So many are named in the terminal; the table holds all.
+_TOLD = 10
 
 
 def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
@@ -51,7 +53,7 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
                     bar.update()
         table = pd.DataFrame(rows)
         mask_folder.write_judgements(draft, table)
-        mask_folder.write_maker(draft, _maker(folders, model.cleaned))
+        mask_folder.write_maker(draft, _maker(folders, model))
     print(f"Predicted {len(cases)} test cases{_cleaned(model)}.{_doubts(table.set_index('case'))}")
 
 
@@ -62,7 +64,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     stop the others: once these are written, DatasetError names it. MissingResult where step 3 has not run.
     """
     options = settings.load(workspace.root)
-    files = sorted(path for path in workspace.new_images.glob("*.csv") if not path.name.startswith("."))
+    files = sorted(path for path in workspace.new_images.glob("*") if path.suffix.lower() == ".csv" and not path.name.startswith("."))
     if not files:
         raise storage.DatasetError([f"{workspace.new_images}: no CSV files found. Put the images to predict there, <name>.csv each."])
     folders = _models(workspace, options)
@@ -87,15 +89,16 @@ def _models(workspace: storage.Workspace, options: types.SimpleNamespace) -> lis
     return workspace.fold_models(options.CROSS_VALIDATION_FOLDS) if options.PREDICT_WITH_FOLDS else [workspace.model]
 
 
-def _maker(folders: list[pathlib.Path], cleaned: bool) -> dict[str, Any]:
+def _maker(folders: list[pathlib.Path], model: ensemble.Ensemble) -> dict[str, Any]:
     trainings = [saved_model.read_training(folder) for folder in folders]
-    told = ("python", "tensorflow", "image_size", "batch_size", "precision", "seed", "epochs", "minutes")
+    told = ("python", "tensorflow", "image_size", "batch_size", "precision", "seed", "epochs", "minutes", "peak_learning_rate", "encoder_weights")
     return {
         "id": saved_model.fingerprint(folders),
         "models": len(folders),
-        "cleaned": cleaned,
+        "mirrored": model.mirrored,
+        "cleaned": model.cleaned,
         "hyperparameters": saved_model.read_hyperparameters(folders[0]),
-        "training": {name: trainings[0].get(name) for name in told},
+        "training": {name: trainings[0].get(name) for name in told} | {"images": len(trainings[0]["image_sha256"])},
         "image_sha256": sorted({image for training in trainings for image in training["image_sha256"]}),
     }
 
@@ -165,7 +168,3 @@ def _doubts(table: pd.DataFrame) -> str:
 def _said(row: Mapping[str, Any]) -> list[str]:
     guess = [f"predicted Dice {row['predicted_dice']:.2f}"] if np.isfinite(row["predicted_dice"]) else []
     return guess + ([f"unlike the train set: {row['unlike_train_set']}"] if row["unlike_train_set"] else [])
-
-
-# So many are named in the terminal; the table holds all.
-_TOLD = 10

@@ -62,7 +62,7 @@ def dataset(workspace):
 def browser():
     """Debian's Chromium; the test is skipped where it is not installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"))), None)
     if program is None:
         pytest.skip("no Chromium on this machine: apt install chromium")
     with playwright.sync_playwright() as started:

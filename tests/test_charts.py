@@ -17,6 +17,13 @@ def test_failed_distances_are_counted_in_the_plot_not_dropped_in_silence():
     assert labels == ["hausdorff\n(2 failed)", "hausdorff95\n(1 failed)"]
 
 
+def test_every_case_is_a_point_and_the_same_cases_give_the_same_picture():
+    table = pd.DataFrame({"dice": np.linspace(0.2, 0.9, 1000)})
+    points = max((part.get_offsets() for part in charts.distributions(table, ["dice"]).axes[0].collections), key=len)
+    np.testing.assert_allclose(points[:, 1], table["dice"])
+    assert charts.to_png(charts.distributions(table, ["dice"])) == charts.to_png(charts.distributions(table, ["dice"]))
+
+
 def test_all_failed_can_be_drawn():
     table = pd.DataFrame({name: [0.0] for name in ("dice", "jaccard", "precision", "recall")})
     table["hausdorff_px"] = table["hausdorff95_px"] = [np.inf]

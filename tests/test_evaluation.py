@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+import settings
 import storage
 from conftest import configure, drawn, files
 from data import csv_array, mask_folder, preloaded_dataset
@@ -32,7 +33,7 @@ def predicted(workspace):
         preloaded_dataset.write(workspace.test_set / "masks", case, enlarged(true))
         preloaded_dataset.write(workspace.predictions, case, enlarged(found))
     table = pd.DataFrame({"case": list(PAIRS), "split": "test", "group": list(PAIRS)})
-    table = table.assign(image_sha256=[f"image {case}" for case in PAIRS], mask_sha256=[f"mask {case}" for case in PAIRS])
+    table = table.assign(image_sha256=[f"image-{case}" for case in PAIRS], mask_sha256=[f"mask {case}" for case in PAIRS])
     table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
     return workspace
 
@@ -40,7 +41,7 @@ def predicted(workspace):
 def test_a_row_per_case_with_the_right_numbers(predicted):
     evaluate_test_set(predicted)
     table = pd.read_csv(predicted.results / "metrics.csv").set_index("case")
-    assert list(table.index) == sorted(PAIRS) or set(table.index) == set(PAIRS)
+    assert sorted(table.index) == sorted(PAIRS)
     assert table.dice.to_dict() == pytest.approx({"A__good": 1, "A__shifted": 0.75, "A__missed": 0, "A__none": 1, "B__<odd> & name": 0.75})
     assert table.hausdorff_px.to_dict() == {"A__good": 0, "A__shifted": 8, "A__missed": np.inf, "A__none": 0, "B__<odd> & name": 8}
     assert table.true_px["A__missed"] == 12 * 64 and table.predicted_px["A__missed"] == 0
@@ -86,7 +87,7 @@ def test_random_cases_repeat_and_none_is_drawn_twice():
 def test_the_report_is_one_page_without_network_and_names_are_escaped(predicted):
     evaluate_test_set(predicted)
     page = (predicted.results / "report.html").read_text()
-    assert "http" not in page and "data:image/png;base64" in page and "<link" not in page and "src=\"http" not in page
+    assert "://" not in page and "data:image/png;base64" in page and "<link" not in page
     assert "<odd>" not in page and "B__\\u003codd> & name" in page
 
 
@@ -94,6 +95,7 @@ def test_how_well_the_predicted_dice_foresaw_the_true_one_is_told(predicted, cap
     true = {"A__good": 1.0, "A__shifted": 0.75, "A__missed": 0.0, "A__none": 1.0, "B__<odd> & name": 0.75}
     guessed = pd.Series({"A__good": 1.0, "A__shifted": 0.9, "A__missed": 0.5, "A__none": 0.95, "B__<odd> & name": 0.8}, name="predicted_dice")
     table = guessed.rename_axis("case").reset_index().assign(unlike_train_set="")
+    mask_folder.write_maker(predicted.predictions, {"id": "x", "image_sha256": []})
     mask_folder.write_judgements(predicted.predictions, table)
     evaluate_test_set(predicted)
     wanted = scipy.stats.spearmanr(guessed, [true[case] for case in guessed.index]).statistic
@@ -147,23 +149,36 @@ def test_pictures_can_be_shown_instead_of_saved(predicted, monkeypatch):
 def test_each_look_at_the_test_set_is_counted_with_its_model(predicted, capsys):
     mask_folder.write_maker(predicted.predictions, {"id": "first", "image_sha256": []})
     evaluate_test_set(predicted)
-    assert "This is the first look at this test set" in capsys.readouterr().out
+    assert "This is the first look at these test images" in capsys.readouterr().out
     evaluate_test_set(predicted)
     mask_folder.write_maker(predicted.predictions, {"id": "second", "image_sha256": []})
     evaluate_test_set(predicted)
-    assert "has been looked at 3 times, with 2 models" in capsys.readouterr().out.replace("\n", " ").split("looked at 2 times")[-1]
+    assert "have been looked at 3 times, with 2 models (first, second)" in capsys.readouterr().out
     log = pd.read_csv(predicted.evaluations)
     assert log["model"].tolist() == ["first", "first", "second"] and log["mean_dice"].tolist() == [0.7] * 3
-    assert json.loads((predicted.results / "summary.json").read_text())["test_set"] == {"looks": 3, "models": 2}
-    # Another test set begins anew.
-    table = pd.read_csv(predicted.preloaded_dataset / "cases.csv").assign(image_sha256="other")
-    table.to_csv(predicted.preloaded_dataset / "cases.csv", index=False)
-    evaluate_test_set(predicted)
-    assert "first look" in capsys.readouterr().out and len(pd.read_csv(predicted.evaluations)) == 4
+    assert json.loads((predicted.results / "summary.json").read_text())["test_set"] == {"looks": 3, "models": ["first", "second"]}
+    # A corrected mask does not make it a new one, nor does another split that holds one of its images; other images do.
+    table = pd.read_csv(predicted.preloaded_dataset / "cases.csv")
+    for changed, told in (
+        (table.assign(mask_sha256="other"), "looked at 4 times"),
+        (table.assign(image_sha256=["image-A__good", *(f"new-{number}" for number in range(4))]), "looked at 5 times"),
+        (table.assign(image_sha256=[f"other-{number}" for number in range(5)]), "first look"),
+    ):
+        changed.to_csv(predicted.preloaded_dataset / "cases.csv", index=False)
+        evaluate_test_set(predicted)
+        assert told in capsys.readouterr().out
+    assert len(pd.read_csv(predicted.evaluations)) == 6
+
+
+def test_a_look_counts_before_there_is_anything_to_look_at(predicted, monkeypatch):
+    monkeypatch.setattr(evaluation.drawing, "comparison", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        evaluate_test_set(predicted)
+    assert len(pd.read_csv(predicted.evaluations)) == 1
 
 
 def test_a_model_that_was_trained_on_a_test_image_is_refused(predicted):
-    mask_folder.write_maker(predicted.predictions, {"id": "cheat", "image_sha256": ["another", "image A__good"]})
+    mask_folder.write_maker(predicted.predictions, {"id": "cheat", "image_sha256": ["another", "image-A__good"]})
     with pytest.raises(storage.DatasetError, match="A__good: in the test set, but the model was trained on it"):
         evaluate_test_set(predicted)
     assert not predicted.results.exists() and not predicted.evaluations.exists()
@@ -180,7 +195,18 @@ def test_masks_made_by_something_else_are_judged_alike(predicted):
     configure(predicted, PREDICTIONS_FOLDER="theirs")
     evaluate_test_set(predicted)
     pd.testing.assert_frame_equal(pd.read_csv(predicted.results / "metrics.csv"), own)
-    assert "The masks were predicted by another program." in (predicted.results / "methods.txt").read_text()
+    methods = (predicted.results / "methods.txt").read_text()
+    assert "The masks were predicted by another program." in methods and "Whether any of them was trained on is not known." in methods
+    assert "none of" not in methods.lower()
+    # Its own table, of the same name as ours, is left alone; a wrong mask is told, with all others.
+    (folder / "_table.csv").write_text("image,dice\nA__good,0.1\n")
+    evaluate_test_set(predicted)
+    pd.testing.assert_frame_equal(pd.read_csv(predicted.results / "metrics.csv"), own)
+    for case in ("A__good", "A__missed"):
+        csv_array.write(folder / f"{case}.csv", enlarged(NEAR) * 255)
+    with pytest.raises(storage.DatasetError) as caught:
+        evaluate_test_set(predicted)
+    assert len(caught.value.faults) == 2 and "Divide it by 255" in caught.value.faults[0]
 
 
 def test_a_second_reader_s_masks_give_the_ceiling(predicted, capsys):
@@ -191,8 +217,26 @@ def test_a_second_reader_s_masks_give_the_ceiling(predicted, capsys):
     configure(predicted, SECOND_READER_FOLDER=folder.name)
     evaluate_test_set(predicted)
     assert json.loads((predicted.results / "summary.json").read_text())["second_reader"]["dice"]["mean"] == 1.0
-    assert "A second reader's masks of the same cases: Dice 1.000" in capsys.readouterr().out
-    assert "second reader" in (predicted.results / "report.html").read_text()
+    told = "A second reader's masks of the same cases: Dice 1.000 (SD 0.000); areas, less true: +0.0 px on average, limits of agreement +0.0 to +0.0 px; ICC(2,1) 1.000"
+    assert told in capsys.readouterr().out and told in (predicted.results / "methods.txt").read_text()
+    assert "<small>second reader: 1.000</small>" in (predicted.results / "report.html").read_text()
+    markdown = (predicted.results / "summary.md").read_text()
+    assert "| Second reader |" in markdown and markdown.splitlines()[2].endswith("| 5 | 0 | 1.000 ± 0.000 |")
+    assert r"\begin{tabular}{lcccccc}" in (predicted.results / "summary.tex").read_text()
+
+
+def test_one_case_is_told_without_numbers_that_are_none(predicted, capsys):
+    table = pd.read_csv(predicted.preloaded_dataset / "cases.csv")
+    table[table["case"] == "A__shifted"].to_csv(predicted.preloaded_dataset / "cases.csv", index=False)
+    evaluate_test_set(predicted)
+    told = capsys.readouterr().out + (predicted.results / "methods.txt").read_text() + (predicted.results / "summary.md").read_text()
+    assert "nan" not in told.lower() and "Areas, predicted less true: +0.0 px on average." in told
+
+
+def test_a_tolerance_in_mm_without_the_spacing_is_told(predicted):
+    configure(predicted, SURFACE_DICE_TOLERANCE_MM=1.5)
+    with pytest.raises(settings.SettingsError, match="SURFACE_DICE_TOLERANCE_MM in config.py is told in mm, but PIXEL_SPACING_MM is None"):
+        evaluate_test_set(predicted)
 
 
 def test_the_spacing_may_be_each_case_s_own(predicted):
@@ -202,8 +246,13 @@ def test_the_spacing_may_be_each_case_s_own(predicted):
     evaluate_test_set(predicted)
     table = pd.read_csv(predicted.results / "metrics.csv").set_index("case")
     assert table.true_cm2["A__missed"] == pytest.approx(12 * 64 / 100) and table.hausdorff_mm["B__<odd> & name"] == 2.0
-    pd.DataFrame({"case": list(PAIRS)[1:], "spacing_mm": 1.0}).to_csv(file, index=False)
-    with pytest.raises(storage.DatasetError, match="no spacing_mm above 0 for the case A__good"):
+    for values, told in (([*"1111"], "A__good, found []"), (["0.7mm", *"1111"], "A__good, found ['0.7mm']"), (["inf", *"1111"], "A__good, found [inf]"), ([*"01111"], "A__good, found [0]")):
+        pd.DataFrame({"case": list(PAIRS)[-len(values) :], "spacing_mm": values}).to_csv(file, index=False)
+        with pytest.raises(storage.DatasetError) as caught:
+            evaluate_test_set(predicted)
+        assert f"wanted one row with a spacing_mm above 0 for the case {told}" in str(caught.value) and len(caught.value.faults) == 1
+    pd.DataFrame({"case": [*PAIRS, "A__good"], "spacing_mm": 1.0}).to_csv(file, index=False)
+    with pytest.raises(storage.DatasetError, match=r"A__good, found \[1.0, 1.0\]"):
         evaluate_test_set(predicted)
 
 
@@ -219,11 +268,12 @@ def test_named_cases_are_drawn_and_unknown_ones_told(predicted):
 def test_tables_and_methods_for_a_manuscript_hold_the_figures(predicted):
     values = {"architecture": "unet", "clip_hu": [-200, 200], "loss": "binary_crossentropy_dice", "learning_rate": 1e-3, "horizontal_flip": True,
               "rotation_degrees": 10, "scale": 0.2, "gamma": 0.3, "gaussian_noise": 0, "augmentation_probability": 0.25}  # fmt: skip
-    training = {"tensorflow": "2.15.1", "image_size": 64, "batch_size": 2, "seed": 1, "epochs": 30, "minutes": 4.5}
-    mask_folder.write_maker(predicted.predictions, {"id": "x", "models": 1, "cleaned": True, "image_sha256": ["a"] * 80, "hyperparameters": values, "training": training})
+    training = {"tensorflow": "2.15.1", "python": "3.11.7", "precision": "bfloat16", "image_size": 64, "images": 64, "batch_size": 8, "peak_learning_rate": 2e-3,
+                "encoder_weights": None, "seed": 1, "epochs": 30, "minutes": 4.5}  # fmt: skip
+    mask_folder.write_maker(predicted.predictions, {"id": "x", "models": 5, "mirrored": True, "cleaned": True, "image_sha256": ["a"] * 80, "hyperparameters": values, "training": training})
     evaluate_test_set(predicted)
     markdown, latex, methods = ((predicted.results / name).read_text() for name in ("summary.md", "summary.tex", "methods.txt"))
     assert "| Dice coefficient | 0.700 ± 0.411 |" in markdown and len({line.count("|") for line in markdown.splitlines()}) == 1
     assert r"Dice coefficient & 0.700 $\pm$ 0.411 &" in latex and r"95 \% Hausdorff distance (px) &" in latex
-    for told in ("A U-Net was trained on 80 images of 64 x 64 px", "30 epochs (4.5 min)", "Small and isolated areas were taken out", "TensorFlow 2.15.1, seed 1", "held 5 images", "in 1 of 5 cases", "0.700 (95 % CI"):
+    for told in ("A U-Net was trained on 64 images of 64 x 64 px", "30 epochs (4.5 min)", "learning rate 0.002 at", "5 such networks (one per fold of a cross-validation over 80 images) on the image and its mirror image", "20% of all, drawn at random (seed 1)", "Small and isolated areas were taken out", "TensorFlow 2.15.1, Python 3.11.7, bfloat16, seed 1", "held 5 images", "in 1 of 5 cases", "0.700 (95 % CI"):
         assert told in methods, told

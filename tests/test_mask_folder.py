@@ -47,3 +47,25 @@ def test_judgements_come_back_as_written(tmp_path):
     table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]})
     mask_folder.write_judgements(tmp_path, table)
     pd.testing.assert_frame_equal(mask_folder.read_judgements(tmp_path), table)
+
+
+def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
+    for values, told in ((np.ones(16), "16 values; the case's own mask has 4 x 4"), (MASK[..., None], "4 x 4 x 1 values"), (np.array([None] * 4), "can't be read as an array")):
+        np.save(tmp_path / "one.npy", values)
+        with pytest.raises(storage.DatasetError) as caught:
+            mask_folder.read(tmp_path, "one", (4, 4))
+        assert told in str(caught.value) and "one.npy" in str(caught.value)
+    (tmp_path / "one.npy").write_text("no array")
+    with pytest.raises(storage.DatasetError, match="one.npy: can't be read as an array of numbers"):
+        mask_folder.read(tmp_path, "one", (4, 4))
+    csv_array.write(tmp_path / "one.CSV", MASK)
+    with pytest.raises(storage.DatasetError, match="there is one.CSV, too. Remove one of them"):
+        mask_folder.check(tmp_path, ["one"], "PREDICTIONS_FOLDER")
+    (tmp_path / "one.npy").unlink()
+    np.testing.assert_array_equal(mask_folder.read(tmp_path, "one", (4, 4)), MASK)
+
+
+def test_a_table_of_facts_that_another_program_wrote_is_told(tmp_path):
+    (tmp_path / "_model.json").write_text("{}")
+    with pytest.raises(storage.DatasetError, match="_model.json: does not tell which model made the masks"):
+        mask_folder.read_maker(tmp_path)

@@ -114,6 +114,14 @@ def test_a_mask_at_the_edge_of_the_image_ends_there():
     assert metrics.Comparison(true, predicted).assd_px() == pytest.approx(np.mean([0, 0, 1, 2, 0, 2, 0, 0, 1, 2, *[0] * 5, 1]))
 
 
+@pytest.mark.parametrize("tolerance_mm, spacing_mm, shift", [(2.4, 0.8, 3), (2.34, 0.78, 3), (0.6, 0.2, 3)])
+def test_a_border_just_at_the_tolerance_is_within_it(tolerance_mm, spacing_mm, shift):
+    assert tolerance_mm / spacing_mm < shift  # The trap.
+    true = np.zeros((40, 12), bool)
+    true[5:30] = True
+    assert metrics.compare(true, np.roll(true, shift, axis=0), spacing_mm, tolerance_mm)["surface_dice"] == 1.0
+
+
 def test_millimetres_and_square_centimetres():
     true, predicted = np.zeros((30, 30), bool), np.zeros((30, 30), bool)
     true[5:15, 5:15], predicted[5:15, 9:19] = True, True

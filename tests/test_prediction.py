@@ -201,6 +201,12 @@ def test_a_test_case_is_told_with_its_predicted_dice_and_what_is_strange(prepare
     assert "Predicted 2 test cases, small and isolated areas taken out. Look at these 2 first:" in output and f"{table.index[0]}: predicted Dice 0." in output
 
 
+def test_no_new_image_is_passed_over_for_its_name_s_capitals(new_images):
+    csv_array.write(new_images.new_images / "SCAN.CSV", np.full((64, 64), 60))
+    prediction.predict_new_images(new_images)
+    assert {"SCAN.CSV", "SCAN.png"} <= set(files(new_images.new_predictions))
+
+
 def test_a_model_that_knows_no_mirror_images_guesses_nothing(prepared, capsys):
     write_model(prepared.model, mirrored=False)
     prediction.predict_test_set(prepared)

@@ -21,22 +21,22 @@ _MODEL = "_model.json"
 
 
 def check(folder: pathlib.Path, cases: Sequence[str], setting: str) -> None:
-    """DatasetError that names each case without a file in `folder`, which the `setting` of config.py has named."""
+    """DatasetError that names each case without a file in `folder`, or with two; the `setting` of config.py has named the folder."""
     if not folder.is_dir():
         raise storage.DatasetError([f"{folder}: there is no such folder. Change {setting} in config.py."])
-    missing = [case for case in cases if _file(folder, case) is None]
-    if missing:
-        raise storage.DatasetError([f"{folder}: no mask of the case {case}: wanted {case}.csv or {case}.npy." for case in missing])
+    faults = [fault for case in cases for fault in _unclear(folder, case)]
+    if faults:
+        raise storage.DatasetError(faults)
 
 
 def read(folder: pathlib.Path, case: str, shape: tuple[int, int]) -> np.ndarray:
     """The mask of `case`, uint8 0 and 1, of that shape (height, width). DatasetError where it holds anything else."""
-    file = _file(folder, case)
-    if file is None:
-        raise storage.DatasetError([f"{folder}: no mask of the case {case}: wanted {case}.csv or {case}.npy."])
-    mask = preloaded_dataset.read(folder, case) if file.suffix == ".npy" else csv_array.read(file)
+    if _unclear(folder, case):
+        raise storage.DatasetError(_unclear(folder, case))
+    file = _files(folder, case)[0]
+    mask = _array(file) if file.suffix.lower() == ".npy" else csv_array.read(file)
     if mask.shape != shape:
-        raise storage.DatasetError([f"{file}: {mask.shape[0]} x {mask.shape[1]} values; the case's own mask has {shape[0]} x {shape[1]}."])
+        raise storage.DatasetError([f"{file}: {' x '.join(map(str, mask.shape))} values; the case's own mask has {shape[0]} x {shape[1]}."])
     if fault(mask):
         raise storage.DatasetError([f"{file}: {fault(mask)}"])
     return mask.astype(np.uint8)
@@ -68,13 +68,34 @@ def write_maker(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
 
 
 def read_maker(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What `write_maker` wrote; None where the masks came without it."""
+    """What `write_maker` wrote; None where the masks came without it. DatasetError where the file is another program's."""
     file = folder / _MODEL
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    if not file.exists():
+        return None
+    made_by = json.loads(file.read_text(encoding="utf-8"))
+    if not {"id", "image_sha256"} <= made_by.keys():
+        raise storage.DatasetError([f"{file}: does not tell which model made the masks, and on which images it was trained. Remove it if it is not this program's."])
+    return made_by
 
 
-def _file(folder: pathlib.Path, case: str) -> pathlib.Path | None:
-    return next((file for file in (folder / f"{case}.npy", folder / f"{case}.csv") if file.is_file()), None)
+def _files(folder: pathlib.Path, case: str) -> list[pathlib.Path]:
+    # One per kind: disks that don't know capitals find case.CSV by the name case.csv, too.
+    kinds = [[folder / f"{case}{suffix}" for suffix in (kind, kind.upper())] for kind in (".npy", ".csv")]
+    return [file for kind in kinds if (file := next((file for file in kind if file.is_file()), None))]
+
+
+def _unclear(folder: pathlib.Path, case: str) -> list[str]:
+    found = _files(folder, case)
+    if not found:
+        return [f"{folder}: no mask of the case {case}: wanted {case}.csv or {case}.npy."]
+    return [f"{found[0]}: there is {found[1].name}, too. Remove one of them."] if len(found) > 1 else []
+
+
+def _array(file: pathlib.Path) -> np.ndarray:
+    try:
+        return np.load(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise storage.DatasetError([f"{file}: can't be read as an array of numbers ({error}). Write it with numpy.save."]) from error
 
 
 def _listed(values: np.ndarray) -> str:

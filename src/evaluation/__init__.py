@@ -45,7 +45,9 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     preloaded_dataset.refuse_seen(cases, made_by["image_sha256"] if made_by else [])
     spacings = _spacings(workspace, options, cases)
     table = _measure(workspace, cases, predictions, spacings, options)
-    judgements = mask_folder.read_judgements(predictions)
+    looks = seal.note_look(workspace, cases, _maker_s_name(made_by, options), table["dice"].mean())
+    # Another program's folder may hold a table of that name, too.
+    judgements = mask_folder.read_judgements(predictions) if made_by else None
     if judgements is not None:
         table = table.merge(judgements, on="case", how="left")
     second = None
@@ -54,7 +56,6 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     if options.SAVE_IMAGES_ON_DISK:
         _save_pictures(workspace, predictions, table, drawn, options)
-    looks = seal.note_look(workspace, cases, made_by or {"id": str(options.PREDICTIONS_FOLDER)}, table["dice"].mean())
     found = tables.Findings(table, cases, made_by, options, second, looks)
     with storage.replacing(workspace.results) as draft:
         _write(draft, found, report.viewed(workspace.test_set, predictions, table))
@@ -93,6 +94,10 @@ def _predictions(workspace: storage.Workspace, options: types.SimpleNamespace, c
     return _given(workspace, options, "PREDICTIONS_FOLDER", cases)
 
 
+def _maker_s_name(made_by: dict[str, Any] | None, options: types.SimpleNamespace) -> str:
+    return made_by["id"] if made_by else options.PREDICTIONS_FOLDER or "unknown"
+
+
 def _given(workspace: storage.Workspace, options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) -> pathlib.Path:
     folder = workspace.root / getattr(options, setting)
     mask_folder.check(folder, cases["case"].tolist(), setting)
@@ -102,27 +107,37 @@ def _given(workspace: storage.Workspace, options: types.SimpleNamespace, setting
 def _measure(
     workspace: storage.Workspace, cases: pd.DataFrame, masks: pathlib.Path, spacings: dict[str, float], options: types.SimpleNamespace
 ) -> pd.DataFrame:
-    rows = []
+    rows, faults = [], []
     for case in tqdm.tqdm(cases["case"], desc="Measuring", unit=" cases", disable=None):
         true_mask = preloaded_dataset.read(workspace.test_set / "masks", case)
-        mask = mask_folder.read(masks, case, true_mask.shape)
-        rows.append({"case": case, **metrics.compare(true_mask, mask, spacings.get(case), options.SURFACE_DICE_TOLERANCE_MM)})
+        try:
+            mask = mask_folder.read(masks, case, true_mask.shape)
+        except storage.DatasetError as error:
+            faults += error.faults
+        else:
+            rows.append({"case": case, **metrics.compare(true_mask, mask, spacings.get(case), options.SURFACE_DICE_TOLERANCE_MM)})
+    if faults:
+        raise storage.DatasetError(faults)
     return pd.DataFrame(rows)
 
 
 def _spacings(workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, float]:
     """The side of a pixel of each case, in mm, where it is known."""
     given = options.PIXEL_SPACING_MM
+    if options.SURFACE_DICE_TOLERANCE_MM and not given:
+        raise settings.SettingsError("SURFACE_DICE_TOLERANCE_MM in config.py is told in mm, but PIXEL_SPACING_MM is None. Set that too, or neither.")
     if not isinstance(given, str):
         return dict.fromkeys(cases["case"], given) if given else {}
     try:
-        known = pd.read_csv(workspace.root / given, dtype={"case": str}).set_index("case")["spacing_mm"].to_dict()
+        known = pd.read_csv(workspace.root / given, dtype={"case": str}).set_index("case")["spacing_mm"]
     except (OSError, KeyError, ValueError) as error:
         raise storage.DatasetError([f"{given}: can't be read as a table with the columns case and spacing_mm ({error}). See PIXEL_SPACING_MM."]) from error
-    faults = [f"{given}: no spacing_mm above 0 for the case {case}. Add it." for case in cases["case"] if not known.get(case, 0) > 0]
+    spacings = pd.to_numeric(known, errors="coerce").replace(np.inf, np.nan)
+    right = spacings[(spacings > 0) & ~spacings.index.duplicated(keep=False)].to_dict()
+    faults = [f"{given}: wanted one row with a spacing_mm above 0 for the case {case}, found {known[known.index == case].tolist()}." for case in cases["case"] if case not in right]
     if faults:
         raise storage.DatasetError(faults)
-    return known
+    return right
 
 
 def _save_pictures(
@@ -154,7 +169,7 @@ def _distance(distance_px: float) -> str:
 
 
 def _write(folder: pathlib.Path, found: tables.Findings, viewed: list[dict]) -> None:
-    plots = {"distributions.png": charts.distributions(found.table, found.drawn), "areas.png": charts.areas(*found.areas(), found.agreement())}
+    plots = {"distributions.png": charts.distributions(found.table, found.drawn), "areas.png": charts.areas(*found.areas(), found.area_agreement)}
     if tables.foresight(found.table):
         plots["predicted_dice.png"] = charts.predicted_and_true_dice(found.table)
     pictures = {name: charts.to_png(figure) for name, figure in plots.items()}

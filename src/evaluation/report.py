@@ -1,5 +1,7 @@
 """The report: one HTML page that holds everything and asks no network for anything. Its looks and its behaviour stand in report.html."""
 import base64
+import datetime
+import hashlib
 import html
 import inspect
 import json
@@ -46,12 +48,11 @@ def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]
     plots = "".join(
         f'<figure><img src="{_uri("png", content)}" alt="{_PLOTS[name]}"><figcaption>{_PLOTS[name]}</figcaption></figure>' for name, content in pictures.items()
     )
-    dice = found.summary.loc["dice"]
     values = {
         "cases": str(len(found.table)),
         "headline": _headline(found),
         "summary": _summary_table(found.summary),
-        "second": "" if found.second is None else f"<h3>A second reader's masks of the same cases</h3>{_summary_table(found.second_summary)}",
+        "second": "" if found.second is None else f"<h3>A second reader's masks of the same cases</h3><p>{html.escape(found.second_text())}</p>{_summary_table(found.second_summary)}",
         "areas": html.escape(found.area_text()),
         "looks": html.escape(found.looks_text()),
         "foresight": _foresight(found),
@@ -59,8 +60,9 @@ def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]
         "methods": html.escape(methods.paragraph(found)),
         "definitions": _definitions(found),
         "empty": _empty_masks(found),
+        "made": html.escape(_made(found)),
         # No tag within the data is to end the script.
-        "data": json.dumps({"entries": entries, "title": f"{len(found.table)} cases, Dice {dice['mean']:.4f}"}).replace("<", "\\u003c"),
+        "data": json.dumps({"entries": entries, "title": _fingerprint(entries)}).replace("<", "\\u003c"),
     }
     text = _TEMPLATE.read_text(encoding="utf-8")
     for name, value in values.items():
@@ -73,11 +75,15 @@ def _headline(found: tables.Findings) -> str:
     for name in [name for name in found.drawn if name in ("dice", "surface_dice") or name.startswith(("hausdorff95", "assd"))]:
         row = found.summary.loc[name]
         digits = 1 if name.endswith(("_px", "_mm")) else 3
-        interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}" if np.isfinite(row["ci_low"]) else "no interval: too few groups"
+        interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}" if np.isfinite(row["ci_low"]) else "no interval: too few cases or groups"
         failed = f", <b>{int(row['failed'])} failed</b>" if row["failed"] else ""
-        number = f"{row['mean']:.{digits}f}" if np.isfinite(row["mean"]) else "none"
-        boxes.append(f"<div><span>{tables.METRICS[name]}</span><strong>{number}</strong><small>{interval}{failed}</small></div>")
+        second = "" if found.second is None else f"<small>second reader: {_number(found.second_summary.loc[name, 'mean'], digits)}</small>"
+        boxes.append(f"<div><span>{tables.METRICS[name]}</span><strong>{_number(row['mean'], digits)}</strong><small>{interval}{failed}</small>{second}</div>")
     return "".join(boxes)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "none"
 
 
 def _summary_table(summary: pd.DataFrame) -> str:
@@ -97,7 +103,7 @@ def _empty_masks(found: tables.Findings) -> str:
     empty, filled = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
     pairs = {"both are": (empty, empty), "the true one is": (empty, filled), "the prediction is": (filled, empty)}
     values = pd.DataFrame({title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in found.names} for title, pair in pairs.items()})
-    table = values.rename(index=tables.METRICS).to_html(float_format="{:g}".format, border=0).replace("inf", "infinite")
+    table = values.rename(index=tables.METRICS).to_html(float_format=lambda value: f"{value:g}".replace("inf", "infinite"), border=0)
     return f'<div class="scroll">{table}</div>'
 
 
@@ -107,9 +113,20 @@ def _foresight(found: tables.Findings) -> str:
         return ""
     return (
         "<h3>Did the model know how good it was?</h3><p>Each mask's Dice was predicted without its true mask, from how far the model's masks of the image and of its "
-        f"mirror image, or those of the folds' models, agree. Spearman's rank correlation with the true Dice: {figures[0]:.2f}, over {len(found.table)} cases; "
+        f"mirror image, or those of the folds' models, agree. Spearman's rank correlation with the true Dice: {figures[0]:.2f}, over {found.table['predicted_dice'].count()} cases; "
         f"{tables.excess(figures[1])} Where the correlation is high, the predicted Dice tells which new masks are to be looked at first.</p>"
     )
+
+
+def _made(found: tables.Findings) -> str:
+    made_by = found.made_by or {}
+    model = f", model {made_by['id']}" if "id" in made_by else ""
+    return f"Evaluated on {datetime.date.today():%Y-%m-%d}{model}."
+
+
+def _fingerprint(entries: list[dict]) -> str:
+    """By which the browser keeps the marks of these cases with these predictions apart from others."""
+    return hashlib.sha256(json.dumps([entry["row"] for entry in entries]).encode()).hexdigest()[:12]
 
 
 def _shown(value: object) -> object:

@@ -2,6 +2,7 @@
 import dataclasses
 import functools
 import json
+import re
 import types
 from typing import Any
 
@@ -37,7 +38,7 @@ class Findings:
     made_by: dict[str, Any] | None
     options: types.SimpleNamespace
     second: pd.DataFrame | None
-    looks: dict[str, int]
+    looks: dict[str, Any]
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +65,8 @@ class Findings:
         unit = "cm2" if "true_cm2" in self.table else "px"
         return self.table[f"true_{unit}"].to_numpy(float), self.table[f"predicted_{unit}"].to_numpy(float), unit
 
-    def agreement(self) -> agreement.Agreement:
+    @functools.cached_property
+    def area_agreement(self) -> agreement.Agreement:
         """Of these areas."""
         return agreement.agree(*self.areas()[:2])
 
@@ -72,28 +74,30 @@ class Findings:
         """What the terminal shows."""
         told = self.summary[["mean", "sd", "ci_low", "ci_high", "median", "minimum", "maximum", "cases", "failed"]]
         lines = [f"{len(self.table)} test cases:", told.dropna(axis=1, how="all").to_string(float_format="{:.3f}".format, na_rep="-"), self.area_text()]
-        if self.second is not None:
-            lines.append(f"A second reader's masks of the same cases: Dice {self.second_summary.loc['dice', 'mean']:.3f}")
+        lines += [self.second_text()] if self.second is not None else []
         found = foresight(self.table)
         lines += [f"Rank correlation of the predicted with the true Dice: {found[0]:.2f}; {excess(found[1])}"] if found else []
         return "\n".join([*lines, self.looks_text()])
 
     def area_text(self) -> str:
         """How well the areas agree, in a sentence."""
-        found, unit = self.agreement(), self.areas()[2]
-        return (
-            f"Areas, predicted less true: {found.bias:+.4g} {unit} on average, limits of agreement {found.lower_limit:+.4g} to {found.upper_limit:+.4g} {unit}; "
-            f"ICC(2,1) {found.icc:.3f}, Lin's CCC {found.ccc:.3f}."
-        )
+        return f"Areas, predicted less true: {_agreement_text(self.area_agreement, self.areas()[2])}."
+
+    def second_text(self) -> str:
+        """How well a second reader's masks agree with the true ones, in a sentence."""
+        dice, (true, _, unit) = self.second_summary.loc["dice"], self.areas()
+        found = agreement.agree(true, self.second[f"predicted_{unit}"])
+        return f"A second reader's masks of the same cases: Dice {dice['mean']:.3f}{_sd(dice)}; areas, less true: {_agreement_text(found, unit)}."
 
     def looks_text(self) -> str:
-        """How often this test set was looked at, in a sentence."""
+        """How often this test set was looked at, in a sentence or two."""
         looks, models = self.looks["looks"], self.looks["models"]
+        unknown = "" if self.made_by else " Whether whoever made these masks has seen the test images can't be known here."
         if looks == 1:
-            return "This is the first look at this test set: what it tells is what to expect of new cases."
+            return f"This is the first look at these test images: what it tells is what to expect of new cases.{unknown}"
         return (
-            f"This test set has been looked at {looks} times, with {models} model{'s' if models > 1 else ''}. The more a model was chosen by it, the less it tells of "
-            "new cases; choose by the exploration or the cross-validation."
+            f"These test images, or some of them, have been looked at {looks} times, with {len(models)} model{'s' if len(models) > 1 else ''} ({', '.join(models)}). "
+            f"The more a model was chosen by them, the less they tell of new cases; choose by the exploration or the cross-validation.{unknown}"
         )
 
     def files(self) -> dict[str, str]:
@@ -110,7 +114,7 @@ class Findings:
             "cases": len(self.table),
             "metrics": _plain(self.summary),
             "second_reader": None if self.second is None else _plain(self.second_summary),
-            "areas": {name: _number(value) for name, value in vars(self.agreement()).items()} | {"unit": self.areas()[2]},
+            "areas": {name: _number(value) for name, value in vars(self.area_agreement).items()} | {"unit": self.areas()[2]},
             "predicted_dice_correlation": correlation,
             "predicted_dice_excess": too_high,
             "test_set": self.looks,
@@ -119,21 +123,26 @@ class Findings:
         return json.dumps(content, indent=2) + "\n"
 
     def _rows(self, plus_minus: str) -> list[list[str]]:
-        rows = []
+        second = self.second_summary
+        rows = [[*_HEADER, *(["Second reader"] if second is not None else [])]]
         for name, row in self.summary.iterrows():
             digits = 1 if name.endswith(("_px", "_mm", "_percent")) else 3
-            numbers = [f"{row[column]:.{digits}f}" if np.isfinite(row[column]) else "-" for column in ("mean", "sd", "ci_low", "ci_high", "median", "q1", "q3")]
-            mean, sd, low, high, median, q1, q3 = numbers
-            rows.append([METRICS[name], f"{mean} {plus_minus} {sd}", f"{low} to {high}" if np.isfinite(row["ci_low"]) else "-", f"{median} ({q1} to {q3})", str(int(row["cases"])), str(int(row["failed"]))])
+            told = {column: f"{row[column]:.{digits}f}" if np.isfinite(row[column]) else "-" for column in row.index}
+            interval = f"{told['ci_low']} to {told['ci_high']}" if np.isfinite(row["ci_low"]) else "-"
+            quartiles = f"{told['median']} ({told['q1']} to {told['q3']})"
+            cells = [METRICS[name], f"{told['mean']} {plus_minus} {told['sd']}", interval, quartiles, str(int(row["cases"])), str(int(row["failed"]))]
+            rows.append(cells + ([] if second is None else [f"{second.loc[name, 'mean']:.{digits}f} {plus_minus} {second.loc[name, 'sd']:.{digits}f}"]))
         return rows
 
     def _markdown(self) -> str:
-        lines = [_HEADER, ["---"] * len(_HEADER), *self._rows("±")]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        header, *rows = self._rows("±")
+        return "".join(f"| {' | '.join(line)} |\n" for line in (header, ["---"] * len(header), *rows))
 
     def _latex(self) -> str:
-        lines = [" & ".join(line).replace("%", r"\%") + r" \\" for line in (_HEADER, *self._rows(r"$\pm$"))]
-        return "\n".join([r"\begin{tabular}{lccccc}", r"\hline", lines[0], r"\hline", *lines[1:], r"\hline", r"\end{tabular}", ""])
+        # A hyphen before a number is a minus.
+        header, *rows = [re.sub(r"(?<![\w-])-(?=\d)", "$-$", " & ".join(line).replace("%", r"\%")) + r" \\" for line in self._rows(r"$\pm$")]
+        columns = "c" * header.count("&")
+        return "\n".join([rf"\begin{{tabular}}{{l{columns}}}", r"\hline", header, r"\hline", *rows, r"\hline", r"\end{tabular}", ""])
 
 
 _HEADER = ["Metric", "Mean, SD", "95 % CI of the mean", "Median (quartiles)", "Cases", "Failed"]
@@ -142,10 +151,10 @@ _HEADER = ["Metric", "Mean, SD", "95 % CI of the mean", "Median (quartiles)", "C
 def foresight(table: pd.DataFrame) -> tuple[float, float] | None:
     """How well the predicted Dice coefficients foresaw the true ones: Spearman's rank correlation, -1 to 1, and by how much they were too high.
 
-    None where nothing was predicted, or all cases have the same value.
+    None where fewer than three were predicted, or all cases have the same value.
     """
     pairs = table.reindex(columns=["predicted_dice", "dice"]).dropna()
-    if pairs.nunique().min() < 2:
+    if len(pairs) < 3 or pairs.nunique().min() < 2:
         return None
     return float(pairs.corr(method="spearman").iloc[0, 1]), float((pairs["predicted_dice"] - pairs["dice"]).mean())
 
@@ -153,6 +162,18 @@ def foresight(table: pd.DataFrame) -> tuple[float, float] | None:
 def excess(difference: float) -> str:
     """By how much the predicted Dice was off, in words."""
     return f"on average the prediction was {abs(difference):.2f} too {'high' if difference > 0 else 'low'}."
+
+
+def _agreement_text(found: agreement.Agreement, unit: str) -> str:
+    digits = 1 if unit == "px" else 2
+    told = f"{found.bias:+,.{digits}f} {unit} on average"
+    if np.isfinite(found.lower_limit):
+        told += f", limits of agreement {found.lower_limit:+,.{digits}f} to {found.upper_limit:+,.{digits}f} {unit}"
+    return told + (f"; ICC(2,1) {found.icc:.3f}, Lin's CCC {found.ccc:.3f}" if np.isfinite(found.icc) else "")
+
+
+def _sd(row: pd.Series) -> str:
+    return f" (SD {row['sd']:.3f})" if np.isfinite(row["sd"]) else ""
 
 
 def _plain(summary: pd.DataFrame) -> dict:

@@ -6,9 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.special
 
 # Enough for the second digit of an interval; a thousand cases take a tenth of a second.
 BOOTSTRAPS = 2000
+
+# Of fewer groups the interval would hold the true mean in far fewer than 95 of 100 samples: in 91 of 5 normal values, in 86 of 4, 72 of 3.
+LEAST_GROUPS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Summary:
 def summarize(values: Sequence[float], groups: Sequence[str], seed: int) -> Summary:
     """The Summary of `values`, one per case. What belongs together, such as one patient's images, has the same name in `groups`.
 
-    The interval is the percentile bootstrap's (Efron and Tibshirani 1993) over whole groups: images of one patient are no independent cases.
-    With fewer than two groups there is none: NaN.
+    The interval is the percentile bootstrap's, over whole groups: images of one patient are no independent cases. Its percentiles are those that
+    small samples need (the expanded percentile interval: Hesterberg 2015, Am. Stat. 69). With fewer than LEAST_GROUPS there is none: NaN.
     """
     values = np.asarray(values, float)
     finite = np.isfinite(values)
@@ -62,7 +66,8 @@ def agree(one: Sequence[float], other: Sequence[float]) -> Agreement:
 
     The bias and the limits of agreement, bias -+ 1.96 SD of the differences (Bland and Altman 1986, Lancet 327); ICC(2,1), two-way random,
     absolute agreement, single measurement (Shrout and Fleiss 1979, Psychol. Bull. 86); Lin's concordance correlation coefficient (Lin 1989,
-    Biometrics 45, with the variances of n). NaN where fewer than two cases, or cases that are all alike, leave a figure undefined.
+    Biometrics 45, with the variances of n). NaN where fewer than two cases, or cases that are all alike, leave a figure undefined. All of these
+    take the cases as independent of one another.
     """
     pair = np.stack([np.asarray(one, float), np.asarray(other, float)], axis=1)
     cases = len(pair)
@@ -71,17 +76,21 @@ def agree(one: Sequence[float], other: Sequence[float]) -> Agreement:
         return Agreement(float(np.mean(pair[:, 1] - pair[:, 0])) if cases else nan, nan, nan, nan, nan, cases)
     differences = pair[:, 1] - pair[:, 0]
     bias, spread = float(differences.mean()), 1.96 * float(differences.std(ddof=1))
-    return Agreement(bias, bias - spread, bias + spread, _icc(pair), _ccc(pair), cases)
+    icc, ccc = (nan, nan) if np.ptp(pair) == 0 else (_icc(pair), _ccc(pair))
+    return Agreement(bias, bias - spread, bias + spread, icc, ccc, cases)
 
 
 def _interval(values: np.ndarray, groups: np.ndarray, seed: int) -> tuple[float, float]:
     names, members = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
+    count = len(names)
+    if count < LEAST_GROUPS:
         return float("nan"), float("nan")
     sums, counts = np.bincount(members, values), np.bincount(members)
-    drawn = np.random.default_rng(seed).integers(len(names), size=(BOOTSTRAPS, len(names)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return tuple(map(float, np.percentile(means, (2.5, 97.5))))
+    generator = np.random.default_rng(seed)
+    samples = (generator.integers(count, size=count) for _ in range(BOOTSTRAPS))
+    means = [sums[sample].sum() / counts[sample].sum() for sample in samples]
+    tail = 100 * scipy.special.ndtr(np.sqrt(count / (count - 1)) * scipy.special.stdtrit(count - 1, 0.025))
+    return tuple(map(float, np.percentile(means, (tail, 100 - tail))))
 
 
 def _icc(pair: np.ndarray) -> float:

@@ -43,12 +43,13 @@ def areas(true: np.ndarray, predicted: np.ndarray, unit: str, found: Agreement) 
     left.plot(ends, ends, color="#bbbbbb", linewidth=1)
     left.scatter(true, predicted, s=18, color=_DARK, alpha=0.6)
     left.set(xlabel=f"true area ({unit})", ylabel=f"predicted area ({unit})", xlim=ends, ylim=ends, aspect="equal")
-    left.set_title(f"ICC(2,1) {found.icc:.3f}, Lin's CCC {found.ccc:.3f}", fontsize=10)
+    if np.isfinite(found.icc):
+        left.set_title(f"ICC(2,1) {found.icc:.3f}, Lin's CCC {found.ccc:.3f}", fontsize=10)
     right.scatter((true + predicted) / 2, predicted - true, s=18, color=_DARK, alpha=0.6)
     for height, text in ((found.bias, "bias"), (found.upper_limit, "+1.96 SD"), (found.lower_limit, "-1.96 SD")):
         if np.isfinite(height):
             right.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
-            right.annotate(f"{text} {height:+.4g}", (1, height), xycoords=("axes fraction", "data"), xytext=(-4, 3), textcoords="offset points", ha="right", fontsize=9)
+            right.annotate(f"{text} {height:+,.{1 if unit == 'px' else 2}f}", (1, height), xycoords=("axes fraction", "data"), xytext=(-4, 3), textcoords="offset points", ha="right", fontsize=9)
     right.set(xlabel=f"mean of both areas ({unit})", ylabel=f"predicted less true area ({unit})")
     for axes in (left, right):
         axes.grid(alpha=0.3)
@@ -157,18 +158,19 @@ def _stretched(places: np.ndarray) -> np.ndarray:
 
 def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str) -> None:
     finite = table.replace([np.inf, -np.inf], np.nan)
-    # Beyond some hundred points a box can't be seen for them.
-    points = finite if len(finite) <= 300 else finite.sample(300, random_state=0)
-    looks = {"order": list(table.columns), "x": "variable", "y": "value", "ax": axes}
-    spread = [name for name in table if finite[name].nunique() > 2]
-    if spread:
-        seaborn.violinplot(finite[spread].melt().dropna(), color="#deebf7", inner=None, cut=0, linewidth=0, **looks)
-    seaborn.boxplot(finite.melt().dropna(), color=_LIGHT, width=0.25, showfliers=False, **looks)
-    seaborn.stripplot(points.melt().dropna(), color=_DARK, size=3, alpha=0.6, jitter=0.15, **looks)
+    numbered = finite.set_axis(range(len(finite.columns)), axis=1).melt().dropna().astype(float)
+    looks = {"x": "variable", "y": "value", "ax": axes, "native_scale": True}
+    varied = numbered[numbered.groupby("variable")["value"].transform("nunique") > 2]
+    if len(varied):
+        seaborn.violinplot(varied, color="#deebf7", inner=None, cut=0, linewidth=0, **looks)
+    seaborn.boxplot(numbered, color=_LIGHT, width=0.25, showfliers=False, **looks)
+    # Beside one another by a lot of their own, so that the same cases give the same picture. The more there are, the fainter: the box is to be seen.
+    places = numbered["variable"] + np.random.default_rng(0).uniform(-0.1, 0.1, len(numbered))
+    axes.scatter(places, numbered["value"], s=10, color=_DARK, alpha=0.6 if len(finite) <= 300 else 0.15, zorder=3)
     failed = finite.isna().sum()
     names = [_called(name) + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table]
     axes.set_xticks(range(len(names)), names)
-    axes.set(xlabel="", ylabel={"": "", "%": "difference (%)"}.get(unit, f"distance ({unit})"))
+    axes.set(xlabel="", xlim=(-0.5, len(names) - 0.5), ylabel={"": "", "%": "difference (%)"}.get(unit, f"distance ({unit})"))
     axes.grid(axis="y", alpha=0.3)
 
 

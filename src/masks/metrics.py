@@ -80,7 +80,8 @@ class Comparison:
         """
         if self._one_is_empty:
             return float(self.true_px == self.predicted_px)
-        return float(np.mean(np.concatenate(self._border_distances) <= tolerance_px))
+        # A little more: 2.4 mm at 0.8 mm per px are 3 px, but for the computer 2.9999999999999996.
+        return float(np.mean(np.concatenate(self._border_distances) <= tolerance_px * (1 + 1e-9)))
 
     def area_difference_px(self) -> int:
         """The prediction's pixels less the true mask's."""

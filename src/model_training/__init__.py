@@ -20,7 +20,7 @@ import settings
 import storage
 from data import familiarity, preloaded_dataset
 from masks import cleaning
-from model_training import diagnosis, fitting, machine, progress, workers
+from model_training import budget, diagnosis, fitting, machine, progress, workers
 from model_training.hyperparameters import Hyperparameters, from_settings
 from networks import saved_model
 
@@ -68,6 +68,7 @@ def train(
         fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
         with storage.replacing(target) if workers.is_chief() else workers.kept_by_chief(target) as draft:
             more = {"epochs": len(diary.history), "minutes": round(float(diary.history["seconds"].sum()) / 60, 1)}
+            more["peak_learning_rate"] = budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)
             more["known"] = _known(network, train_set, cases, options)
             saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | more, diary.history)
             shutil.copytree(folder / "logs", draft / "logs")
