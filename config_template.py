@@ -1,6 +1,6 @@
 """The settings. Copy this file to config.py, beside it, and edit that copy; what it leaves out keeps the value given here.
 
-Here stands what belongs to your machine and your data. What changes the model's quality is a hyperparameter: see HYPERPARAMETERS.
+Paths begin at the folder of this file. Here stands what belongs to your machine and your data. What changes the model's quality is a hyperparameter: see HYPERPARAMETERS.
 """
 
 # --- Dataset (step 1) ---------------------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ TRAINING_BATCH_SIZE = 2
 
 # How long the final training takes: how often it sees every image, or how many minutes it has (stops and restarts are added up). The other
 # may be None; of both, the one that ends first counts. The learning rate is spread over what is set: more is better, at any length. Only
-# a training by epochs can be repeated exactly.
+# a training by epochs can be repeated exactly. What is changed while a training is stopped holds for the rest of it.
 TRAINING_EPOCHS = 100
 TRAINING_TIME_LIMIT_MINUTES = None
 
@@ -110,7 +110,7 @@ IMAGES_TO_DRAW = {"first": 0, "random": 8, "worst_dice": 4, "worst_hausdorff": 4
 DRAW_HAUSDORFF_LINE = False
 
 # Side of a pixel in mm, such as 0.78; or the path of a CSV file with the columns case and spacing_mm. Areas are then told in cm2 and
-# distances in mm too. None: unknown. (This path and those below begin at the project's folder.)
+# distances in mm too. None: unknown.
 PIXEL_SPACING_MM = None
 
 # How far two outlines may lie apart and still count as the same, for the surface Dice, in mm where the spacing is known. None: 2 px.

@@ -20,7 +20,7 @@ import tqdm
 import model_training
 import settings
 import storage
-from data import preloaded_dataset
+from data import preloaded_dataset, splitting
 from masks import drawing, metrics
 from model_training import diagnosis, hyperparameters, machine, workers
 from networks import ensemble
@@ -34,12 +34,13 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
     options = settings.load(workspace.root)
     values = hyperparameters.from_settings(options.HYPERPARAMETERS)
     cases = preloaded_dataset.read_cases(workspace, "train")
+    preloaded_dataset.refuse_other_size(cases, options.IMAGE_SIZE)
     try:
-        folds = preloaded_dataset.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
+        folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
     except ValueError as error:
         raise storage.DatasetError([f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]) from error
     machine.prepare(options)
-    workers.chief_first(lambda: storage.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases)))
+    workers.chief_first(lambda: storage.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases, folds)))
     diagnosis.hint(values, cases)
     rows = []
     chief = workers.is_chief()
@@ -54,14 +55,14 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
     if not chief:
         return
     table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)
-    table.to_csv(workspace.cross_validation / "out of fold.csv", index=False)
+    storage.write_whole(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
     _draw(workspace, table)
     _tell(workspace, table)
 
 
-def _facts(values: hyperparameters.Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame) -> dict:
+def _facts(values: hyperparameters.Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame, folds: np.ndarray) -> dict:
     names = ("CROSS_VALIDATION_FOLDS", "SEED", "IMAGE_SIZE", "TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES", "TRAINING_BATCH_SIZE", "ENCODER_WEIGHTS")
-    facts = {name: getattr(options, name) for name in names} | {"hyperparameters": dataclasses.asdict(values)}
+    facts = {name: getattr(options, name) for name in names} | {"hyperparameters": dataclasses.asdict(values), "folds": folds.tolist()}
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 

@@ -86,7 +86,12 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 
 def _models(workspace: storage.Workspace, options: types.SimpleNamespace) -> list[pathlib.Path]:
-    return workspace.fold_models(options.CROSS_VALIDATION_FOLDS) if options.PREDICT_WITH_FOLDS else [workspace.model]
+    if not options.PREDICT_WITH_FOLDS:
+        return [workspace.model]
+    *folders, beyond = workspace.fold_models(options.CROSS_VALIDATION_FOLDS + 1)
+    if beyond.exists():
+        raise storage.DatasetError([f"{beyond}: one fold more than CROSS_VALIDATION_FOLDS in config.py, {options.CROSS_VALIDATION_FOLDS}. Change that back."])
+    return folders
 
 
 def _maker(folders: list[pathlib.Path], model: ensemble.Ensemble) -> dict[str, Any]:

@@ -25,7 +25,14 @@ def load(root: pathlib.Path) -> types.SimpleNamespace:
     faults = faults or [f"{one} and {other} are both None: {what} must end. Set one of them." for one, other, what in _ENDS if values[one] is values[other] is None]
     if faults:
         raise SettingsError("\n".join(f"{own}: {fault}" for fault in faults))
+    for name in _PATHS:
+        values[name] = _from_root(root, values[name])
     return types.SimpleNamespace(**values)
+
+
+def _from_root(root: pathlib.Path, value: Any) -> Any:
+    # "imagenet" is no path; "gs://bucket/folder" is one, but of another system.
+    return str(root / value) if isinstance(value, str) and value != "imagenet" and "://" not in value else value
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
@@ -47,7 +54,7 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 def _holds(test: Callable[[Any], bool], value: Any) -> bool:
     try:
         return bool(test(value))
-    except (TypeError, ValueError, re.error):
+    except (TypeError, ValueError, AttributeError, re.error):
         return False
 
 
@@ -73,6 +80,9 @@ _COUNT = (_count, "a whole number of at least 1")
 _SHARE = (_share, "a number between 0 and 1, such as 0.2")
 _FOLDER = (lambda value: value is None or isinstance(value, str), "None or the path of a folder, in quotes")
 _SWITCH = (lambda value: isinstance(value, bool), "True or False")
+
+# Where they hold a path, it begins at the project's folder.
+_PATHS = ("ENCODER_WEIGHTS", "TRAIN_SET_LOCATION", "PIXEL_SPACING_MM", "PREDICTIONS_FOLDER", "SECOND_READER_FOLDER")
 
 # Of these one must be set.
 _ENDS = (

@@ -158,6 +158,8 @@ def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fal
     if former not in (None, wanted) and anew:
         folder.rename(folder.with_name(f"{folder.name} until {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"))
         former = None
+    if former is None and folder.is_dir() and any(folder.iterdir()):
+        raise OtherTask(f"'{folder.name}' ({folder}) holds something, but no facts.json that tells what. Move or delete that folder to begin anew.")
     if former is None:
         with replacing(folder) as draft:
             (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")

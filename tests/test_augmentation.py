@@ -103,7 +103,7 @@ def test_the_same_lot_gives_the_same_version_and_others_differ(pair):
 def test_random_versions_stay_aligned(pair, window):
     for image, mask in versions(pair, 20, max_scale=0.3, max_gamma=0.3, window=window):
         assert set(np.unique(mask)) <= {0, 1} and mask.dtype == tf.uint8
-        assert np.mean((image.numpy() > -450) != mask.numpy()) < 0.01
+        assert np.mean((image.numpy() > -450) != mask.numpy()) < 0.004  # 16 px; a mask one px aside differs in 20 more.
 
 
 def test_about_half_are_flipped_and_no_angle_is_too_large(pair):

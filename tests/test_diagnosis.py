@@ -80,6 +80,13 @@ def test_masks_so_small_that_nothing_is_nearly_right_are_told(prepared):
     assert 'Likely: the masks are so small that "all background" is nearly right' in text
 
 
+def test_one_too_short_to_be_stopped_is_told_at_its_end(prepared, capsys):
+    configure(prepared, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 2, "learning_rate": 1e-9})
+    train_final_model(prepared)
+    told = capsys.readouterr().out
+    assert "Warning: the training has ended, but " in told and "learning rate: 1e-09 at its highest, for batches of 2" in told
+
+
 def test_a_training_that_learns_is_left_alone(prepared):
     configure(prepared, TRAINING_EPOCHS=12, HYPERPARAMETERS={"filters": 4, "learning_rate": 4e-3})
     train_final_model(prepared)
@@ -127,6 +134,6 @@ def test_images_that_are_no_ct_get_a_hint(capsys, clip_hu, minimum, hinted):
 
 
 def test_out_of_memory_names_the_settings_to_lower(prepared, monkeypatch):
-    monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: tf.zeros((2**22, 2**22)))
+    monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: tf.zeros((2**25, 2**25)))
     with pytest.raises(storage.PlainError, match=r"lower TRAINING_BATCH_SIZE.*\"filters\".*patch_px"):
         train_final_model(prepared)

@@ -88,7 +88,7 @@ def test_no_step_imports_a_step_but_those_that_train():
         ("matplotlib", {"masks.drawing", "masks.charts"}),
         ("PIL", {"masks.drawing"}),
         ("seaborn", {"masks.charts"}),
-        ("sklearn", {"data.preloaded_dataset"}),
+        ("sklearn", {"data.splitting"}),
         ("runpy", {"settings"}),
     ],
 )

@@ -16,10 +16,12 @@ import pytest
 import settings
 import storage
 from conftest import ROOT, configure, files
+from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import cleaning, metrics
-from model_training import Hyperparameters, budget, train_final_model
+from model_exploration import explore_hyperparameters
+from model_training import Hyperparameters, budget, progress, train_final_model
 from model_training.fitting import compiled_network, steps_per_epoch, training_batches
 from networks import saved_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -108,16 +110,59 @@ def test_a_training_killed_twice_ends_as_one_that_was_not_killed(prepared):
         np.testing.assert_array_equal(own, other)
 
 
+@contextlib.contextmanager
+def stopped(monkeypatch, place, method):
+    """A training in the block is stopped, by Ctrl-C, where it calls this method."""
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):
+        changed.setattr(place, method, stop)
+        yield
+
+
 def test_an_unfinished_training_of_other_settings_is_refused_and_kept(prepared, monkeypatch):
-    with monkeypatch.context() as stopped:
-        stopped.setattr(keras.Model, "fit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            train_final_model(prepared)
+    with stopped(monkeypatch, saved_model, "write"):
+        train_final_model(prepared)
     before = files(prepared.unfinished_model)
     configure(prepared, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
     with pytest.raises(storage.OtherTask, match=r"learning_rate \(was 0.001, is 0.0005\)"):
         train_final_model(prepared)
     assert before and files(prepared.unfinished_model) == before
+
+
+def test_without_a_finished_epoch_other_settings_begin_anew(prepared, monkeypatch):
+    with stopped(monkeypatch, keras.Model, "fit"):
+        train_final_model(prepared)
+    assert prepared.unfinished_model.exists()
+    configure(prepared, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
+    train_final_model(prepared)
+    assert saved_model.read_hyperparameters(prepared.model)["learning_rate"] == 5e-4
+
+
+def test_a_dataset_of_another_size_is_told_and_nothing_is_begun(prepared):
+    configure(prepared, IMAGE_SIZE=32)
+    for step in (train_final_model, cross_validate_train_set, explore_hyperparameters):
+        with pytest.raises(storage.DatasetError, match="images have 64 px, but IMAGE_SIZE in config.py is 32"):
+            step(prepared)
+    assert not {path.name for path in prepared.root.iterdir()} - {"config.py", "original dataset", "preloaded dataset"}
+
+
+def test_a_copy_of_the_train_set_is_used_where_it_is_one(prepared):
+    shutil.copytree(prepared.train_set, prepared.root / "copy")
+    configure(prepared, TRAINING_EPOCHS=1, TRAIN_SET_LOCATION="copy")
+    masks = sorted((prepared.root / "copy" / "masks").iterdir())
+    content = masks[0].read_bytes()
+    masks[0].write_bytes(content[:-1] + bytes([1 - content[-1]]))
+    masks[1].unlink()
+    with pytest.raises(storage.DatasetError) as caught:
+        train_final_model(prepared)
+    assert [fault.split(": ")[1].split(".")[0] for fault in caught.value.faults] == ["not what the preloaded dataset holds", "missing"]
+    for file in masks[:2]:
+        shutil.copy(prepared.train_set / "masks" / file.name, file)
+    train_final_model(prepared)
+    assert prepared.model.exists()
 
 
 def test_a_training_that_can_not_be_saved_leaves_the_former_model(prepared, monkeypatch):
@@ -140,9 +185,18 @@ def test_a_training_that_can_not_be_saved_leaves_the_former_model(prepared, monk
 
 
 def test_no_epoch_begins_after_the_time_limit(prepared):
-    configure(prepared, TRAINING_EPOCHS=50, TRAINING_TIME_LIMIT_MINUTES=0.0001)
+    configure(prepared, TRAINING_EPOCHS=None, TRAINING_TIME_LIMIT_MINUTES=0.0001)
     train_final_model(prepared)
-    assert len(pd.read_csv(prepared.model / "history.csv")) == 1
+    # It was over after the first of four steps.
+    assert pd.read_csv(prepared.model / "history.csv")["images"].tolist() == [2]
+
+
+def test_no_epoch_begins_where_the_time_ends_between_two(prepared, monkeypatch):
+    monkeypatch.setattr(budget.Budget, "share", property(lambda self: float(self._drawn)))
+    monkeypatch.setattr(budget.Budget, "_drawn", False, raising=False)
+    monkeypatch.setattr(progress.Panel, "on_epoch_end", lambda self, *_, **__: setattr(self._budget, "_drawn", True))
+    train_final_model(prepared)
+    assert pd.read_csv(prepared.model / "history.csv")["images"].tolist() == [8]
 
 
 def test_an_epoch_shows_every_case_and_all_batches_are_full(prepared):

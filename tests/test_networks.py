@@ -45,8 +45,9 @@ def test_a_unet_learns_at_any_batch_size(images, batch_size):
     assert network.evaluate(*images, verbose=0, return_dict=True)["dice"] > 0.9
 
 
-def test_a_unet_of_16_filters_has_the_stated_number_of_parameters():
-    assert round(networks.build("unet", 512).count_params() / 1e6, 1) == 1.9
+def test_a_unet_has_the_stated_number_of_parameters_be_its_first_stage_wide_or_on_patches():
+    sizes = [networks.build("unet", 64, *widths).count_params() / 1e6 for widths in ((32, 2), (16, 1))]
+    assert [round(size, 1) for size in sizes] == [1.9, 1.9]
 
 
 @pytest.mark.parametrize("arguments, told", [(("vnet", 64), "found 'vnet'"), (("unet", 100), "multiple of 32, found 100")])
@@ -61,10 +62,13 @@ def test_a_window_is_clipped_and_stretched():
 
 
 def test_without_a_window_each_image_is_standardised_and_a_constant_one_is_0():
-    images = np.stack([np.random.default_rng(0).uniform(0, 60000, (16, 16, 1)), np.full((16, 16, 1), 7.0)]).astype(np.float32)
+    noise = np.random.default_rng(0).uniform(0, 1, (16, 16, 1))
+    # Thousandths too: a map of diffusion, in mm2 per s.
+    images = np.stack([60000 * noise, 0.003 * noise, 1000 + noise, np.full((16, 16, 1), 1000.1), 0 * noise]).astype(np.float32)
     scaled = layers.ScaleIntensity(None)(images).numpy()
-    assert scaled[0].mean() == pytest.approx(0, abs=1e-3) and scaled[0].std() == pytest.approx(1, abs=1e-3)
-    assert (scaled[1] == 0).all()
+    for image in scaled[:3]:
+        assert image.mean() == pytest.approx(0, abs=1e-3) and image.std() == pytest.approx(1, abs=1e-3)
+    assert abs(scaled[3]).max() < 0.1 and (scaled[4] == 0).all()
 
 
 def test_hounsfield_units_are_scaled_in_float32_under_mixed_precision():
@@ -106,20 +110,17 @@ def test_the_dilated_encoder_computes_what_resnet50_does_where_both_look(weights
     np.testing.assert_allclose(*ends, rtol=1e-4, atol=1e-4)
 
 
-def test_imagenet_weights_are_asked_of_keras(monkeypatch, weights_file):
-    asked, resnet50 = [], keras.applications.ResNet50
-    monkeypatch.setattr(keras.applications, "ResNet50", lambda include_top, weights: asked.append(weights) or resnet50(include_top=include_top, weights=str(weights_file)))
-    networks.build("deeplabv3_plus", 64, encoder_weights="imagenet")
-    assert asked == ["imagenet"]
+def test_imagenet_weights_are_asked_of_keras_and_a_failed_download_says_what_to_set(monkeypatch):
+    asked = []
 
-
-def test_a_failed_download_says_what_to_set(monkeypatch):
-    def no_network(**_):
+    def no_network(**keywords):
+        asked.append(keywords)
         raise Exception("URL fetch failure")  # Keras' own type for it
 
     monkeypatch.setattr(keras.applications, "ResNet50", no_network)
     with pytest.raises(storage.PlainError, match="URL fetch failure.*Set ENCODER_WEIGHTS in config.py"):
         networks.build("deeplabv3_plus", 64, encoder_weights="imagenet")
+    assert asked == [{"include_top": False, "weights": "imagenet"}]
 
 
 @pytest.mark.parametrize("content", [None, b"not HDF5"])

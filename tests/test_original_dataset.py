@@ -195,6 +195,22 @@ def test_a_group_never_lies_on_both_sides(workspace, rule):
     assert set(table.split) == {"train", "test"}
 
 
+def test_of_several_groups_in_the_expression_the_one_that_took_part_counts(workspace):
+    configure(workspace, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"patient(\d+)|pat(\d+)", TEST_SHARE=0.5)
+    for number, name in enumerate(("patient1_a", "patient1_b", "pat2_a", "pat2_b")):
+        write_pair(workspace.original_dataset / "A", name, image(number), mask(number))
+    create_preloaded_dataset(workspace)
+    assert cases(workspace)["group"].tolist() == [2, 2, 1, 1]
+
+
+def test_two_files_that_differ_in_capitals_only_are_told(five):
+    folder = five.original_dataset / "A" / "images"
+    if (folder / "CASE0.csv").exists():
+        pytest.skip("this disk does not know capitals")
+    (folder / "case0.CSV").write_text((folder / "case1.csv").read_text())
+    assert len(faults(five)) == 1 and "there is another of that name, but for capitals. Remove one." in faults(five)[0]
+
+
 def test_a_group_rule_that_finds_nothing_is_told(five):
     configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"case([0-3])")
     assert faults(five) == ["A__case4: GROUP_CASES_BY finds nothing in this case name. Change it in config.py."]

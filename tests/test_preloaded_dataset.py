@@ -61,26 +61,6 @@ def test_no_two_samples_have_the_same_lot(folder):
     assert len(lots) == 30
 
 
-@given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40), st.floats(0.05, 0.95), st.integers(0, 99))
-def test_a_split_keeps_groups_whole_and_both_sides_filled(groups, share, seed):
-    if len(set(groups)) < 2:
-        return
-    aside = preloaded_dataset.split(groups, share, seed)
-    assert {group for group, out in zip(groups, aside) if out}.isdisjoint(group for group, out in zip(groups, aside) if not out)
-    assert 0 < aside.sum() < len(groups)
-
-
-def test_a_split_of_single_cases_has_exactly_the_share():
-    assert preloaded_dataset.split([f"case{number:03d}" for number in range(100)], 0.2, 1).sum() == 20
-
-
-def test_a_split_does_not_change_with_the_order_of_the_cases():
-    names = [f"case{number:03d}" for number in range(50)]
-    aside = preloaded_dataset.split(names, 0.2, 3)
-    again = preloaded_dataset.split(names[::-1], 0.2, 3)[::-1]
-    np.testing.assert_array_equal(aside, again)
-
-
 def test_a_missing_file_is_told_with_the_step_to_run(dataset):
     with pytest.raises(storage.MissingResult, match="Run step 1 first"):
         preloaded_dataset.read_cases(dataset, "train")
@@ -101,18 +81,3 @@ def test_case_names_stay_text(workspace):
     original_dataset.create_preloaded_dataset(workspace)
     names = [*preloaded_dataset.read_cases(workspace, "train")["case"], *preloaded_dataset.read_cases(workspace, "test")["case"]]
     assert sorted(names) == ["1__007", "1__1e5", "1__NA"]
-
-
-@given(st.lists(st.sampled_from("abcdefgh"), min_size=4, max_size=30).filter(lambda groups: len(set(groups)) >= 3), st.integers(2, 3), st.integers(0, 5))
-def test_folds_keep_groups_whole_and_hold_every_case_once(groups, count, seed):
-    folds = preloaded_dataset.folds(groups, count, seed)
-    assert set(folds) == set(range(count)) and len(folds) == len(groups)
-    for group in set(groups):
-        assert len({fold for fold, name in zip(folds, groups, strict=True) if name == group}) == 1
-    np.testing.assert_array_equal(folds, preloaded_dataset.folds(groups, count, seed))
-
-
-def test_folds_are_even_and_the_seed_matters():
-    names = [f"case {number}" for number in range(20)]
-    drawn = [preloaded_dataset.folds(names, 5, seed) for seed in (1, 2)]
-    assert [np.bincount(folds).tolist() for folds in drawn] == [[4] * 5] * 2 and not np.array_equal(*drawn)

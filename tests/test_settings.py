@@ -1,4 +1,6 @@
 """config.py: what is left out has the template's value, what is wrong is told with the right one."""
+import pathlib
+
 import pytest
 import settings
 
@@ -46,3 +48,19 @@ def test_all_faults_are_told_at_once(tmp_path):
     with pytest.raises(settings.SettingsError) as caught:
         load(tmp_path, "SEED = -1\nTEST_SHARE = 2\nNOTHING_LIKE_IT = 0\n")
     assert len(str(caught.value).splitlines()) == 3
+
+
+def test_paths_begin_at_the_project_s_folder(tmp_path):
+    (tmp_path / "config.py").write_text('ENCODER_WEIGHTS, TRAIN_SET_LOCATION, PIXEL_SPACING_MM = "weights.h5", "gs://bucket/train set", 0.7\nPREDICTIONS_FOLDER = "/their masks"\n')
+    options = settings.load(tmp_path)
+    assert options.ENCODER_WEIGHTS == str(tmp_path / "weights.h5") and options.PREDICTIONS_FOLDER == str(pathlib.Path("/their masks"))
+    assert (options.TRAIN_SET_LOCATION, options.PIXEL_SPACING_MM, options.SECOND_READER_FOLDER) == ("gs://bucket/train set", 0.7, None)
+    (tmp_path / "config.py").write_text("")
+    assert settings.load(tmp_path).ENCODER_WEIGHTS == "imagenet"
+
+
+@pytest.mark.parametrize("value", ["8", "None", "[1]", "{'first': -1}"])
+def test_odd_counts_of_images_are_told(tmp_path, value):
+    (tmp_path / "config.py").write_text(f"IMAGES_TO_DRAW = {value}\n")
+    with pytest.raises(settings.SettingsError, match="IMAGES_TO_DRAW = .*must be a dict of counts"):
+        settings.load(tmp_path)

@@ -48,6 +48,16 @@ def test_a_missing_result_names_the_step_and_its_line(tmp_path):
         storage.require(tmp_path / "model", "train_final_model")
 
 
+def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
+    (tmp_path / "work" / "fold 1").mkdir(parents=True)
+    for anew in (False, True):
+        with pytest.raises(storage.OtherTask, match="holds something, but no facts.json"):
+            storage.begin_or_go_on(tmp_path / "work", {"seed": 1}, anew)
+    assert (tmp_path / "work" / "fold 1").exists()
+    (tmp_path / "work" / "fold 1").rmdir()
+    storage.begin_or_go_on(tmp_path / "work", {"seed": 1})
+
+
 def test_work_goes_on_with_the_same_facts_only(tmp_path):
     folder = tmp_path / "work"
     facts = {"seed": 1, "values": {"rate": 0.1, "window": (1, 2)}, "hashes": ["a" * 64, "b" * 64]}

@@ -33,9 +33,9 @@ def augment(
     """One random version of the pair. False or 0 leaves a kind of change out.
 
     Mirrored in half of the draws. Then, each with `probability`: rotated by up to `max_degrees` either way, enlarged by a factor of up to
-    exp(max_scale) either way, and stretched and sheared by half as much, all at once; its contrast changed by a gamma of up to
-    exp(max_gamma) either way, see `gamma`; noisy, by `noise_deviation` in the image's unit (HU). `window` is that of the values that
-    count, None for all.
+    exp(max_scale) either way, and stretched and sheared by half as much, all at once; noisy, by `noise_deviation` in the image's unit
+    (HU); its contrast changed by a gamma of up to exp(max_gamma) either way, see `gamma`. `window` is that of the values that count, None
+    for all.
     """
     if horizontal_flip:
         image, mask = _perhaps(lot, 1, 0.5, flip, image, mask)
@@ -45,11 +45,11 @@ def augment(
         # What comes in from outside a CT slice is air; other images go on there, as far as one can tell.
         changes = {"degrees": max_degrees * turn, "factors": factors, "shear": 0.5 * max_scale * shear, "fill": "constant" if window else "reflect"}
         image, mask = _perhaps(lot, 5, probability, functools.partial(transform, **changes), image, mask)
+    if noise_deviation:
+        image, mask = _perhaps(lot, 7, probability, lambda image, mask: (image + noise_deviation * _noise(lot, image.shape), mask), image, mask)
     if max_gamma:
         exponent = tf.exp(tf.random.stateless_uniform((), _own(lot, 4), -max_gamma, max_gamma))
         image, mask = _perhaps(lot, 6, probability, lambda image, mask: (gamma(image, exponent, window), mask), image, mask)
-    if noise_deviation:
-        image, mask = _perhaps(lot, 7, probability, lambda image, mask: (image + noise_deviation * _noise(lot, image.shape), mask), image, mask)
     return image, mask
 
 

@@ -29,7 +29,7 @@ import tqdm
 
 import settings
 import storage
-from data import csv_array, mask_folder, preloaded_dataset
+from data import csv_array, mask_folder, preloaded_dataset, splitting
 from masks import cleaning
 
 # A mask that covers more is rarely meant: often the two values were swapped.
@@ -70,7 +70,10 @@ def _find_pairs(root: pathlib.Path) -> tuple[list[_Pair], list[str]]:
     faults = []
     for folder in _visible(root) if root.is_dir() else []:
         if folder.is_dir():
-            images, masks = ({path.stem: path for path in _visible(folder / kind) if _is_csv(path)} for kind in ("images", "masks"))
+            listed = {kind: [path for path in _visible(folder / kind) if _is_csv(path)] for kind in ("images", "masks")}
+            images, masks = ({path.stem: path for path in paths} for paths in listed.values())
+            named = [*images.values(), *masks.values()]
+            faults += [f"{path}: there is another of that name, but for capitals. Remove one." for paths in listed.values() for path in paths if path not in named]
             faults += _unpaired(folder, images, masks)
             pairs += [_Pair(f"{folder.name}__{stem}", images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())]
         elif _is_csv(folder):
@@ -175,7 +178,8 @@ def _assign_groups(rows: pd.DataFrame, rule: str | None) -> list[str]:
         rows["group"] = [source.split("/")[0] for source in rows["image_file"]]
         return []
     found = [re.search(rule, case) for case in rows["case"]]
-    rows["group"] = [(match.group(1) if match.re.groups else match.group()) if match else "" for match in found]
+    # Of several groups in the expression, such as those of "this|that", the first that took part.
+    rows["group"] = [next(filter(None, match.groups() or [match.group()]), "") if match else "" for match in found]
     return [f"{case}: GROUP_CASES_BY finds nothing in this case name. Change it in config.py." for case in rows["case"][rows["group"] == ""]]
 
 
@@ -188,7 +192,7 @@ def _all_left_out(rows: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
 
 def _split(rows: pd.DataFrame, options: types.SimpleNamespace, draft: pathlib.Path) -> list[str]:
     try:
-        in_test = preloaded_dataset.split(rows["group"].tolist(), options.TEST_SHARE, options.SEED)
+        in_test = splitting.split(rows["group"].tolist(), options.TEST_SHARE, options.SEED)
     except ValueError as error:
         return [f"No train and test set can be made: {error}. Add data, or change GROUP_CASES_BY or IMAGE_SIZE in config.py."]
     rows.loc[in_test, "split"] = "test"

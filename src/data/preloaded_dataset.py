@@ -12,7 +12,6 @@
 
 A case is named `<subdirectory>__<file stem>`, from here to the last report. This module both writes and reads these files.
 """
-import collections
 import hashlib
 import io
 import pathlib
@@ -81,45 +80,27 @@ def refuse_seen(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:
         )
 
 
-def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
-    """Which cases to set aside, as (cases,) bool: about `share` of them, at least one and never all; a group goes as a whole or not at all.
-
-    `groups` holds each case's group. Depends on nothing but the arguments: groups are drawn from their sorted list, and a group that
-    would exceed the share is passed over. ValueError for fewer than two groups.
-    """
-    import sklearn.utils  # Not above: it takes a second, which every worker process of step 1 would wait for.
-
-    sizes = collections.Counter(groups)
-    if len(sizes) < 2:
-        raise ValueError(f"wanted at least two groups of cases to split, found {len(sizes)}")
-    wanted = max(1, round(share * len(groups)))
-    aside: set[str] = set()
-    for group in sklearn.utils.shuffle(sorted(sizes), random_state=seed):
-        if sum(sizes[name] for name in aside) + sizes[group] <= wanted and len(aside) < len(sizes) - 1:
-            aside.add(group)
-    # Every group is larger than the share: then the smallest, for a split there must be.
-    aside = aside or {min(sorted(sizes), key=sizes.__getitem__)}
-    return np.array([group in aside for group in groups])
+def refuse_other_size(cases: pd.DataFrame, image_size: int) -> None:
+    """DatasetError where the `cases`, rows of cases.csv, are not of the size that the IMAGE_SIZE setting tells."""
+    found = sorted(set(cases["height"]) - {image_size})
+    if found:
+        raise storage.DatasetError([f"The preloaded dataset's images have {found[0]} px, but IMAGE_SIZE in config.py is {image_size}. Change it back, or run step 1 again."])
 
 
-def folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
-    """The fold of each case, as (cases,) int, 0 to count - 1: about equally many cases each; a group goes into one fold as a whole.
+def refuse_other_copy(folder: str, cases: pd.DataFrame) -> None:
+    """DatasetError that names each of the `cases`, rows of cases.csv, whose files in `folder`, a copy of their set, are missing or others."""
+    import tensorflow as tf
 
-    Depends on nothing but the arguments, like `split`. ValueError for fewer groups than folds.
-    """
-    import sklearn.model_selection
-    import sklearn.utils
-
-    names = sorted(set(groups))
-    if len(names) < count:
-        raise ValueError(f"wanted at least {count} groups of cases for {count} folds, found {len(names)}")
-    # scikit-learn deals the largest group first, equal ones in the order of their numbers: those are drawn by lot.
-    numbers = dict(zip(sklearn.utils.shuffle(names, random_state=seed), range(len(names)), strict=True))
-    divided = sklearn.model_selection.GroupKFold(count).split(groups, groups=[numbers[group] for group in groups])
-    found = np.empty(len(groups), int)
-    for fold, (_, held_out) in enumerate(divided):
-        found[held_out] = fold
-    return found
+    faults = []
+    for case in cases.itertuples():
+        for kind, wanted in (("images", case.image_sha256), ("masks", case.mask_sha256)):
+            file = tf.io.gfile.join(folder, kind, f"{case.case}.npy")
+            if not tf.io.gfile.exists(file):
+                faults.append(f"{file}: missing. Copy the train set anew, or change TRAIN_SET_LOCATION in config.py.")
+            elif hashlib.sha256(tf.io.gfile.GFile(file, "rb").read()).hexdigest() != wanted:
+                faults.append(f"{file}: not what the preloaded dataset holds. Copy the train set anew.")
+    if faults:
+        raise storage.DatasetError(faults)
 
 
 def images(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.data.Dataset":

@@ -43,7 +43,7 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     predictions = _predictions(workspace, options, cases)
     made_by = mask_folder.read_maker(predictions)
     preloaded_dataset.refuse_seen(cases, made_by["image_sha256"] if made_by else [])
-    spacings = _spacings(workspace, options, cases)
+    spacings = _spacings(options, cases)
     table = _measure(workspace, cases, predictions, spacings, options)
     looks = seal.note_look(workspace, cases, _maker_s_name(made_by, options), table["dice"].mean())
     # Another program's folder may hold a table of that name, too.
@@ -95,11 +95,11 @@ def _predictions(workspace: storage.Workspace, options: types.SimpleNamespace, c
 
 
 def _maker_s_name(made_by: dict[str, Any] | None, options: types.SimpleNamespace) -> str:
-    return made_by["id"] if made_by else options.PREDICTIONS_FOLDER or "unknown"
+    return made_by["id"] if made_by else pathlib.Path(options.PREDICTIONS_FOLDER or "unknown").name
 
 
 def _given(workspace: storage.Workspace, options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) -> pathlib.Path:
-    folder = workspace.root / getattr(options, setting)
+    folder = pathlib.Path(getattr(options, setting))
     mask_folder.check(folder, cases["case"].tolist(), setting)
     return folder
 
@@ -121,7 +121,7 @@ def _measure(
     return pd.DataFrame(rows)
 
 
-def _spacings(workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, float]:
+def _spacings(options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, float]:
     """The side of a pixel of each case, in mm, where it is known."""
     given = options.PIXEL_SPACING_MM
     if options.SURFACE_DICE_TOLERANCE_MM and not given:
@@ -129,7 +129,7 @@ def _spacings(workspace: storage.Workspace, options: types.SimpleNamespace, case
     if not isinstance(given, str):
         return dict.fromkeys(cases["case"], given) if given else {}
     try:
-        known = pd.read_csv(workspace.root / given, dtype={"case": str}).set_index("case")["spacing_mm"]
+        known = pd.read_csv(given, dtype={"case": str}).set_index("case")["spacing_mm"]
     except (OSError, KeyError, ValueError) as error:
         raise storage.DatasetError([f"{given}: can't be read as a table with the columns case and spacing_mm ({error}). See PIXEL_SPACING_MM."]) from error
     spacings = pd.to_numeric(known, errors="coerce").replace(np.inf, np.nan)

@@ -22,5 +22,6 @@ def note_look(workspace: storage.Workspace, cases: pd.DataFrame, model: str, mea
     former = pd.read_csv(file, dtype={"model": str}, keep_default_na=False) if file.exists() else pd.DataFrame()
     table = pd.concat([former, pd.DataFrame([row])], ignore_index=True)
     storage.write_whole(file, table.to_csv(index=False))
-    these = table[[not set(images).isdisjoint(seen.split()) for seen in table["images"]]]
+    # Looks that an earlier version of this program noted tell no images.
+    these = table[[not set(images).isdisjoint(seen.split()) for seen in table["images"].fillna("")]]
     return {"looks": len(these), "models": these["model"].unique().tolist()}

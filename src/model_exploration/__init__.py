@@ -28,7 +28,7 @@ import model_training
 import own_process
 import settings
 import storage
-from data import preloaded_dataset
+from data import preloaded_dataset, splitting
 from model_exploration import search, summary, trials
 from model_training import diagnosis, hyperparameters, machine, progress, workers
 
@@ -44,6 +44,7 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     options = settings.load(workspace.root)
     space = hyperparameters.search_space(options.EXPLORATION_SEARCH_SPACE)
     cases = preloaded_dataset.read_cases(workspace, "train")
+    preloaded_dataset.refuse_other_size(cases, options.IMAGE_SIZE)
     held_out = _held_out(cases, options)
     if workers.count() > 1:
         raise storage.PlainError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
@@ -86,7 +87,7 @@ class _Trainer:
 
 def _held_out(cases: pd.DataFrame, options: types.SimpleNamespace) -> np.ndarray:
     try:
-        return preloaded_dataset.split(cases["group"].tolist(), options.EXPLORATION_VALIDATION_SHARE, options.SEED)
+        return splitting.split(cases["group"].tolist(), options.EXPLORATION_VALIDATION_SHARE, options.SEED)
     except ValueError as error:
         raise storage.DatasetError([f"No validation set can be made: {error}. Add data, or change GROUP_CASES_BY in config.py."]) from error
 

@@ -34,11 +34,14 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     options = settings.load(workspace.root)
     hyperparameters = from_settings(options.HYPERPARAMETERS)
     cases = preloaded_dataset.read_cases(workspace, "train")
+    preloaded_dataset.refuse_other_size(cases, options.IMAGE_SIZE)
     diagnosis.hint(hyperparameters, cases)
     history = train(workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model)
+    # The time's end may come within an epoch: its few images tell little.
+    whole = history[history["images"] == history["images"].max()]
     print(
         f"Model trained for {len(history)} epochs in {history['seconds'].sum() / 60:.1f} min, "
-        f"Dice {history['dice'].iloc[-1]:.3f} on the images it was trained on."
+        f"Dice {whole['dice'].iloc[-1]:.3f} on the images it was trained on."
     )
 
 
@@ -61,20 +64,28 @@ def train(
     machine.prepare(options)
     workers.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
     facts = _facts(hyperparameters, options, cases)
-    workers.chief_first(lambda: storage.begin_or_go_on(unfinished, facts))
+    workers.chief_first(lambda: _begin(unfinished, facts))
     with _told_failures(unfinished), workers.kept_by_chief(unfinished) as folder:
         network = fitting.compiled_network(hyperparameters, options)
-        diary = progress.Diary(folder, network, unfinished)
+        diary = progress.Diary(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
         fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
         with storage.replacing(target) if workers.is_chief() else workers.kept_by_chief(target) as draft:
             more = {"epochs": len(diary.history), "minutes": round(float(diary.history["seconds"].sum()) / 60, 1)}
             more["peak_learning_rate"] = budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)
             more["known"] = _known(network, train_set, cases, options)
             saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | more, diary.history)
-            shutil.copytree(folder / "logs", draft / "logs")
+            if workers.is_chief():
+                shutil.copytree(folder / "logs", draft / "logs")
     if workers.is_chief():
         shutil.rmtree(unfinished)
     return diary.history
+
+
+def _begin(unfinished: pathlib.Path, facts: dict[str, Any]) -> None:
+    # Without a finished epoch there is nothing to go on with, and nothing to lose.
+    if not (unfinished / progress.HISTORY).exists():
+        shutil.rmtree(unfinished, ignore_errors=True)
+    storage.begin_or_go_on(unfinished, facts)
 
 
 def _facts(hyperparameters: Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, Any]:

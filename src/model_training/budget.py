@@ -27,13 +27,15 @@ class Budget:
         self._steps = epochs and epochs * steps_per_epoch
         self._steps_done, self._steps_here, self._step_seconds = epochs_done * steps_per_epoch, 0, []
         self._seconds_before, self._begun = seconds_spent, time.monotonic()
-        self._last = self._begun
+        self._first = self._last = self._begun
 
     def step(self) -> None:
         """Counts one more step."""
         now = time.monotonic()
         self._steps_done, self._steps_here = self._steps_done + 1, self._steps_here + 1
-        if self._steps_here > 1:
+        if self._steps_here == 1:
+            self._first = now
+        else:
             self._step_seconds = [*self._step_seconds[1 - _TIMED_STEPS :], now - self._last]
         self._last = now
 
@@ -54,7 +56,8 @@ class Budget:
         """When it will be spent, such as "14:32", on another day with its date; "" while nobody can tell."""
         left = [self._seconds - self._seconds_spent()] if self._seconds else []
         if self._steps and self.seconds_per_step:
-            left.append((self._steps - self._steps_done) * self.seconds_per_step)
+            # By all that was done since the first step, checkpoints and pictures between epochs included.
+            left.append((self._steps - self._steps_done) * (self._last - self._first) / (self._steps_here - 1))
         if not left:
             return ""
         now = datetime.datetime.now()

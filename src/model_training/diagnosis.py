@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import storage
-from model_training.budget import Budget
+from model_training.budget import REFERENCE_BATCH, Budget
 from model_training.hyperparameters import Hyperparameters
 
 # A look takes as long as the forward pass of some images: one in a hundred steps is not felt.
@@ -52,9 +52,18 @@ class Watch(keras.callbacks.Callback):
         if self._steps % LOOK_EVERY_STEPS == 0:
             self._look()
 
-    def _look(self) -> None:
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Says so where a training that was too short to be stopped has come to nothing."""
+        if self._steps < PATIENCE_STEPS and (fault := self._fault()):
+            images, masks = (part.numpy() for part in self._shown)
+            print(f"\nWarning: the training has ended, but {fault}. It may have been too short.\n{explanation(images, masks, self._hyperparameters)}", flush=True)
+
+    def _fault(self) -> str:
         logits = [self.model(image[None], training=False).numpy() for image in self._shown[0]]
-        fault = sameness(np.concatenate(logits), self._shown[1].numpy())
+        return sameness(np.concatenate(logits), self._shown[1].numpy())
+
+    def _look(self) -> None:
+        fault = self._fault()
         if fault and self._steps >= PATIENCE_STEPS and self._budget.share >= PATIENCE_SHARE:
             self._fail(fault)
         if fault and not self._noted:
@@ -104,7 +113,7 @@ def explanation(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperpar
         f"image values: {images.min():g} to {images.max():g}, median {np.median(images):g}" + (f"; the window clip_hu is {window}" if window else ""),
         f"mask values: {', '.join(f'{value:g}' for value in np.unique(masks)[:5])}; {masks.mean():.2%} of the pixels belong to a mask",
         f"empty masks: {(~masks.any((1, 2, 3))).sum()} of {len(masks)}",
-        f"learning rate: {hyperparameters.learning_rate:g} at its highest; loss: {hyperparameters.loss}",
+        f"learning rate: {hyperparameters.learning_rate:g} at its highest, for batches of {REFERENCE_BATCH}; loss: {hyperparameters.loss}",
     ]
     text = "".join(f"  {check}\n" for check in checks)
     return f"Checked on {len(images)} images of the train set with the largest masks:\n{text}" + "\n".join(_reasons(images, masks, hyperparameters))

@@ -105,6 +105,8 @@ def fit(
         print(f"Going on after epoch {diary.epochs_done}" + (f" of {budget.epochs}." if budget.epochs else "."))
     if budget.share >= 1:
         return
+    if options.TRAIN_SET_LOCATION:
+        preloaded_dataset.refuse_other_copy(options.TRAIN_SET_LOCATION, cases)
     logs = diary.folder / "logs"
     kind, shown = ("validation cases", validation) if validation else ("train cases", names)
     network.fit(
@@ -118,10 +120,15 @@ def fit(
             progress.Panel(logs, kind, _shown(train_set, shown[: progress.PANEL_CASES], options), budget),
             progress.tensorboard(logs),
             *more,
-            diary,  # The last: an epoch it has noted has been logged.
+            diary,  # An epoch it has noted has been logged.
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: _end(network, budget)),  # What was done between epochs took time, too.
         ],
         verbose=0,
     )
+
+
+def _end(network: keras.Model, budget: Budget) -> None:
+    network.stop_training = network.stop_training or budget.share >= 1
 
 
 def _shown(train_set: pathlib.Path, cases: Sequence[str], options: types.SimpleNamespace) -> tuple[tf.Tensor, tf.Tensor]:

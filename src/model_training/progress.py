@@ -20,6 +20,10 @@ PANEL_CASES = 4
 PANELS = 10
 
 
+# In the folder of a training that has finished an epoch.
+HISTORY = "history.csv"
+
+
 class Display(keras.callbacks.Callback):
     """Prints how the training goes: `heading` with the time per image and the estimated end, then a bar, or a line per epoch into a file."""
 
@@ -73,9 +77,9 @@ class Diary(keras.callbacks.Callback):
     When made, it restores what lies in `former`, which is the same folder but for workers whose own is thrown away.
     """
 
-    def __init__(self, folder: pathlib.Path, network: keras.Model, former: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, network: keras.Model, former: pathlib.Path, batch_size: int) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self._batch_size = folder, batch_size
         self._epochs = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(network=network, optimizer=network.optimizer, epochs=self._epochs)
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
@@ -84,7 +88,7 @@ class Diary(keras.callbacks.Callback):
         if last := tf.train.latest_checkpoint(str(former / "checkpoint")):
             checkpoint.restore(last)
         # A row that was written before its checkpoint was not tells of an epoch that will be run again.
-        self.history = pd.read_csv(former / "history.csv").iloc[: self.epochs_done] if self.epochs_done else pd.DataFrame(columns=["seconds"], dtype=float)
+        self.history = pd.read_csv(former / HISTORY).iloc[: self.epochs_done] if self.epochs_done else pd.DataFrame(columns=["seconds"], dtype=float)
 
     @property
     def epochs_done(self) -> int:
@@ -95,13 +99,17 @@ class Diary(keras.callbacks.Callback):
         """Starts the clock; the first epoch's time holds the building of the network's graph."""
         self._clock = time.monotonic()
 
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Notes how far the epoch has come."""
+        self._images = (batch + 1) * self._batch_size
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Writes the epoch down."""
+        """Writes the epoch down, with the number of images: the end of the time may have cut it short."""
         now = time.monotonic()
-        row = {"epoch": epoch + 1, **(logs or {}), "seconds": round(now - self._clock, 3)}
+        row = {"epoch": epoch + 1, **(logs or {}), "images": self._images, "seconds": round(now - self._clock, 3)}
         self._clock = now
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True) if self.epochs_done else pd.DataFrame([row])
-        storage.write_whole(self.folder / "history.csv", self.history.to_csv(index=False))
+        storage.write_whole(self.folder / HISTORY, self.history.to_csv(index=False))
         self._epochs.assign(epoch + 1)
         self._manager.save(epoch + 1)
 

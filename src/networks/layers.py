@@ -21,7 +21,9 @@ class ScaleIntensity(keras.layers.Layer):
     def call(self, images: tf.Tensor) -> tf.Tensor:
         if self.clip_hu is None:
             mean, variance = tf.nn.moments(images, axes=(1, 2, 3), keepdims=True)
-            return (images - mean) / tf.sqrt(variance + 1e-6)
+            # Against the values' own size: those of some maps are thousandths, and a constant image's rounding must not be blown up.
+            least = 1e-5 * tf.reduce_max(tf.abs(images), axis=(1, 2, 3), keepdims=True)
+            return tf.math.divide_no_nan(images - mean, tf.maximum(tf.sqrt(variance), least))
         low, high = self.clip_hu
         return (tf.clip_by_value(images, low, high) - low) * (2.0 / (high - low)) - 1.0
 

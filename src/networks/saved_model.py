@@ -32,7 +32,9 @@ def write(folder: pathlib.Path, network: keras.Model, hyperparameters: dict[str,
 
 
 def read(folder: pathlib.Path) -> keras.Model:
-    """The network that `write` wrote, with its weights: its predictions are the same to the bit. MissingResult where there is none."""
+    """The network that `write` wrote, with its weights, in float32: its predictions are those of a float32 network to the bit, and those of one that
+    was trained in 16 bit but for its rounding. MissingResult where there is none.
+    """
     training, hyperparameters = read_training(folder), read_hyperparameters(folder)
     network = networks.build(
         **{name: hyperparameters[name] for name in ("architecture", "filters", "patch_px", "clip_hu")}, image_size=training["image_size"]
