@@ -18,11 +18,12 @@ import pandas as pd
 import tqdm
 
 import model_training
+import resumable
 import settings
 import storage
 from data import preloaded_dataset, splitting
 from masks import drawing, metrics
-from model_training import diagnosis, hyperparameters, machine, workers
+from model_training import diagnosis, fitting, hyperparameters, machine, workers
 from networks import ensemble
 
 # How many of the cases that the models disagree with most are drawn.
@@ -34,13 +35,13 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
     options = settings.load(workspace.root)
     values = hyperparameters.from_settings(options.HYPERPARAMETERS)
     cases = preloaded_dataset.read_cases(workspace, "train")
-    preloaded_dataset.refuse_other_size(cases, options.IMAGE_SIZE)
+    preloaded_dataset.check_train_set(cases, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     try:
         folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
     except ValueError as error:
         raise storage.DatasetError([f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]) from error
     machine.prepare(options)
-    workers.chief_first(lambda: storage.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases, folds)))
+    workers.chief_first(lambda: resumable.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases, folds)))
     diagnosis.hint(values, cases)
     rows = []
     chief = workers.is_chief()
@@ -61,8 +62,9 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
 
 
 def _facts(values: hyperparameters.Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame, folds: np.ndarray) -> dict:
-    names = ("CROSS_VALIDATION_FOLDS", "SEED", "IMAGE_SIZE", "TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES", "TRAINING_BATCH_SIZE", "ENCODER_WEIGHTS")
+    names = ("CROSS_VALIDATION_FOLDS", "SEED", "IMAGE_SIZE", "TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES", "TRAINING_BATCH_SIZE")
     facts = {name: getattr(options, name) for name in names} | {"hyperparameters": dataclasses.asdict(values), "folds": folds.tolist()}
+    facts["ENCODER_WEIGHTS"] = fitting.encoder_name(options)
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-SOURCE = pathlib.Path(__file__).resolve().parent
+# The exit status of a program that was stopped by Ctrl-C.
+_INTERRUPTED = 130
 
 
 class ProcessEnded(Exception):
@@ -26,15 +27,16 @@ def call(function: Callable, *arguments: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         task, outcome = pathlib.Path(folder) / "task", pathlib.Path(folder) / "outcome"
         task.write_bytes(pickle.dumps((function, arguments)))
-        paths = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
-        command = [sys.executable, "-m", "own_process", str(task), str(outcome)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths})
+        # By its file: the folder it lies in is then the first that modules are looked for in, not the one the user happens to be in.
+        process = subprocess.Popen([sys.executable, __file__, str(task), str(outcome)], stdin=subprocess.PIPE)
         try:
             status = process.wait()
         finally:
             process.kill()
             process.wait()
             process.stdin.close()
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt
         if not outcome.exists():
             cause = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise ProcessEnded(f"its process was ended by the system ({cause}), most likely because memory ran out")
@@ -50,7 +52,7 @@ def _main(task: pathlib.Path, outcome: pathlib.Path) -> None:
         function, arguments = pickle.loads(task.read_bytes())
         answer = (function(*arguments), None)
     except KeyboardInterrupt:
-        return  # The caller has been stopped as well, and says so.
+        sys.exit(_INTERRUPTED)
     except Exception as error:
         answer = (None, _picklable(error))
     draft = outcome.with_suffix(".draft")

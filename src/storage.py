@@ -18,8 +18,7 @@ A workspace is a folder that holds one user's data and results. The project's ow
 """
 import contextlib
 import dataclasses
-import datetime
-import json
+import errno
 import pathlib
 import shutil
 from collections.abc import Iterator
@@ -37,13 +36,25 @@ class DatasetError(PlainError):
         super().__init__("\n".join(faults))
         self.faults = faults
 
+    def __reduce__(self) -> tuple:
+        # As it is made: an error of a trial's process is pickled on its way.
+        return type(self), (self.faults,)
+
 
 class MissingResult(PlainError):
     """A step was started before the one whose result it reads."""
 
 
-class OtherTask(PlainError):
-    """A folder that grows in place was begun for something else."""
+class DiskFull(PlainError):
+    """Something could not be written for lack of room."""
+
+    def __init__(self, text: str = "The disk is full, or your share of it is. Make room, and run the step again: it goes on from what was written.") -> None:
+        super().__init__(text)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error, Python's or TensorFlow's, tells of a disk, or a user's share of one, that is full."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error).lower() for text in ("no space left", "quota exceeded"))
 
 
 def _folder(place: str) -> Any:
@@ -144,41 +155,6 @@ def write_whole(file: pathlib.Path, content: str | bytes) -> None:
     draft = file.with_name(f".{file.name}.draft")
     draft.write_bytes(content if isinstance(content, bytes) else content.encode())
     draft.replace(file)
-
-
-def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> None:
-    """Makes the folder of a work that grows in place, or makes sure that it was begun with the same `facts` (kept in facts.json).
-
-    Where it was begun with others: OtherTask, with the difference; or with `anew`, the folder is renamed after the day and time, and a
-    new one begun.
-    """
-    file = folder / "facts.json"
-    wanted = json.loads(json.dumps(facts))
-    former = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-    if former not in (None, wanted) and anew:
-        folder.rename(folder.with_name(f"{folder.name} until {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"))
-        former = None
-    if former is None and folder.is_dir() and any(folder.iterdir()):
-        raise OtherTask(f"'{folder.name}' ({folder}) holds something, but no facts.json that tells what. Move or delete that folder to begin anew.")
-    if former is None:
-        with replacing(folder) as draft:
-            (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-    elif former != wanted:
-        raise OtherTask(
-            f"'{folder.name}' ({folder}) holds work that was begun before this was changed: {_differences(former, wanted)}. "
-            "Change it back to go on with that work; or move or delete that folder to begin anew."
-        )
-
-
-def _differences(former: dict[str, Any], wanted: dict[str, Any]) -> str:
-    texts = []
-    for name in sorted(former.keys() | wanted.keys()):
-        before, now = former.get(name), wanted.get(name)
-        if isinstance(before, dict) and isinstance(now, dict):
-            texts += [_differences(before, now)] if before != now else []
-        elif before != now:
-            texts.append("the data set" if isinstance(before, list) and len(str(before)) > 100 else f"{name} (was {before}, is {now})")
-    return ", ".join(dict.fromkeys(texts))
 
 
 def _recover(target: pathlib.Path) -> None:

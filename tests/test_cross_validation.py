@@ -6,6 +6,7 @@ import model_training
 import numpy as np
 import pandas as pd
 import pytest
+import resumable
 import storage
 from conftest import configure, files
 from cross_validation import cross_validate_train_set
@@ -95,9 +96,9 @@ def test_a_stopped_one_goes_on_and_repeats_no_finished_fold(fresh, monkeypatch):
 
 
 def test_one_of_other_settings_is_refused_and_kept(fresh):
-    storage.begin_or_go_on(fresh.cross_validation, {"SEED": 5})
+    resumable.begin_or_go_on(fresh.cross_validation, {"SEED": 5})
     before = files(fresh.cross_validation)
-    with pytest.raises(storage.OtherTask, match=r"SEED \(was 5, is 1\)"):
+    with pytest.raises(resumable.OtherTask, match=r"SEED \(was 5, is 1\)"):
         cross_validate_train_set(fresh)
     assert files(fresh.cross_validation) == before
 

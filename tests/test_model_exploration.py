@@ -8,6 +8,7 @@ import numpy as np
 import own_process
 import pandas as pd
 import pytest
+import resumable
 import storage
 import tensorflow as tf
 from conftest import configure, files
@@ -49,6 +50,9 @@ def explored(prepared):
     with pytest.MonkeyPatch.context() as patched:
         lines = []
         patched.setattr("builtins.print", lambda *texts, **_: lines.append(" ".join(map(str, texts))))
+        # The first training in a process of its own, as all are; the others here, which saves the time to import TensorFlow.
+        ways = iter([own_process.call])
+        patched.setattr(own_process, "call", lambda function, *arguments: next(ways, lambda *task: task[0](*task[1:]))(function, *arguments))
         explore_hyperparameters(prepared)
     kept = prepared.root / "explored"
     shutil.copytree(prepared.model_tuning, kept)
@@ -95,7 +99,7 @@ def test_tensorboard_gets_curves_predictions_and_every_hyperparameter_under_read
 
 def test_only_the_best_trial_keeps_its_weights_and_its_score_is_that_network_s(explored):
     workspace, folder, _ = explored
-    table = pd.read_csv(folder / "trials.csv").sort_values("val_dice")
+    table = pd.read_csv(folder / "trials.csv").sort_values("repeats_mean")
     (weights,) = (folder / "trials").rglob("*.h5")
     assert weights.parent.name == table["trial"].iloc[-1]
     network = saved_model.read(weights.parent)
@@ -147,17 +151,20 @@ def test_a_training_that_comes_to_nothing_is_a_failed_trial(fresh, monkeypatch):
     assert table["failure"][1] == "The training was stopped after 3 steps: the loss is no finite number (nan)."
 
 
-def test_a_search_of_other_settings_is_refused_and_kept_or_begun_anew(fresh):
+def test_a_search_of_other_settings_is_refused_and_kept_or_begun_anew(fresh, monkeypatch, capsys):
+    history = pd.DataFrame({"val_dice": [0.5], "seconds": [1.0]})
+    monkeypatch.setattr(model_exploration.model_training, "train", lambda *_: history)
     configure(fresh, EXPLORATION_MAX_TRIALS=1)
     explore_hyperparameters(fresh)
     before = files(fresh.model_tuning)
     own = {"architecture": "unet", "filters": [2, 3], "patch_px": 2}
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2)
-    with pytest.raises(storage.OtherTask, match=r"SEED \(was 1, is 2\).*filters \(was Fixed {'conditions': \[\], 'value': 2}, is Choice"):
+    with pytest.raises(resumable.OtherTask, match=r"SEED \(was 1, is 2\).*filters \(was Fixed {'conditions': \[\], 'value': 2}, is Choice"):
         explore_hyperparameters(fresh)
     assert files(fresh.model_tuning) == before
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2, EXPLORATION_START_ANEW=True)
     explore_hyperparameters(fresh)
+    assert "The former search, of other settings, data or packages, is now 'model tuning until 2" in capsys.readouterr().out
     (former,) = fresh.root.glob("model tuning until *")
     assert files(former) == before and files(fresh.model_tuning) != before
     # The same again goes on: nothing else is renamed.
@@ -172,10 +179,11 @@ def test_all_trials_share_one_validation_split_that_keeps_groups_whole(fresh, mo
     cases = pd.read_csv(table)
     cases["group"] = [name[-1] in "01234" for name in cases["case"]]
     cases.to_csv(table, index=False)
-    seen = []
+    seen, seeds = [], []
 
     def train(train_set, cases, values, options, unfinished, target, validation, callbacks):
         seen.append((cases["case"].tolist(), validation))
+        seeds.append(options.SEED)
         return pd.DataFrame({"val_dice": [0.5], "seconds": [1.0]})
 
     monkeypatch.setattr(model_exploration.model_training, "train", train)
@@ -185,7 +193,7 @@ def test_all_trials_share_one_validation_split_that_keeps_groups_whole(fresh, mo
     finally:
         table.write_text(content)
     # Two trials and their repeats, whose seeds are others.
-    assert len(seen) == 4 and all(other == seen[0] for other in seen)
+    assert len(seen) == 4 and all(other == seen[0] for other in seen) and seeds == [1, 1, 2, 2]
     train, validation = (set(map(lambda name: name[-1] in "01234", names)) for names in seen[0])
     assert train.isdisjoint(validation) and len(seen[0][0]) + len(seen[0][1]) == 8
 

@@ -13,6 +13,7 @@ import networks
 import numpy as np
 import pandas as pd
 import pytest
+import resumable
 import settings
 import storage
 from conftest import ROOT, configure, files
@@ -127,7 +128,7 @@ def test_an_unfinished_training_of_other_settings_is_refused_and_kept(prepared, 
         train_final_model(prepared)
     before = files(prepared.unfinished_model)
     configure(prepared, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
-    with pytest.raises(storage.OtherTask, match=r"learning_rate \(was 0.001, is 0.0005\)"):
+    with pytest.raises(resumable.OtherTask, match=r"learning_rate \(was 0.001, is 0.0005\)"):
         train_final_model(prepared)
     assert before and files(prepared.unfinished_model) == before
 
@@ -174,7 +175,7 @@ def test_a_training_that_can_not_be_saved_leaves_the_former_model(prepared, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(saved_model, "write", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(storage.DiskFull, match="The disk is full"):
         train_final_model(prepared)
     assert files(prepared.model) == {"former.txt": b"former"}
     # What was trained is not lost either.

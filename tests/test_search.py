@@ -1,8 +1,10 @@
 """The search by itself, with trainings that take no time: what it decides, and that a kill at any moment loses and repeats nothing."""
+import math
 import os
 import signal
 import subprocess
 import sys
+import types
 
 import pandas as pd
 import pytest
@@ -40,11 +42,11 @@ def run(workspace, train, reports=None, **own):
     return search.run(space, options, workspace.model_tuning, train, (reports if reports is not None else []).append)
 
 
-@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
-def test_each_tuner_ends_by_the_number_of_trials_and_finds_something(workspace, tuner):
+@pytest.mark.parametrize("tuner, count", [("random", 14), ("bayesian", 6), ("hyperband", 14)])
+def test_each_tuner_ends_by_the_number_of_trials_and_finds_something(workspace, tuner, count):
     train, reports = Trainings(), []
-    rows = run(workspace, train, reports, EXPLORATION_TUNER=tuner, EXPLORATION_MAX_TRIALS=14)
-    assert len(rows) == len(train.ended) == 14 and [len(report) for report in reports] == list(range(1, 15))
+    rows = run(workspace, train, reports, EXPLORATION_TUNER=tuner, EXPLORATION_MAX_TRIALS=count)
+    assert len(rows) == len(train.ended) == count and [len(report) for report in reports] == list(range(1, count + 1))
     assert all(row["status"] == "completed" and row["searched"]["filters"] == 2 for row in rows)
     assert {row["epochs"] for row in rows} == ({1, 3, 9} if tuner == "hyperband" else {9})
     # The score is the last epoch's.
@@ -61,7 +63,7 @@ def test_bayesian_optimization_begins_before_the_trials_are_over(workspace):
     # By Keras Tuner's default all of so few trials would be drawn by lot.
     train = {tuner: Trainings() for tuner in ("random", "bayesian")}
     for tuner, trainings in train.items():
-        run(storage.Workspace(workspace.root / tuner), trainings, EXPLORATION_TUNER=tuner, EXPLORATION_MAX_TRIALS=12)
+        run(storage.Workspace(workspace.root / tuner), trainings, EXPLORATION_TUNER=tuner, EXPLORATION_MAX_TRIALS=5)
     values = {tuner: [trial.searched for trial in trainings.ended] for tuner, trainings in train.items()}
     assert values["random"][:4] == values["bayesian"][:4] and values["random"][4:] != values["bayesian"][4:]
 
@@ -79,6 +81,95 @@ def test_the_search_ends_by_hours_with_time_for_the_repeats(workspace, monkeypat
     # Sixteen half hours: ten trials, and the three best twice more.
     assert (len(rows), len(trainings.ended), clock[0]) == (10, 16, 8 * 3600.0)
     assert len(run(workspace, train, EXPLORATION_MAX_TRIALS=None, EXPLORATION_TIME_LIMIT_HOURS=8, EXPLORATION_REPEATS=2)) == 10 and clock[0] == 8 * 3600.0
+
+
+@pytest.mark.parametrize("hours, trial_count, trained", [(5, 2, 5), (1.5, 1, 1), (0.1, 1, 1)])
+def test_the_time_limit_holds_for_the_repeats_too(workspace, monkeypatch, capsys, hours, trial_count, trained):
+    clock = [0.0]
+    monkeypatch.setattr(oracle.time, "monotonic", lambda: clock[0])
+
+    def train(trial):
+        clock[0] += 3600.0
+        return trainings(trial)
+
+    trainings, own = Trainings(seconds=3600.0), {"EXPLORATION_MAX_TRIALS": None, "EXPLORATION_REPEATS": 3}
+    rows = run(workspace, train, EXPLORATION_TIME_LIMIT_HOURS=hours, **own)
+    assert (len(rows), len(trainings.ended)) == (trial_count, trained)
+    assert f"{3 * trial_count - (trained - trial_count)} such trainings are missing" in capsys.readouterr().out
+    # With more time it goes on.
+    run(workspace, train, EXPLORATION_TIME_LIMIT_HOURS=hours + 3, **own)
+    assert len(trainings.ended) > trained and clock[0] <= 3600 * max(1, hours + 3)
+
+
+def test_a_trial_whose_repeats_fail_stands_behind_those_whose_never_did(workspace, tmp_path):
+    train = Trainings(failing=(6, 9))  # The best one's first repeat, and its second.
+    rows = trials.ranked(run(workspace, train, EXPLORATION_REPEATS=2))
+    assert [row["repeats_failed"] for row in rows] == [0] * 5 + [2] and [len(row["repeats"]) for row in rows] == [2, 2, 0, 0, 0, 0]
+    assert rows[-1]["val_dice"] == max(row["val_dice"] for row in rows)
+
+
+def test_the_weights_of_the_best_by_its_repeats_are_kept(workspace):
+    folder = workspace.model_tuning / "trials"
+
+    class Saving(Trainings):
+        def __call__(self, trial):
+            (folder / trial.name).mkdir(parents=True)
+            (folder / trial.name / "weights.weights.h5").touch()
+            history = super().__call__(trial)
+            if trial.repeat and trial.repeat_of == first.name[:4]:
+                history["val_dice"] = 0.01  # The best one was lucky.
+            elif not trial.repeat and (not hasattr(first, "dice") or history["val_dice"].iloc[-1] > first.dice):
+                first.name, first.dice = trial.name, history["val_dice"].iloc[-1]
+            return history
+
+    first = types.SimpleNamespace(name="none")
+    rows = trials.ranked(run(workspace, Saving(), EXPLORATION_REPEATS=1, EXPLORATION_KEPT_MODELS=1))
+    assert [path.parent.name for path in folder.rglob("*.h5")] == [rows[0]["trial"]] and rows[0]["trial"] != first.name
+
+
+def test_after_failures_in_a_row_were_mended_it_goes_on(workspace, capsys):
+    broken = Trainings(failing=range(100))
+    assert len(run(workspace, broken, EXPLORATION_MAX_TRIALS=20)) == oracle.FAILURES_IN_A_ROW
+    assert "5 trials failed one after the other" in capsys.readouterr().out
+    assert len(run(workspace, Trainings(), EXPLORATION_MAX_TRIALS=20)) == 20
+
+
+def test_bayesian_optimization_repeats_no_trial(workspace):
+    configure(workspace, EXPLORATION_MAX_TRIALS=30, EXPLORATION_TUNER="bayesian")
+    workspace.model_tuning.mkdir()
+    own = {name: getattr(hyperparameters.Hyperparameters(), name) for name in ("loss", "clip_hu", "rotation_degrees", "scale", "gamma", "gaussian_noise")}
+    own |= {"architecture": "unet", "filters": [2, 3], "patch_px": [1, 2], "learning_rate": 1e-3, "horizontal_flip": [True, False], "augmentation_probability": 0.25}
+    rows = search.run(hyperparameters.search_space(own), settings.load(workspace.root), workspace.model_tuning, Trainings(), lambda rows: None)
+    searched = [tuple(row["searched"].items()) for row in rows]
+    assert len(set(searched)) == len(searched) == 8
+
+
+def test_where_everything_is_fixed_there_is_one_trial(workspace):
+    for tuner in ("random", "bayesian"):
+        place = storage.Workspace(workspace.root / tuner)
+        configure(place, EXPLORATION_MAX_TRIALS=6, EXPLORATION_TUNER=tuner)
+        place.model_tuning.mkdir()
+        fixed = hyperparameters.search_space(vars(hyperparameters.Hyperparameters()))
+        assert len(search.run(fixed, settings.load(place.root), place.model_tuning, Trainings(), lambda rows: None)) == 1
+
+
+@pytest.mark.parametrize("ending, told", [(MemoryError(), "MemoryError: no text"), (math.nan, "its Dice on the validation cases is no number")])
+def test_every_failure_has_a_reason(workspace, ending, told):
+    def train(trial):
+        if isinstance(ending, Exception):
+            raise ending
+        return pd.DataFrame({"val_dice": [ending], "seconds": 1.0})
+
+    assert run(workspace, train, EXPLORATION_MAX_TRIALS=1)[0]["failure"] == told
+
+
+def test_half_of_the_environment_variables_are_told(monkeypatch):
+    for name in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID"):
+        monkeypatch.delenv(f"KERASTUNER_{name}", raising=False)
+    assert search.is_worker() is False
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "node1")
+    with pytest.raises(storage.PlainError, match="KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID is not set: see cluster/README.md"):
+        search.is_worker()
 
 
 def test_the_three_best_are_trained_again_with_further_seeds(workspace):
@@ -139,15 +230,15 @@ def test_killed_at_each_write_it_goes_on_and_repeats_no_finished_trial(tmp_path,
         with monkeypatch.context() as patched:
             patched.setattr(storage, "write_whole", killing)
             try:
-                run(workspace, first, EXPLORATION_MAX_TRIALS=3, EXPLORATION_REPEATS=1)
+                run(workspace, first, EXPLORATION_MAX_TRIALS=2, EXPLORATION_REPEATS=1)
                 break
             except Killed:
                 pass
         known = [engine.Trial.load(str(file)) for file in workspace.model_tuning.glob("search/trial_*/trial.json")]
         finished = {trials.describe(trial, settings.load(workspace.root)).name for trial in known if trial.status == "COMPLETED"}
-        rows = run(workspace, again, EXPLORATION_MAX_TRIALS=3, EXPLORATION_REPEATS=1)
-        assert [row["status"] for row in rows] == ["completed"] * 3 and [len(row["repeats"]) for row in rows] == [1] * 3
-        assert len(finished) + len(again.ended) == 6 and not finished & {trial.name for trial in again.begun}
+        rows = run(workspace, again, EXPLORATION_MAX_TRIALS=2, EXPLORATION_REPEATS=1)
+        assert [row["status"] for row in rows] == ["completed"] * 2 and [len(row["repeats"]) for row in rows] == [1] * 2
+        assert len(finished) + len(again.ended) == 4 and not finished & {trial.name for trial in again.begun}
     assert at > 20
 
 

@@ -1,4 +1,6 @@
 """A result arrives whole or not at all, and a step that comes too early is told which one to run."""
+import pickle
+
 import pytest
 import storage
 from conftest import files
@@ -48,24 +50,14 @@ def test_a_missing_result_names_the_step_and_its_line(tmp_path):
         storage.require(tmp_path / "model", "train_final_model")
 
 
-def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
-    (tmp_path / "work" / "fold 1").mkdir(parents=True)
-    for anew in (False, True):
-        with pytest.raises(storage.OtherTask, match="holds something, but no facts.json"):
-            storage.begin_or_go_on(tmp_path / "work", {"seed": 1}, anew)
-    assert (tmp_path / "work" / "fold 1").exists()
-    (tmp_path / "work" / "fold 1").rmdir()
-    storage.begin_or_go_on(tmp_path / "work", {"seed": 1})
+@pytest.mark.parametrize(
+    "error, full", [(OSError(28, "No space left on device"), True), (RuntimeError("disk quota exceeded [Op:SaveV2]"), True), (OSError(13, "Permission denied"), False), (MemoryError(), False)]
+)  # fmt: skip
+def test_a_full_disk_is_told_from_other_errors(error, full):
+    assert storage.is_disk_full(error) is full
 
 
-def test_work_goes_on_with_the_same_facts_only(tmp_path):
-    folder = tmp_path / "work"
-    facts = {"seed": 1, "values": {"rate": 0.1, "window": (1, 2)}, "hashes": ["a" * 64, "b" * 64]}
-    storage.begin_or_go_on(folder, facts)
-    (folder / "half.txt").write_text("done")
-    storage.begin_or_go_on(folder, facts)
-    assert (folder / "half.txt").read_text() == "done"
-    other = {"seed": 2, "values": {"rate": 0.2, "window": (1, 2)}, "hashes": ["a" * 64, "c" * 64]}
-    with pytest.raises(storage.OtherTask, match=r"the data set, seed \(was 1, is 2\), rate \(was 0\.1, is 0\.2\)"):
-        storage.begin_or_go_on(folder, other)
-    assert (folder / "half.txt").read_text() == "done"
+def test_faults_stay_as_they_are_on_their_way_between_processes():
+    again = pickle.loads(pickle.dumps(storage.DatasetError(["a: one", "b: two"])))
+    assert str(again) == "a: one\nb: two" and again.faults == ["a: one", "b: two"]
+    assert str(pickle.loads(pickle.dumps(storage.DiskFull()))).startswith("The disk is full")

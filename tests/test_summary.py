@@ -10,10 +10,10 @@ from model_exploration import summary
 from model_training import hyperparameters
 
 
-def row(name, dice, repeats=(), failure="", rate=1e-3):
+def row(name, dice, repeats=(), failure="", rate=1e-3, repeats_failed=0):
     values = hyperparameters.Hyperparameters(learning_rate=rate)
     return {
-        "trial": name, "status": "failed" if failure else "completed", "val_dice": None if failure else dice, "repeats": list(repeats),
+        "trial": name, "status": "failed" if failure else "completed", "val_dice": None if failure else dice, "repeats": list(repeats), "repeats_failed": repeats_failed,
         "epochs": 9, "seconds": 60.0, "searched": {"learning_rate": rate}, "hyperparameters": vars(values), "failure": failure,
     }  # fmt: skip
 
@@ -40,12 +40,20 @@ def test_repeated_trials_come_first_by_their_repeats_and_failed_ones_last(tmp_pa
 def test_what_differs_by_more_than_chance_is_told_from_what_does_not(tmp_path, capsys):
     summary.tell(tmp_path, ROWS)
     output = capsys.readouterr().out
-    # By the formula of Welch's test, with the table's t of 2.776 at 4 degrees of freedom: 0.1 -+ 2.776 * sqrt(2 * 0.01 ** 2 / 3).
-    assert "'good' is better than 'lucky': difference +0.1000, 95 % confidence interval +0.0773 to +0.1227 (3 and 3 further seeds)." in output
-    assert "'good' can't be told apart from 'as good': difference +0.0067" in output
+    # By the formula of Welch's test, with the t of 3.495 that 4 degrees of freedom have for 97.5 %, of two comparisons: 0.1 -+ 3.495 * sqrt(2 * 0.01 ** 2 / 3).
+    told = "difference +0.1000, 95 % confidence interval +0.0715 to +0.1285 (3 and 3 further seeds; corrected for 2 comparisons)."
+    assert f"'good' is better than 'lucky' on these validation cases: {told}" in output
+    assert "'good' can't be told apart from 'as good' on these validation cases: difference +0.0067" in output
     assert "Failed: 1" in output and "'not repeated'" not in output
     pasted = ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = "))
     assert hyperparameters.from_settings(pasted).learning_rate == 2e-3
+
+
+def test_failed_repeats_are_told(tmp_path, capsys):
+    summary.tell(tmp_path, [*ROWS, row("moody", 0.96, [0.95], rate=2.5e-3, repeats_failed=2)])
+    table = pd.read_csv(tmp_path / "trials.csv")
+    assert table["trial"].tolist() == ["good", "as good", "lucky", "not repeated", "moody", "failed"] and table["repeats_failed"].tolist() == [0, 0, 0, 0, 2, 0]
+    assert "'moody': 2 of its further trainings failed" in capsys.readouterr().out
 
 
 def test_where_all_failed_the_reasons_are_told(tmp_path):

@@ -80,27 +80,26 @@ def refuse_seen(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:
         )
 
 
-def refuse_other_size(cases: pd.DataFrame, image_size: int) -> None:
-    """DatasetError where the `cases`, rows of cases.csv, are not of the size that the IMAGE_SIZE setting tells."""
-    found = sorted(set(cases["height"]) - {image_size})
-    if found:
-        raise storage.DatasetError([f"The preloaded dataset's images have {found[0]} px, but IMAGE_SIZE in config.py is {image_size}. Change it back, or run step 1 again."])
+def check_train_set(cases: pd.DataFrame, image_size: int, copy: str | None) -> None:
+    """DatasetError where the `cases`, rows of cases.csv, are not of that size (the setting IMAGE_SIZE), or their files in `copy`, a copy of the train
+    set where there is one (TRAIN_SET_LOCATION), are missing or others.
+    """
+    other = sorted(set(cases["height"]) - {image_size})
+    if other:
+        raise storage.DatasetError([f"The preloaded dataset's images have {other[0]} px, but IMAGE_SIZE in config.py is {image_size}. Change it back, or run step 1 again."])
+    digests = {"images": "image_sha256", "masks": "mask_sha256"}
+    faults = [_copy_fault(f"{copy}/{kind}/{case.case}.npy", getattr(case, digest)) for kind, digest in digests.items() for case in cases.itertuples()] if copy else []
+    if any(faults):
+        raise storage.DatasetError(list(filter(None, faults)))
 
 
-def refuse_other_copy(folder: str, cases: pd.DataFrame) -> None:
-    """DatasetError that names each of the `cases`, rows of cases.csv, whose files in `folder`, a copy of their set, are missing or others."""
+def _copy_fault(file: str, sha256: str) -> str:
     import tensorflow as tf
 
-    faults = []
-    for case in cases.itertuples():
-        for kind, wanted in (("images", case.image_sha256), ("masks", case.mask_sha256)):
-            file = tf.io.gfile.join(folder, kind, f"{case.case}.npy")
-            if not tf.io.gfile.exists(file):
-                faults.append(f"{file}: missing. Copy the train set anew, or change TRAIN_SET_LOCATION in config.py.")
-            elif hashlib.sha256(tf.io.gfile.GFile(file, "rb").read()).hexdigest() != wanted:
-                faults.append(f"{file}: not what the preloaded dataset holds. Copy the train set anew.")
-    if faults:
-        raise storage.DatasetError(faults)
+    if not tf.io.gfile.exists(file):
+        return f"{file}: missing. Copy the train set anew, or change TRAIN_SET_LOCATION in config.py."
+    same = hashlib.sha256(tf.io.gfile.GFile(file, "rb").read()).hexdigest() == sha256
+    return "" if same else f"{file}: not what the preloaded dataset holds. Copy the train set anew."
 
 
 def images(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.data.Dataset":

@@ -16,6 +16,7 @@ Many machines search together with Keras Tuner's environment variables, the same
 """
 import functools
 import importlib.metadata
+import shutil
 import types
 
 import numpy as np
@@ -26,11 +27,12 @@ from tensorboard.summary.writer import event_file_writer
 
 import model_training
 import own_process
+import resumable
 import settings
 import storage
 from data import preloaded_dataset, splitting
 from model_exploration import search, summary, trials
-from model_training import diagnosis, hyperparameters, machine, progress, workers
+from model_training import diagnosis, fitting, hyperparameters, machine, progress, workers
 
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
 
@@ -44,22 +46,31 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     options = settings.load(workspace.root)
     space = hyperparameters.search_space(options.EXPLORATION_SEARCH_SPACE)
     cases = preloaded_dataset.read_cases(workspace, "train")
-    preloaded_dataset.refuse_other_size(cases, options.IMAGE_SIZE)
+    preloaded_dataset.check_train_set(cases, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     held_out = _held_out(cases, options)
     if workers.count() > 1:
         raise storage.PlainError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
     facts = _facts(options, cases, space.get_config())
     if search.is_worker():
         search.wait_for_chief()
-        storage.begin_or_go_on(workspace.model_tuning, facts)
+        resumable.begin_or_go_on(workspace.model_tuning, facts)
     else:
-        storage.begin_or_go_on(workspace.model_tuning, facts, anew=options.EXPLORATION_START_ANEW)
+        _begin(workspace, facts, options.EXPLORATION_START_ANEW)
         print(f"Each trial trains on {(~held_out).sum()} cases of the train set and is scored by its Dice on the other {held_out.sum()}.")
         _write_hparams_page(workspace, space.get_config())
     trainer = _Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
-    found = search.run(space, options, workspace.model_tuning, trainer, lambda rows: summary.write(workspace.model_tuning, rows))
+    found = search.run(space, options, workspace.model_tuning, trainer, lambda rows: _report(workspace, rows))
     if found is not None:
         summary.tell(workspace.model_tuning, found)
+
+
+def _begin(workspace: storage.Workspace, facts: dict, anew: bool) -> None:
+    try:
+        renamed = resumable.begin_or_go_on(workspace.model_tuning, facts, anew)
+    except resumable.OtherTask as error:
+        raise resumable.OtherTask(f"{error} With EXPLORATION_START_ANEW = True in config.py it is renamed.") from error
+    if renamed:
+        print(f"The former search, of other settings, data or packages, is now '{renamed}'.")
 
 
 class _Trainer:
@@ -71,18 +82,33 @@ class _Trainer:
     def __call__(self, trial: trials.Trial) -> pd.DataFrame:
         """The history of a trial's training, with a column val_dice. TrialFailed where it came to nothing."""
         folder = self._workspace.model_tuning / "trials" / trial.name
+        unfinished = folder.with_name(f"unfinished {trial.name}")
         if (folder / "history.csv").exists():
+            shutil.rmtree(unfinished, ignore_errors=True)  # It was killed between its end and this.
             return pd.read_csv(folder / "history.csv")
         own = {"SEED": (self._options.SEED + trial.repeat) % 2**31, "TRAINING_EPOCHS": trial.epochs, "TRAINING_TIME_LIMIT_MINUTES": None}
         options = types.SimpleNamespace(**vars(self._options) | own)
-        unfinished = folder.with_name(f"unfinished {trial.name}")
         page = functools.partial(progress.hparams, trial.searched, trial.name)
+        task = (model_training.train, self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, page)
         try:
-            return own_process.call(
-                model_training.train, self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, page
-            )
+            try:
+                return own_process.call(*task)
+            except resumable.OtherTask:
+                # What was begun of it, on another machine perhaps, or in another precision, is of no use here.
+                shutil.rmtree(unfinished)
+                return own_process.call(*task)
         except (diagnosis.TrainingFailed, machine.OutOfMemory, own_process.ProcessEnded) as error:
+            for left in (unfinished, folder.with_name(f"failed {trial.name}")):
+                progress.drop_checkpoint(left)  # As large as the network, twice over.
             raise search.TrialFailed(str(error).splitlines()[0]) from error
+
+
+def _report(workspace: storage.Workspace, rows: list[dict]) -> None:
+    try:
+        summary.write(workspace.model_tuning, rows)
+    except OSError as error:
+        # On Windows a table that is open in another program can't be renewed: no reason to end the night's search.
+        print(f"  The table and the picture of the trials were not renewed: {error}", flush=True)
 
 
 def _held_out(cases: pd.DataFrame, options: types.SimpleNamespace) -> np.ndarray:
@@ -93,8 +119,9 @@ def _held_out(cases: pd.DataFrame, options: types.SimpleNamespace) -> np.ndarray
 
 
 def _facts(options: types.SimpleNamespace, cases: pd.DataFrame, space: dict) -> dict:
-    names = ("EXPLORATION_TUNER", "EXPLORATION_EPOCHS", "EXPLORATION_VALIDATION_SHARE", "TRAINING_BATCH_SIZE", "MIXED_PRECISION", "ENCODER_WEIGHTS")
+    names = ("EXPLORATION_TUNER", "EXPLORATION_EPOCHS", "EXPLORATION_VALIDATION_SHARE", "TRAINING_BATCH_SIZE", "MIXED_PRECISION")
     facts = {name: getattr(options, name) for name in (*names, "SEED", "IMAGE_SIZE")}
+    facts["ENCODER_WEIGHTS"] = fitting.encoder_name(options)
     facts["search space"] = {hp["config"].pop("name"): f"{hp['class_name']} {hp['config']}" for hp in space["space"]}
     facts["packages"] = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}

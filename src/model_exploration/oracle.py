@@ -4,6 +4,7 @@ best trials trained again. Where many machines search together, there is one ora
 import collections
 import dataclasses
 import json
+import math
 import pathlib
 import statistics
 import sys
@@ -43,6 +44,10 @@ class Oracle:
         super().__init__(objective=keras_tuner.Objective(SCORE, "max"), seed=options.SEED + 1, max_consecutive_failed_trials=sys.maxsize, **own)
         self._options, self._folder, self._report = options, folder, report
         self._seconds_before, self._begun = 0.0, time.monotonic()
+        self._seconds_allowed = 3600 * (options.EXPLORATION_TIME_LIMIT_HOURS or math.inf)
+        self._ended_here: list[str] = []
+        # Why there are fewer trials, or repeats, than were asked for; "" where there are not.
+        self.ended_early = ""
         self.verbose = 0
 
     def populate_space(self, trial_id: str) -> dict:
@@ -53,26 +58,38 @@ class Oracle:
     def end_trial(self, trial: Any) -> None:
         """Notes a trial's result, keeps the weights of the best alone, and reports."""
         super().end_trial(trial)
-        kept = self._best(self._options.EXPLORATION_KEPT_MODELS)
-        for known in self.trials.values():
-            if known.status == "COMPLETED" and known not in kept:
-                (self._folder / self._told(known).name / "weights.weights.h5").unlink(missing_ok=True)
+        if trial.trial_id in self._retry_queue:
+            self._retry_queue.remove(trial.trial_id)  # Somebody else was to train it again, and need not.
+        if not self._told(trial).repeat:
+            self._ended_here.append(self.trials[trial.trial_id].status)
+        kept = self._options.EXPLORATION_KEPT_MODELS
+        # The repeats will tell which of the finalists is the best.
+        self.drop_weights(max(kept, FINALISTS) if kept and self._options.EXPLORATION_REPEATS else kept)
         self._report(self.rows())
+
+    def drop_weights(self, kept: int) -> None:
+        """Deletes the trained weights of all trials but so many of the best."""
+        best = [row["trial"] for row in trials.ranked(self.rows())][:kept]
+        for trial in self.trials.values():
+            name = self._told(trial).name
+            if trial.status == "COMPLETED" and name not in best:
+                (self._folder / name / "weights.weights.h5").unlink(missing_ok=True)
 
     def score_trial(self, trial: Any) -> None:
         """The Dice after the last epoch."""
         trial.score, trial.best_step = trial.metrics.get_last_value(SCORE), 0
 
     def rows(self) -> list[dict]:
-        """For each trial that was searched: trial, status, val_dice, its repeats' (a list), epochs, seconds, searched, hyperparameters, failure."""
-        repeats = collections.defaultdict(list)
+        """For each trial that was searched: trial, status, val_dice, repeats (theirs), repeats_failed (how many), epochs, seconds, searched, failure ..."""
+        repeats, failed = collections.defaultdict(list), collections.Counter()
         for trial in self.trials.values():
             if trial.status == "COMPLETED" and self._told(trial).repeat:
                 repeats[self._told(trial).repeat_of].append(trial.score)
+            failed[self._told(trial).repeat_of] += trial.status == "FAILED"
         rows = []
         for trial in self._searched():
             told = self._told(trial)
-            found = {"trial": told.name, "status": trial.status.lower(), SCORE: trial.score, "repeats": repeats[trial.trial_id]}
+            found = {"trial": told.name, "status": trial.status.lower(), SCORE: trial.score, "repeats": repeats[trial.trial_id], "repeats_failed": failed[trial.trial_id]}
             own = {name: getattr(told, name) for name in ("epochs", "seconds", "searched", "failure")}
             rows.append(found | own | {"hyperparameters": dataclasses.asdict(told.values)})
         return rows
@@ -126,27 +143,39 @@ class Oracle:
         return [trial for trial in ranked if trial in distinct.values()][:count]
 
     def _is_over(self) -> bool:
-        limit, last = self._options.EXPLORATION_MAX_TRIALS, [self.trials[name].status for name in self.end_order[-FAILURES_IN_A_ROW:]]
-        if (limit and len(self._searched()) >= limit) or last == ["FAILED"] * FAILURES_IN_A_ROW:
+        if self._options.EXPLORATION_MAX_TRIALS and len(self._searched()) >= self._options.EXPLORATION_MAX_TRIALS:
             return True
-        hours, known = self._options.EXPLORATION_TIME_LIMIT_HOURS, [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
-        if not hours or not known:
+        if self._ended_here[-FAILURES_IN_A_ROW:] == ["FAILED"] * FAILURES_IN_A_ROW:
+            self.ended_early = f"The search was ended: {FAILURES_IN_A_ROW} trials failed one after the other. Mend what they tell, and run the step again: it goes on."
+            return True
+        known = [self._told(trial).seconds for trial in self.trials.values() if trial.status == "COMPLETED"]
+        if not known:
             return False
-        # One more trial, and the repeats of the best, are to fit in.
-        seconds = {trial.trial_id: self._told(trial).seconds for trial in known}
-        still = statistics.mean(seconds.values()) + self._options.EXPLORATION_REPEATS * sum(seconds[trial.trial_id] for trial in self._best(FINALISTS))
-        return self._seconds() + still / max(1, len(self.tuner_ids)) > 3600 * hours
+        # One more trial is to fit in, and the repeats of the best, for which up to half of the time is kept.
+        to_come = min(FINALISTS, len(self._searched()) + 1) * self._options.EXPLORATION_REPEATS - len(self._repeated(self._best(FINALISTS)))
+        repeats = statistics.mean(known) * math.ceil(to_come / max(1, len(self.tuner_ids)))
+        return self._seconds() + statistics.mean(known) + min(repeats, self._seconds_allowed / 2) > self._seconds_allowed
+
+    def _repeated(self, best: list) -> set[tuple[str, int]]:
+        """Which of the repeats of the `best` were begun, as (the trial's id, the repeat's number)."""
+        told, ids = map(self._told, self.trials.values()), {trial.trial_id for trial in best}
+        return {(each.repeat_of, each.repeat) for each in told if each.repeat_of in ids}
 
     def _again(self) -> dict:
         if any(not self._told(trial).repeat for trial in self.ongoing_trials.values()):
             return {"status": "IDLE"}  # One of those may become one of the best.
-        known = {(told.repeat_of, told.repeat) for told in map(self._told, self.trials.values())}
-        for number in range(1, self._options.EXPLORATION_REPEATS + 1):
-            for trial in self._best(FINALISTS):
-                if (trial.trial_id, number) not in known:
-                    notes = {trials.REPEAT_OF: trial.trial_id, trials.REPEAT: number, trials.EPOCHS: self._told(trial).epochs}
-                    return {"status": "RUNNING", "values": self._told(trial).searched | notes}
-        return {"status": "STOPPED"}
+        best = self._best(FINALISTS)
+        numbers = range(1, self._options.EXPLORATION_REPEATS + 1)
+        # Round by round: whenever it ends, all have been repeated as often, or but once less.
+        to_come = [(number, trial) for number in numbers for trial in best if (trial.trial_id, number) not in self._repeated(best)]
+        if not to_come:
+            return {"status": "STOPPED"}
+        number, trial = to_come[0]
+        told = self._told(trial)
+        if self._seconds() + told.seconds > self._seconds_allowed:
+            self.ended_early = f"The time ended before the best trials were trained again: {len(to_come)} such trainings are missing. EXPLORATION_TIME_LIMIT_HOURS may be raised."
+            return {"status": "STOPPED"}
+        return {"status": "RUNNING", "values": told.searched | {trials.REPEAT_OF: trial.trial_id, trials.REPEAT: number, trials.EPOCHS: told.epochs}}
 
 
 class _Random(Oracle, keras_tuner.oracles.RandomSearchOracle):
@@ -157,5 +186,15 @@ class _Hyperband(Oracle, keras_tuner.oracles.HyperbandOracle):
     pass
 
 
-class _Bayesian(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):
+class _Distinct(keras_tuner.oracles.BayesianOptimizationOracle):
+    def populate_space(self, trial_id: str) -> dict:
+        """The values of the next trial; drawn by lot where the optimum is a point that was tried, or where there is nothing to optimize."""
+        if all(hp.__class__.__name__ == "Fixed" for hp in self.hyperparameters.space):
+            return self._random_populate_space()
+        chosen = super().populate_space(trial_id)
+        tried = chosen["status"] == "RUNNING" and any(chosen["values"] == trials.searched(trial) for trial in self.trials.values())
+        return self._random_populate_space() if tried else chosen
+
+
+class _Bayesian(Oracle, _Distinct):
     pass

@@ -46,12 +46,21 @@ def run(
             tuner.search()
         except keras_tuner.errors.FatalError as error:
             raise error.__cause__ or error
-    return None if is_worker() else asked.rows()
+    if is_worker():
+        return None
+    asked.drop_weights(options.EXPLORATION_KEPT_MODELS)
+    if asked.ended_early:
+        print(f"\n{asked.ended_early}", flush=True)
+    return asked.rows()
 
 
 def is_worker() -> bool:
-    """Whether this program trains what a chief elsewhere asks for."""
-    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in os.environ["KERASTUNER_TUNER_ID"]
+    """Whether this program trains what a chief elsewhere asks for. PlainError where only some of Keras Tuner's environment variables are set."""
+    names = [f"KERASTUNER_{name}" for name in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID")]
+    missing = [name for name in names if name not in os.environ]
+    if 0 < len(missing) < len(names):
+        raise storage.PlainError(f"Of the environment variables of a search by many machines {' and '.join(missing)} is not set: see cluster/README.md.")
+    return not missing and "chief" not in os.environ["KERASTUNER_TUNER_ID"]
 
 
 def wait_for_chief() -> None:
@@ -83,12 +92,14 @@ class _Tuner(keras_tuner.Tuner):
         print(f"\nTrial {wanted.name}: {', '.join(told)}", flush=True)
         try:
             history = self._train(wanted)
+            if not math.isfinite(history[oracle.SCORE].iloc[-1]):
+                raise TrialFailed("its Dice on the validation cases is no number")
         except storage.PlainError as error:
             # What the user must mend ends the search; Keras Tuner would take anything else for a failed trial, and go on.
             raise keras_tuner.errors.FatalError(str(error)) from error
         except Exception as error:
             # Whatever a mixture of hyperparameters may do to Keras or TensorFlow: it is noted, and the next one gets its turn.
-            reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {(str(error).strip() or 'no text').splitlines()[0]}"
             trials.note_failure(trial, reason)
             print(f"  failed: {reason}", flush=True)
             return {oracle.SCORE: math.nan, "seconds": math.nan}

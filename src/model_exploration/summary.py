@@ -10,25 +10,26 @@ import scipy.stats
 
 import storage
 from masks import charts
+from model_exploration import trials
 
 _SHOWN = 5
 
 
 def write(folder: pathlib.Path, rows: list[dict]) -> None:
     """Writes trials.csv, trials.png and best hyperparameters.json into `folder`, each whole, from the rows that `search.run` gives."""
-    ranked = _ranked(rows)
+    ranked = trials.ranked(rows)
     storage.write_whole(folder / "trials.csv", _table(ranked).to_csv(index=False))
     scored = [row for row in ranked if row["status"] == "completed"]
     if scored:
         values = pd.DataFrame([row["searched"] for row in scored])
-        storage.write_whole(folder / "trials.png", charts.to_png(charts.search(values, np.array([_score(row) for row in scored]), "validation Dice")))
+        storage.write_whole(folder / "trials.png", charts.to_png(charts.search(values, np.array([trials.score(row) for row in scored]), "validation Dice")))
         storage.write_whole(folder / "best hyperparameters.json", json.dumps(scored[0]["hyperparameters"], indent=2) + "\n")
 
 
 def tell(folder: pathlib.Path, rows: list[dict]) -> None:
     """Prints the best trials, which of them differ by more than chance, what failed, and the lines for config.py. PlainError where all failed."""
     write(folder, rows)
-    ranked = _ranked(rows)
+    ranked = trials.ranked(rows)
     scored = [row for row in ranked if row["status"] == "completed"]
     failed = [row for row in ranked if row["status"] == "failed"]
     if not scored:
@@ -40,14 +41,17 @@ def tell(folder: pathlib.Path, rows: list[dict]) -> None:
     print(f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table[told].head(_SHOWN).to_string(index=False, na_rep='')}")
     if failed:
         print(f"Failed: {len(failed)}; trials.csv says why.")
-    for other in scored[1:]:
-        if min(len(scored[0]["repeats"]), len(other["repeats"])) >= 2:
-            print(_comparison(scored[0], other))
+    for row in scored:
+        if row["repeats_failed"]:
+            print(f"'{row['trial']}': {row['repeats_failed']} of its further trainings failed; it stands behind those that never did.")
+    others = [other for other in scored[1:] if min(len(scored[0]["repeats"]), len(other["repeats"])) >= 2]
+    for other in others:
+        print(_comparison(scored[0], other, len(others)))
     print(f"\nTo train the final model with the best one, write in config.py:\nHYPERPARAMETERS = {scored[0]['hyperparameters']!r}")
 
 
 def _table(rows: list[dict]) -> pd.DataFrame:
-    columns = ("trial", "val_dice", "repeats_mean", "repeats_sd", "repeats", "epochs", "seconds")
+    columns = ("trial", "val_dice", "repeats_mean", "repeats_sd", "repeats", "repeats_failed", "epochs", "seconds")
     told = [{name: row.get(name) for name in columns} | _spread(row["repeats"]) | row["searched"] for row in rows]
     ends = pd.DataFrame([{name: row[name] for name in ("status", "failure")} for row in rows])
     return pd.concat([pd.DataFrame(told), ends], axis=1)
@@ -61,26 +65,13 @@ def _spread(dices: list[float]) -> dict:
     }
 
 
-def _ranked(rows: list[dict]) -> list[dict]:
-    """The best first: those that were repeated by the mean of all their trainings, then the others by their one; those without a score last."""
-
-    def order(row: dict) -> tuple:
-        return row["status"] != "completed", not row["repeats"], -_score(row), row["trial"]
-
-    return sorted(rows, key=order)
-
-
-def _score(row: dict) -> float:
-    # The first training made it one of the best, and may have been a lucky one: the repeats alone tell what to expect.
-    return (statistics.mean(row["repeats"]) if row["repeats"] else row["val_dice"]) if row["status"] == "completed" else math.nan
-
-
-def _comparison(best: dict, other: dict) -> str:
-    # Welch's t-test: the spreads need not be alike.
-    interval = scipy.stats.ttest_ind(best["repeats"], other["repeats"], equal_var=False).confidence_interval()
+def _comparison(best: dict, other: dict, comparisons: int) -> str:
+    # Welch's t-test: the spreads need not be alike. The best of several is compared with each of the others, and would seem better than one of them
+    # by chance more often than 1 time in 40: Bonferroni's correction.
+    interval = scipy.stats.ttest_ind(best["repeats"], other["repeats"], equal_var=False).confidence_interval(1 - 0.05 / comparisons)
     difference = statistics.mean(best["repeats"]) - statistics.mean(other["repeats"])
     verdict = "is better than" if interval.low > 0 else "can't be told apart from"
     return (
-        f"'{best['trial']}' {verdict} '{other['trial']}': difference {difference:+.4f}, 95 % confidence interval {interval.low:+.4f} to {interval.high:+.4f} "
-        f"({len(best['repeats'])} and {len(other['repeats'])} further seeds)."
+        f"'{best['trial']}' {verdict} '{other['trial']}' on these validation cases: difference {difference:+.4f}, 95 % confidence interval {interval.low:+.4f} to "
+        f"{interval.high:+.4f} ({len(best['repeats'])} and {len(other['repeats'])} further seeds{f'; corrected for {comparisons} comparisons' if comparisons > 1 else ''})."
     )

@@ -1,6 +1,7 @@
 """One trial of a search in plain words, and the notes that are made on it."""
 import dataclasses
 import math
+import statistics
 import types
 from typing import Any
 
@@ -31,19 +32,35 @@ class Trial:
 def describe(trial: Any, options: types.SimpleNamespace) -> Trial:
     """A trial of Keras Tuner's in plain words; its name is good for a folder."""
     values = trial.hyperparameters.values
-    searched = {name: value for name, value in values.items() if not name.startswith(_NOTE)}
     # Short: TensorBoard's table cuts off what is longer than some 15 letters.
     name = f"{trial.trial_id} {values['architecture']} {values['learning_rate']:.0e}".replace("e-0", "e-")
     return Trial(
         f"{values[REPEAT_OF]} repeat {values[REPEAT]}" if REPEAT in values else name,
         hyperparameters.declare(trial.hyperparameters),
-        searched,
+        searched(trial),
         values.get(EPOCHS, options.EXPLORATION_EPOCHS),
         values.get(REPEAT, 0),
         values.get(REPEAT_OF, ""),
         trial.metrics.get_last_value("seconds") if trial.metrics.exists("seconds") else math.nan,
         values.get(FAILURE, ""),
     )
+
+
+def searched(trial: Any) -> dict[str, Any]:
+    """The values of a trial of Keras Tuner's, without its notes and ours."""
+    return {name: value for name, value in trial.hyperparameters.values.items() if not name.startswith(_NOTE)}
+
+
+def ranked(rows: list[dict]) -> list[dict]:
+    """Rows as `Oracle.rows` gives them, the best first: those that were trained again by the mean of these trainings alone, then the others by
+    their one, then those of which a further training failed; those without a score last.
+    """
+    return sorted(rows, key=lambda row: (row["status"] != "completed", row["repeats_failed"] > 0, not row["repeats"], -score(row), row["trial"]))
+
+
+def score(row: dict) -> float:
+    """What is to be expected of a trial's values, NaN where nothing is. Its first training made it one of the best, and may have been a lucky one."""
+    return (statistics.mean(row["repeats"]) if row["repeats"] else row["val_dice"]) if row["status"] == "completed" else math.nan
 
 
 def note_failure(trial: Any, reason: str) -> None:

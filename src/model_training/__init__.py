@@ -16,6 +16,7 @@ import pandas as pd
 import tensorflow as tf
 from tensorflow import keras
 
+import resumable
 import settings
 import storage
 from data import familiarity, preloaded_dataset
@@ -34,7 +35,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     options = settings.load(workspace.root)
     hyperparameters = from_settings(options.HYPERPARAMETERS)
     cases = preloaded_dataset.read_cases(workspace, "train")
-    preloaded_dataset.refuse_other_size(cases, options.IMAGE_SIZE)
+    preloaded_dataset.check_train_set(cases, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     diagnosis.hint(hyperparameters, cases)
     history = train(workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model)
     # The time's end may come within an epoch: its few images tell little.
@@ -83,9 +84,9 @@ def train(
 
 def _begin(unfinished: pathlib.Path, facts: dict[str, Any]) -> None:
     # Without a finished epoch there is nothing to go on with, and nothing to lose.
-    if not (unfinished / progress.HISTORY).exists():
+    if workers.is_chief() and not (unfinished / progress.HISTORY).exists():
         shutil.rmtree(unfinished, ignore_errors=True)
-    storage.begin_or_go_on(unfinished, facts)
+    resumable.begin_or_go_on(unfinished, facts)
 
 
 def _facts(hyperparameters: Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _facts(hyperparameters: Hyperparameters, options: types.SimpleNamespace, cas
         "seed": options.SEED,
         "batch_size": options.TRAINING_BATCH_SIZE,
         "precision": machine.precision(options.MIXED_PRECISION),
-        "encoder_weights": options.ENCODER_WEIGHTS if hyperparameters.architecture == "deeplabv3_plus" else None,
+        "encoder_weights": fitting.encoder_name(options) if hyperparameters.architecture == "deeplabv3_plus" else None,
         "hyperparameters": dataclasses.asdict(hyperparameters),
         "image_sha256": cases["image_sha256"].tolist(),
         "mask_sha256": cases["mask_sha256"].tolist(),
@@ -115,7 +116,14 @@ def _told_failures(unfinished: pathlib.Path) -> Iterator[None]:
             unfinished.rename(failed)
         raise
     except tf.errors.ResourceExhaustedError as error:
+        # TensorFlow's name for a full disk, too.
+        if storage.is_disk_full(error):
+            raise storage.DiskFull from error
         raise machine.OutOfMemory from error
+    except OSError as error:
+        if storage.is_disk_full(error):
+            raise storage.DiskFull from error
+        raise
 
 
 def _known(network: keras.Model, train_set: pathlib.Path, cases: pd.DataFrame, options: types.SimpleNamespace) -> dict[str, Any]:

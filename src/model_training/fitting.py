@@ -36,6 +36,11 @@ def compiled_network(hyperparameters: Hyperparameters, options: types.SimpleName
     return network
 
 
+def encoder_name(options: types.SimpleNamespace) -> str | None:
+    """Which encoder weights the settings ask for, by the file's name alone: where the project's folder lies is no matter."""
+    return options.ENCODER_WEIGHTS and pathlib.Path(options.ENCODER_WEIGHTS).name
+
+
 def training_batches(
     folder: pathlib.Path | str, cases: list[str], hyperparameters: Hyperparameters, options: types.SimpleNamespace, first_epoch: int = 0
 ) -> tf.data.Dataset:
@@ -105,8 +110,6 @@ def fit(
         print(f"Going on after epoch {diary.epochs_done}" + (f" of {budget.epochs}." if budget.epochs else "."))
     if budget.share >= 1:
         return
-    if options.TRAIN_SET_LOCATION:
-        preloaded_dataset.refuse_other_copy(options.TRAIN_SET_LOCATION, cases)
     logs = diary.folder / "logs"
     kind, shown = ("validation cases", validation) if validation else ("train cases", names)
     network.fit(

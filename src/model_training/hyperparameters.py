@@ -66,7 +66,7 @@ def declare(search: "keras_tuner.HyperParameters") -> Hyperparameters:
         # Patients lie straight within a few degrees; more than 20 no scanner's table allows.
         rotation_degrees=search.Float("rotation_degrees", 0.0, 20.0, step=5.0, default=10.0),
         # Bodies differ by about a fifth in size; the contrast, where it is the contrast agent's or the stain's, by more than HU do.
-        scale=search.Float("scale", 0.0, 0.3, step=0.1, default=0.2),
+        scale=search.Float("scale", 0.0, _with_end(0.3), step=0.1, default=0.2),
         gamma=search.Float("gamma", 0.0, 0.6, step=0.3, default=0.3),
         # A CT slice of 5 mm at the usual dose has noise of 10 to 20 HU itself.
         gaussian_noise=search.Float("gaussian_noise", 0.0, 20.0, step=10.0, default=0.0),
@@ -95,7 +95,11 @@ def search_space(own: dict[str, Any]) -> "keras_tuner.HyperParameters":
         if wanted is ...:
             space.merge([hp])
         elif _is_range(name, wanted):
-            space.Float(name, *map(float, wanted), step=hp.step, sampling=hp.sampling)
+            _add_range(space, hp, *map(float, wanted))
+        elif wanted in ([True, False], [False, True]):
+            space.merge([hp])
+        elif isinstance(wanted, list) and len(wanted) == 1:
+            space.Fixed(name, _as_declared(hp, wanted[0]))
         elif isinstance(wanted, list):
             space.Choice(name, [_as_declared(hp, value) for value in wanted])
         else:
@@ -131,6 +135,17 @@ def _range_faults(hp: "keras_tuner.engine.hyperparameters.HyperParameter", wante
 
 def _is_range(name: str, wanted: Any) -> bool:
     return isinstance(wanted, tuple) and name != "clip_hu"
+
+
+def _add_range(space: "keras_tuner.HyperParameters", hp: "keras_tuner.engine.hyperparameters.HyperParameter", low: float, high: float) -> None:
+    # A step that does not divide the range would leave out its end, or all but its beginning.
+    divides = hp.step and abs((high - low) / hp.step - round((high - low) / hp.step)) < 1e-6
+    space.Float(hp.name, low, _with_end(high) if divides else high, step=hp.step if divides else None, sampling=hp.sampling)
+
+
+def _with_end(high: float) -> float:
+    # Keras Tuner counts a range's steps by whole division, and 0.3 // 0.1 is 2.
+    return high + 1e-9
 
 
 def _as_declared(hp: "keras_tuner.engine.hyperparameters.HyperParameter", value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Keras callbacks that tell and keep how a training goes: a bar or lines, the diary on disk, and what TensorBoard shows."""
 import pathlib
+import shutil
 import time
 from typing import Any
 
@@ -112,6 +113,11 @@ class Diary(keras.callbacks.Callback):
         storage.write_whole(self.folder / HISTORY, self.history.to_csv(index=False))
         self._epochs.assign(epoch + 1)
         self._manager.save(epoch + 1)
+
+
+def drop_checkpoint(folder: pathlib.Path) -> None:
+    """Deletes what a training in `folder` could go on from; its history and logs stay."""
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
 
 
 class Panel(keras.callbacks.Callback):

@@ -72,7 +72,8 @@ def lost_workers_told() -> Iterator[None]:
     except _LOST as error:
         if count() == 1:
             raise
-        raise storage.PlainError(OTHERS_ENDED) from error
+        # The first line is TensorFlow's: it may be this worker itself that has failed.
+        raise storage.PlainError(f"{OTHERS_ENDED}\n({(str(error).strip() or type(error).__name__).splitlines()[0]})") from error
 
 
 def check(batch_size: int, minutes: float | None) -> None:

@@ -1,0 +1,49 @@
+"""Work that grows in place, in a folder of its own, so that it can go on after a stop: a training, a search, a cross-validation."""
+import datetime
+import json
+import pathlib
+from typing import Any
+
+import storage
+
+
+class OtherTask(storage.PlainError):
+    """A folder that grows in place was begun for something else."""
+
+
+def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> str:
+    """Makes the folder of a work that grows in place, or makes sure that it was begun with the same `facts` (kept in facts.json).
+
+    Where it was begun with others: OtherTask, with the difference; or with `anew`, the folder is renamed after the day and time, and a
+    new one begun. Returns the former one's new name, "" where there is none.
+    """
+    file = folder / "facts.json"
+    wanted = json.loads(json.dumps(facts))
+    former = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    renamed = ""
+    if former not in (None, wanted) and anew:
+        renamed = f"{folder.name} until {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"
+        folder.rename(folder.with_name(renamed))
+        former = None
+    if former is None and folder.is_dir() and any(folder.iterdir()):
+        raise OtherTask(f"'{folder.name}' ({folder}) holds something, but no facts.json that tells what. Move or delete that folder to begin anew.")
+    if former is None:
+        with storage.replacing(folder) as draft:
+            (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    elif former != wanted:
+        raise OtherTask(
+            f"'{folder.name}' ({folder}) holds work that was begun before this was changed: {_differences(former, wanted)}. "
+            "Change it back to go on with that work; or move or delete that folder to begin anew."
+        )
+    return renamed
+
+
+def _differences(former: dict[str, Any], wanted: dict[str, Any]) -> str:
+    texts = []
+    for name in sorted(former.keys() | wanted.keys()):
+        before, now = former.get(name), wanted.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            texts += [_differences(before, now)] if before != now else []
+        elif before != now:
+            texts.append("the data set" if isinstance(before, list) and len(str(before)) > 100 else f"{name} (was {before}, is {now})")
+    return ", ".join(dict.fromkeys(texts))

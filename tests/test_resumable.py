@@ -1,0 +1,34 @@
+"""Work that was begun goes on only with the same facts, and nothing that lies in its way is lost."""
+import pytest
+import resumable
+
+
+def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
+    (tmp_path / "work" / "fold 1").mkdir(parents=True)
+    for anew in (False, True):
+        with pytest.raises(resumable.OtherTask, match="holds something, but no facts.json"):
+            resumable.begin_or_go_on(tmp_path / "work", {"seed": 1}, anew)
+    assert (tmp_path / "work" / "fold 1").exists()
+    (tmp_path / "work" / "fold 1").rmdir()
+    resumable.begin_or_go_on(tmp_path / "work", {"seed": 1})
+
+
+def test_work_goes_on_with_the_same_facts_only(tmp_path):
+    folder = tmp_path / "work"
+    facts = {"seed": 1, "values": {"rate": 0.1, "window": (1, 2)}, "hashes": ["a" * 64, "b" * 64]}
+    resumable.begin_or_go_on(folder, facts)
+    (folder / "half.txt").write_text("done")
+    resumable.begin_or_go_on(folder, facts)
+    assert (folder / "half.txt").read_text() == "done"
+    other = {"seed": 2, "values": {"rate": 0.2, "window": (1, 2)}, "hashes": ["a" * 64, "c" * 64]}
+    with pytest.raises(resumable.OtherTask, match=r"the data set, seed \(was 1, is 2\), rate \(was 0\.1, is 0\.2\)"):
+        resumable.begin_or_go_on(folder, other)
+    assert (folder / "half.txt").read_text() == "done"
+
+
+def test_anew_the_former_work_is_renamed_and_its_name_told(tmp_path):
+    assert resumable.begin_or_go_on(tmp_path / "work", {"seed": 1}) == ""
+    (tmp_path / "work" / "half.txt").write_text("done")
+    name = resumable.begin_or_go_on(tmp_path / "work", {"seed": 2}, anew=True)
+    assert name.startswith("work until 2") and (tmp_path / name / "half.txt").read_text() == "done"
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["facts.json"]
