@@ -2,8 +2,9 @@
 
     python benchmarks/step.py WORKSPACE [--rounds 5] [--steps 20]      # a folder in which step 1 has run
 
-The training step reads, augments, trains, and is watched and told, as in step 3. Both take turns; the ratio is that of the medians, and the
-smallest and largest ratio of a round tell how even the machine was. The settings are that folder's: DETERMINISTIC = True tells what that costs.
+The training step reads, augments, trains, and is watched and told, as in step 3; what comes between epochs (checkpoint, pictures) is not in it.
+Both take turns; in each round the mean of all steps counts but the first, which waits for the pipeline to fill. The ratio is that of the rounds'
+medians; its smallest and largest of a round tell how even the machine was. The settings are that folder's: DETERMINISTIC = True tells what that costs.
 """
 import argparse
 import contextlib
@@ -26,6 +27,7 @@ from data import preloaded_dataset
 from model_training import fitting, machine
 from model_training.budget import Budget
 from model_training.hyperparameters import from_settings
+from tensorflow import keras
 
 
 def main():
@@ -50,22 +52,24 @@ def main():
         return loss, tape.gradient(loss, network.trainable_variables)
 
     def bare_round():
+        times = []
         for _ in range(arguments.steps):
             bare(*batch)[0].numpy()
+            times.append(time.perf_counter())
+        return (times[-1] - times[0]) / (arguments.steps - 1)
 
     def training_round():
-        budget = Budget(arguments.steps, 1)
-        watching = fitting.callbacks(network, workspace.train_set, cases, values, options, budget)
+        times = []
+        watching = fitting.callbacks(network, workspace.train_set, cases, values, options, Budget(arguments.steps, 1))
+        watching.append(keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: times.append(time.perf_counter())))
         with contextlib.redirect_stdout(io.StringIO()):
             network.fit(batches, steps_per_epoch=arguments.steps, epochs=1, callbacks=watching, verbose=0)
-        return budget.seconds_per_step
+        return (times[-1] - times[0]) / (arguments.steps - 1)
 
     bare_round(), training_round()
     rows = []
     for _ in range(arguments.rounds):
-        start = time.perf_counter()
-        bare_round()
-        rows.append(((time.perf_counter() - start) / arguments.steps, training_round()))
+        rows.append((bare_round(), training_round()))
         print(f"bare {rows[-1][0]:.3f} s, training step {rows[-1][1]:.3f} s, batch of {options.TRAINING_BATCH_SIZE}", flush=True)
     ratios = [step / passes for passes, step in rows]
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]

@@ -85,6 +85,22 @@ def test_the_search_space_is_fixed_listed_or_narrowed_by_the_user():
     assert seen["rotation_degrees"] == {0.0, 5.0, 10.0} and seen["gamma"] == {0.0, 0.3, 0.6}
 
 
+def test_every_value_of_a_range_is_drawn_and_a_step_that_does_not_divide_it_is_none(monkeypatch):
+    assert {round(trial.scale, 6) for trial in drawn_from(hyperparameters.search_space({}))} == {0.0, 0.1, 0.2, 0.3}
+    narrow = drawn_from(hyperparameters.search_space({"scale": (0, 0.2), "rotation_degrees": (0, 3), "augmentation_probability": (0.5, 0.7)}))
+    assert {round(trial.scale, 6) for trial in narrow} == {0.0, 0.1, 0.2}
+    for name, low, high in (("rotation_degrees", 0, 3), ("augmentation_probability", 0.5, 0.7)):
+        values = {getattr(trial, name) for trial in narrow}
+        assert len(values) > 50 and low <= min(values) < low + 0.1 * (high - low) and high - 0.1 * (high - low) < max(values) <= high
+
+
+@pytest.mark.parametrize("own, wanted", [([True, False], {True, False}), ([False], {False}), (True, {True})])
+def test_truth_values_stay_such_that_config_py_takes_them(own, wanted):
+    trials = drawn_from(hyperparameters.search_space({"horizontal_flip": own}))
+    assert {trial.horizontal_flip for trial in trials} == wanted
+    assert all(hyperparameters.from_settings(vars(trial)) == trial for trial in trials)
+
+
 def test_windows_of_the_user_s_own_are_searched():
     trials = drawn_from(hyperparameters.search_space({"clip_hu": [None, (-150, 250), (-10.5, 80)]}))
     assert {trial.clip_hu for trial in trials} == {None, (-150.0, 250.0), (-10.5, 80.0)}

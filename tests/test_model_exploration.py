@@ -141,11 +141,17 @@ def test_a_training_that_comes_to_nothing_is_a_failed_trial(fresh, monkeypatch):
     def failing(*arguments):
         count.append(1)
         if len(count) == 1:
+            for name in ("unfinished", "failed"):
+                folder = fresh.model_tuning / "trials" / f"{name} {arguments[5].name}"
+                (folder / "checkpoint").mkdir(parents=True)
+                (folder / "history.csv").touch()
             raise diagnosis.TrainingFailed("The training was stopped after 3 steps: the loss is no finite number (nan).\nChecked on ...")
         return train(*arguments)
 
     monkeypatch.setattr(model_exploration.model_training, "train", failing)
     explore_hyperparameters(fresh)
+    # What it might have gone on from would only fill the disk.
+    assert not list(fresh.model_tuning.rglob("checkpoint")) and len(list((fresh.model_tuning / "trials").glob("* */history.csv"))) == 3
     table = pd.read_csv(fresh.model_tuning / "trials.csv")
     assert table["status"].tolist() == ["completed", "failed"]
     assert table["failure"][1] == "The training was stopped after 3 steps: the loss is no finite number (nan)."
@@ -196,6 +202,38 @@ def test_all_trials_share_one_validation_split_that_keeps_groups_whole(fresh, mo
     assert len(seen) == 4 and all(other == seen[0] for other in seen) and seeds == [1, 1, 2, 2]
     train, validation = (set(map(lambda name: name[-1] in "01234", names)) for names in seen[0])
     assert train.isdisjoint(validation) and len(seen[0][0]) + len(seen[0][1]) == 8
+
+
+def test_a_trial_begun_under_other_conditions_begins_anew(fresh, monkeypatch):
+    train, refused = model_exploration.model_training.train, []
+
+    def refusing(train_set, cases, values, options, unfinished, *others):
+        if not refused:
+            refused.append(unfinished)
+            (unfinished / "checkpoint").mkdir(parents=True)
+            raise resumable.OtherTask("precision (was mixed_bfloat16, is float32)")
+        assert not refused[0].exists()
+        return train(train_set, cases, values, options, unfinished, *others)
+
+    monkeypatch.setattr(model_exploration.model_training, "train", refusing)
+    configure(fresh, EXPLORATION_MAX_TRIALS=1)
+    explore_hyperparameters(fresh)
+    assert pd.read_csv(fresh.model_tuning / "trials.csv")["status"].tolist() == ["completed"]
+
+
+def test_a_table_that_can_not_be_renewed_does_not_end_the_search(fresh, monkeypatch, capsys):
+    history, write = pd.DataFrame({"val_dice": [0.5], "seconds": [1.0]}), storage.write_whole
+
+    def locked(file, content):
+        if file.name == "trials.csv" and "0000" in str(content) and "0001" not in str(content):
+            raise PermissionError(13, "open in another program")
+        write(file, content)
+
+    monkeypatch.setattr(model_exploration.model_training, "train", lambda *_: history)
+    monkeypatch.setattr(storage, "write_whole", locked)
+    explore_hyperparameters(fresh)
+    assert "were not renewed: [Errno 13] open in another program" in capsys.readouterr().out
+    assert len(pd.read_csv(fresh.model_tuning / "trials.csv")) == 2
 
 
 def test_one_group_can_not_be_validated_on(fresh):
