@@ -50,7 +50,7 @@ def test_slurm_gives_each_task_of_a_training_its_place(tmp_path):
 def test_slurm_starts_a_chief_beside_the_first_worker_of_a_search(tmp_path):
     calls = submitted(tmp_path, "slurm_explore.sh")
     assert sorted((call[0], call[2], call[3]) for call in calls) == [
-        ("src/main.py explore_hyperparameters", name, "node7:29418") for name in ("chief", "tuner0", "tuner1")
+        ("src/main.py explore_hyperparameters", name, f"{address}:29418") for name, address in (("chief", "0.0.0.0"), ("tuner0", "node7"), ("tuner1", "node7"))
     ]
 
 
