@@ -275,5 +275,5 @@ def test_tables_and_methods_for_a_manuscript_hold_the_figures(predicted):
     markdown, latex, methods = ((predicted.results / name).read_text() for name in ("summary.md", "summary.tex", "methods.txt"))
     assert "| Dice coefficient | 0.700 ± 0.411 |" in markdown and len({line.count("|") for line in markdown.splitlines()}) == 1
     assert r"Dice coefficient & 0.700 $\pm$ 0.411 &" in latex and r"95 \% Hausdorff distance (px) &" in latex
-    for told in ("A U-Net was trained on 64 images of 64 x 64 px", "30 epochs (4.5 min)", "learning rate 0.002 at", "5 such networks (one per fold of a cross-validation over 80 images) on the image and its mirror image", "20% of all, drawn at random (seed 1)", "Small and isolated areas were taken out", "TensorFlow 2.15.1, Python 3.11.7, bfloat16, seed 1", "held 5 images", "in 1 of 5 cases", "0.700 (95 % CI"):
+    for told in ("A U-Net was trained on 64 images of 64 x 64 px", "30 epochs (4.5 min)", "learning rate 0.002 at", "5 such networks (one per fold of a cross-validation over 80 images) on the image and its mirror image", "drawn at random (seed 1) as about 20% of all", "Small and isolated areas were taken out", "TensorFlow 2.15.1, Python 3.11.7, bfloat16, seed 1", "held 5 images", "in 1 of 5 cases", "0.700 (95 % CI"):
         assert told in methods, told
