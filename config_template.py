@@ -1,6 +1,7 @@
 """The settings. Copy this file to config.py, beside it, and edit that copy; what it leaves out keeps the value given here.
 
-Paths begin at the folder of this file. Here stands what belongs to your machine and your data. What changes the model's quality is a hyperparameter: see HYPERPARAMETERS.
+Here stands what belongs to your machine and your data; paths begin at the folder of this file. What changes the model's quality is a
+hyperparameter: see HYPERPARAMETERS.
 """
 
 # --- Dataset (step 1) ---------------------------------------------------------------------------------------------------------

@@ -34,8 +34,7 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
     """Writes `cross-validation`, with the hyperparameters of config.py. Errors as `train_final_model`; DatasetError for too few cases or groups."""
     options = settings.load(workspace.root)
     values = hyperparameters.from_settings(options.HYPERPARAMETERS)
-    cases = preloaded_dataset.read_cases(workspace, "train")
-    preloaded_dataset.check_train_set(cases, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+    cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     try:
         folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
     except ValueError as error:

@@ -64,7 +64,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     stop the others: once these are written, DatasetError names it. MissingResult where step 3 has not run.
     """
     options = settings.load(workspace.root)
-    files = sorted(path for path in workspace.new_images.glob("*") if path.suffix.lower() == ".csv" and not path.name.startswith("."))
+    files = sorted(path for path in workspace.new_images.glob("*") if csv_array.is_csv(path) and not path.name.startswith("."))
     if not files:
         raise storage.DatasetError([f"{workspace.new_images}: no CSV files found. Put the images to predict there, <name>.csv each."])
     folders = _models(workspace, options)

@@ -29,6 +29,11 @@ def read(path: pathlib.Path) -> np.ndarray:
     return values
 
 
+def is_csv(path: pathlib.Path) -> bool:
+    """Whether it is a file whose name ends in .csv, in whatever capitals."""
+    return path.suffix.lower() == ".csv" and path.is_file()
+
+
 def write(path: pathlib.Path, values: np.ndarray) -> None:
     """Writes a 2-D array of whole numbers in the form that `read` reads. The same numbers as numpy.savetxt writes, in a fraction of its time."""
     # Each distinct number is turned into text once: an image holds a few thousand of them, a mask two.

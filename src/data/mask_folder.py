@@ -24,16 +24,17 @@ def check(folder: pathlib.Path, cases: Sequence[str], setting: str) -> None:
     """DatasetError that names each case without a file in `folder`, or with two; the `setting` of config.py has named the folder."""
     if not folder.is_dir():
         raise storage.DatasetError([f"{folder}: there is no such folder. Change {setting} in config.py."])
-    faults = [fault for case in cases for fault in _unclear(folder, case)]
+    faults = [_unclear(folder, case, files) for case in cases if len(files := _files(folder, case)) != 1]
     if faults:
         raise storage.DatasetError(faults)
 
 
 def read(folder: pathlib.Path, case: str, shape: tuple[int, int]) -> np.ndarray:
     """The mask of `case`, uint8 0 and 1, of that shape (height, width). DatasetError where it holds anything else."""
-    if _unclear(folder, case):
-        raise storage.DatasetError(_unclear(folder, case))
-    file = _files(folder, case)[0]
+    files = _files(folder, case)
+    if len(files) != 1:
+        raise storage.DatasetError([_unclear(folder, case, files)])
+    (file,) = files
     mask = _array(file) if file.suffix.lower() == ".npy" else csv_array.read(file)
     if mask.shape != shape:
         raise storage.DatasetError([f"{file}: {' x '.join(map(str, mask.shape))} values; the case's own mask has {shape[0]} x {shape[1]}."])
@@ -84,11 +85,10 @@ def _files(folder: pathlib.Path, case: str) -> list[pathlib.Path]:
     return [file for kind in kinds if (file := next((file for file in kind if file.is_file()), None))]
 
 
-def _unclear(folder: pathlib.Path, case: str) -> list[str]:
-    found = _files(folder, case)
-    if not found:
-        return [f"{folder}: no mask of the case {case}: wanted {case}.csv or {case}.npy."]
-    return [f"{found[0]}: there is {found[1].name}, too. Remove one of them."] if len(found) > 1 else []
+def _unclear(folder: pathlib.Path, case: str, files: list[pathlib.Path]) -> str:
+    if files:
+        return f"{files[0]}: there is {files[1].name}, too. Remove one of them."
+    return f"{folder}: no mask of the case {case}: wanted {case}.csv or {case}.npy."
 
 
 def _array(file: pathlib.Path) -> np.ndarray:

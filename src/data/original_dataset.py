@@ -70,13 +70,10 @@ def _find_pairs(root: pathlib.Path) -> tuple[list[_Pair], list[str]]:
     faults = []
     for folder in _visible(root) if root.is_dir() else []:
         if folder.is_dir():
-            listed = {kind: [path for path in _visible(folder / kind) if _is_csv(path)] for kind in ("images", "masks")}
-            images, masks = ({path.stem: path for path in paths} for paths in listed.values())
-            named = [*images.values(), *masks.values()]
-            faults += [f"{path}: there is another of that name, but for capitals. Remove one." for paths in listed.values() for path in paths if path not in named]
-            faults += _unpaired(folder, images, masks)
+            (images, twice), (masks, twice_too) = (_by_stem(folder / kind) for kind in ("images", "masks"))
+            faults += twice + twice_too + _unpaired(folder, images, masks)
             pairs += [_Pair(f"{folder.name}__{stem}", images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())]
-        elif _is_csv(folder):
+        elif csv_array.is_csv(folder):
             faults.append(f"{folder}: not where it belongs. Move it to {root.name}/<subdirectory>/images or /masks.")
     if not pairs and not faults:
         faults.append(f"{root}: no images found. They belong in {root.name}/<subdirectory>/images/<name>.csv, their masks in .../masks/<name>.csv.")
@@ -88,8 +85,10 @@ def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
 
 
-def _is_csv(path: pathlib.Path) -> bool:
-    return path.suffix.lower() == ".csv" and path.is_file()
+def _by_stem(folder: pathlib.Path) -> tuple[dict[str, pathlib.Path], list[str]]:
+    paths = [path for path in _visible(folder) if csv_array.is_csv(path)]
+    found = {path.stem: path for path in paths}
+    return found, [f"{path}: there is another of that name, but for capitals. Remove one." for path in paths if found[path.stem] is not path]
 
 
 def _unpaired(folder: pathlib.Path, images: dict[str, pathlib.Path], masks: dict[str, pathlib.Path]) -> list[str]:

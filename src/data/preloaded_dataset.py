@@ -80,10 +80,11 @@ def refuse_seen(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:
         )
 
 
-def check_train_set(cases: pd.DataFrame, image_size: int, copy: str | None) -> None:
-    """DatasetError where the `cases`, rows of cases.csv, are not of that size (the setting IMAGE_SIZE), or their files in `copy`, a copy of the train
-    set where there is one (TRAIN_SET_LOCATION), are missing or others.
+def read_train_cases(workspace: storage.Workspace, image_size: int, copy: str | None) -> pd.DataFrame:
+    """The rows of cases.csv to train on, as `read_cases`. DatasetError where they are not of that size (the setting IMAGE_SIZE), or their files in
+    `copy`, a copy of the train set where there is one (TRAIN_SET_LOCATION), are missing or others.
     """
+    cases = read_cases(workspace, "train")
     other = sorted(set(cases["height"]) - {image_size})
     if other:
         raise storage.DatasetError([f"The preloaded dataset's images have {other[0]} px, but IMAGE_SIZE in config.py is {image_size}. Change it back, or run step 1 again."])
@@ -91,6 +92,7 @@ def check_train_set(cases: pd.DataFrame, image_size: int, copy: str | None) -> N
     faults = [_copy_fault(f"{copy}/{kind}/{case.case}.npy", getattr(case, digest)) for kind, digest in digests.items() for case in cases.itertuples()] if copy else []
     if any(faults):
         raise storage.DatasetError(list(filter(None, faults)))
+    return cases
 
 
 def _copy_fault(file: str, sha256: str) -> str:

@@ -52,7 +52,7 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
         table = table.merge(judgements, on="case", how="left")
     second = None
     if options.SECOND_READER_FOLDER is not None:
-        second = _measure(workspace, cases, _given(workspace, options, "SECOND_READER_FOLDER", cases), spacings, options)
+        second = _measure(workspace, cases, _given(options, "SECOND_READER_FOLDER", cases), spacings, options)
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     if options.SAVE_IMAGES_ON_DISK:
         _save_pictures(workspace, predictions, table, drawn, options)
@@ -91,14 +91,14 @@ def _predictions(workspace: storage.Workspace, options: types.SimpleNamespace, c
         for path in (workspace.predictions, *(workspace.predictions / f"{case}.npy" for case in cases["case"])):
             storage.require(path, "predict_test_set")
         return workspace.predictions
-    return _given(workspace, options, "PREDICTIONS_FOLDER", cases)
+    return _given(options, "PREDICTIONS_FOLDER", cases)
 
 
 def _maker_s_name(made_by: dict[str, Any] | None, options: types.SimpleNamespace) -> str:
     return made_by["id"] if made_by else pathlib.Path(options.PREDICTIONS_FOLDER or "unknown").name
 
 
-def _given(workspace: storage.Workspace, options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) -> pathlib.Path:
+def _given(options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) -> pathlib.Path:
     folder = pathlib.Path(getattr(options, setting))
     mask_folder.check(folder, cases["case"].tolist(), setting)
     return folder

@@ -74,7 +74,7 @@ def _headline(found: tables.Findings) -> str:
     boxes = []
     for name in [name for name in found.drawn if name in ("dice", "surface_dice") or name.startswith(("hausdorff95", "assd"))]:
         row = found.summary.loc[name]
-        digits = 1 if name.endswith(("_px", "_mm")) else 3
+        digits = tables.digits(name)
         interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}" if np.isfinite(row["ci_low"]) else "no interval: too few cases or groups"
         failed = f", <b>{int(row['failed'])} failed</b>" if row["failed"] else ""
         second = "" if found.second is None else f"<small>second reader: {_number(found.second_summary.loc[name, 'mean'], digits)}</small>"
@@ -119,8 +119,7 @@ def _foresight(found: tables.Findings) -> str:
 
 
 def _made(found: tables.Findings) -> str:
-    made_by = found.made_by or {}
-    model = f", model {made_by['id']}" if "id" in made_by else ""
+    model = f", model {found.made_by['id']}" if found.made_by else ""
     return f"Evaluated on {datetime.date.today():%Y-%m-%d}{model}."
 
 

@@ -126,12 +126,12 @@ class Findings:
         second = self.second_summary
         rows = [[*_HEADER, *(["Second reader"] if second is not None else [])]]
         for name, row in self.summary.iterrows():
-            digits = 1 if name.endswith(("_px", "_mm", "_percent")) else 3
-            told = {column: f"{row[column]:.{digits}f}" if np.isfinite(row[column]) else "-" for column in row.index}
+            told = _cells(name, row)
             interval = f"{told['ci_low']} to {told['ci_high']}" if np.isfinite(row["ci_low"]) else "-"
             quartiles = f"{told['median']} ({told['q1']} to {told['q3']})"
             cells = [METRICS[name], f"{told['mean']} {plus_minus} {told['sd']}", interval, quartiles, str(int(row["cases"])), str(int(row["failed"]))]
-            rows.append(cells + ([] if second is None else [f"{second.loc[name, 'mean']:.{digits}f} {plus_minus} {second.loc[name, 'sd']:.{digits}f}"]))
+            other = {} if second is None else _cells(name, second.loc[name])
+            rows.append([*cells, f"{other['mean']} {plus_minus} {other['sd']}"] if other else cells)
         return rows
 
     def _markdown(self) -> str:
@@ -146,6 +146,11 @@ class Findings:
 
 
 _HEADER = ["Metric", "Mean, SD", "95 % CI of the mean", "Median (quartiles)", "Cases", "Failed"]
+
+
+def digits(name: str) -> int:
+    """To how many decimal places a metric is told."""
+    return 1 if name.endswith(("_px", "_mm", "_percent")) else 3
 
 
 def foresight(table: pd.DataFrame) -> tuple[float, float] | None:
@@ -164,11 +169,15 @@ def excess(difference: float) -> str:
     return f"on average the prediction was {abs(difference):.2f} too {'high' if difference > 0 else 'low'}."
 
 
+def _cells(name: str, row: pd.Series) -> dict[str, str]:
+    return {column: f"{value:.{digits(name)}f}" if np.isfinite(value) else "-" for column, value in row.items()}
+
+
 def _agreement_text(found: agreement.Agreement, unit: str) -> str:
-    digits = 1 if unit == "px" else 2
-    told = f"{found.bias:+,.{digits}f} {unit} on average"
+    places = 1 if unit == "px" else 2
+    told = f"{found.bias:+,.{places}f} {unit} on average"
     if np.isfinite(found.lower_limit):
-        told += f", limits of agreement {found.lower_limit:+,.{digits}f} to {found.upper_limit:+,.{digits}f} {unit}"
+        told += f", limits of agreement {found.lower_limit:+,.{places}f} to {found.upper_limit:+,.{places}f} {unit}"
     return told + (f"; ICC(2,1) {found.icc:.3f}, Lin's CCC {found.ccc:.3f}" if np.isfinite(found.icc) else "")
 
 

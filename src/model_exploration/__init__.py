@@ -16,8 +16,10 @@ Many machines search together with Keras Tuner's environment variables, the same
 """
 import functools
 import importlib.metadata
+import pathlib
 import shutil
 import types
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -45,8 +47,7 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     """
     options = settings.load(workspace.root)
     space = hyperparameters.search_space(options.EXPLORATION_SEARCH_SPACE)
-    cases = preloaded_dataset.read_cases(workspace, "train")
-    preloaded_dataset.check_train_set(cases, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+    cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     held_out = _held_out(cases, options)
     if workers.count() > 1:
         raise storage.PlainError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
@@ -89,18 +90,24 @@ class _Trainer:
         own = {"SEED": (self._options.SEED + trial.repeat) % 2**31, "TRAINING_EPOCHS": trial.epochs, "TRAINING_TIME_LIMIT_MINUTES": None}
         options = types.SimpleNamespace(**vars(self._options) | own)
         page = functools.partial(progress.hparams, trial.searched, trial.name)
-        task = (model_training.train, self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, page)
+        train = functools.partial(
+            own_process.call, model_training.train, self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, page
+        )
         try:
-            try:
-                return own_process.call(*task)
-            except resumable.OtherTask:
-                # What was begun of it, on another machine perhaps, or in another precision, is of no use here.
-                shutil.rmtree(unfinished)
-                return own_process.call(*task)
+            return _begun_anew_if_other(train, unfinished)
         except (diagnosis.TrainingFailed, machine.OutOfMemory, own_process.ProcessEnded) as error:
             for left in (unfinished, folder.with_name(f"failed {trial.name}")):
                 progress.drop_checkpoint(left)  # As large as the network, twice over.
             raise search.TrialFailed(str(error).splitlines()[0]) from error
+
+
+def _begun_anew_if_other(train: Callable[[], pd.DataFrame], unfinished: pathlib.Path) -> pd.DataFrame:
+    try:
+        return train()
+    except resumable.OtherTask:
+        # What was begun of it, on another machine perhaps, or in another precision, is of no use here.
+        shutil.rmtree(unfinished)
+        return train()
 
 
 def _report(workspace: storage.Workspace, rows: list[dict]) -> None:

@@ -164,10 +164,10 @@ class Oracle:
     def _again(self) -> dict:
         if any(not self._told(trial).repeat for trial in self.ongoing_trials.values()):
             return {"status": "IDLE"}  # One of those may become one of the best.
-        best = self._best(FINALISTS)
-        numbers = range(1, self._options.EXPLORATION_REPEATS + 1)
+        best, numbers = self._best(FINALISTS), range(1, self._options.EXPLORATION_REPEATS + 1)
+        begun = self._repeated(best)
         # Round by round: whenever it ends, all have been repeated as often, or but once less.
-        to_come = [(number, trial) for number in numbers for trial in best if (trial.trial_id, number) not in self._repeated(best)]
+        to_come = [(number, trial) for number in numbers for trial in best if (trial.trial_id, number) not in begun]
         if not to_come:
             return {"status": "STOPPED"}
         number, trial = to_come[0]
@@ -189,7 +189,7 @@ class _Hyperband(Oracle, keras_tuner.oracles.HyperbandOracle):
 class _Distinct(keras_tuner.oracles.BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> dict:
         """The values of the next trial; drawn by lot where the optimum is a point that was tried, or where there is nothing to optimize."""
-        if all(hp.__class__.__name__ == "Fixed" for hp in self.hyperparameters.space):
+        if all(isinstance(hp, keras_tuner.engine.hyperparameters.Fixed) for hp in self.hyperparameters.space):
             return self._random_populate_space()
         chosen = super().populate_space(trial_id)
         tried = chosen["status"] == "RUNNING" and any(chosen["values"] == trials.searched(trial) for trial in self.trials.values())

@@ -34,8 +34,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     """
     options = settings.load(workspace.root)
     hyperparameters = from_settings(options.HYPERPARAMETERS)
-    cases = preloaded_dataset.read_cases(workspace, "train")
-    preloaded_dataset.check_train_set(cases, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+    cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     diagnosis.hint(hyperparameters, cases)
     history = train(workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model)
     # The time's end may come within an epoch: its few images tell little.
@@ -115,19 +114,18 @@ def _told_failures(unfinished: pathlib.Path) -> Iterator[None]:
             shutil.rmtree(failed, ignore_errors=True)
             unfinished.rename(failed)
         raise
-    except tf.errors.ResourceExhaustedError as error:
-        # TensorFlow's name for a full disk, too.
+    except (tf.errors.ResourceExhaustedError, OSError) as error:
+        # TensorFlow has one name for a full memory and a full disk.
         if storage.is_disk_full(error):
             raise storage.DiskFull from error
+        if isinstance(error, OSError):
+            raise
         raise machine.OutOfMemory from error
-    except OSError as error:
-        if storage.is_disk_full(error):
-            raise storage.DiskFull from error
-        raise
 
 
 def _known(network: keras.Model, train_set: pathlib.Path, cases: pd.DataFrame, options: types.SimpleNamespace) -> dict[str, Any]:
     scale = network.get_layer("scale_intensity")
-    pairs = preloaded_dataset.pairs(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
-    described = familiarity.describe((scale(image[None]).numpy() for image, _ in pairs), cases["mask_px"] / options.IMAGE_SIZE**2)
-    return described | {"cleaning_is_harmless": cleaning.is_harmless(mask.numpy()[..., 0] for _, mask in pairs)}
+    images = preloaded_dataset.images(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
+    described = familiarity.describe((scale(image[None]).numpy() for image in images), cases["mask_px"] / options.IMAGE_SIZE**2)
+    masks = (preloaded_dataset.read(train_set / "masks", case) for case in cases["case"])
+    return described | {"cleaning_is_harmless": cleaning.is_harmless(masks)}

@@ -55,8 +55,7 @@ class Watch(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         """Says so where a training that was too short to be stopped has come to nothing."""
         if self._steps < PATIENCE_STEPS and (fault := self._fault()):
-            images, masks = (part.numpy() for part in self._shown)
-            print(f"\nWarning: the training has ended, but {fault}. It may have been too short.\n{explanation(images, masks, self._hyperparameters)}", flush=True)
+            print(f"\nWarning: the training has ended, but {fault}. It may have been too short.\n{self._explanation()}", flush=True)
 
     def _fault(self) -> str:
         logits = [self.model(image[None], training=False).numpy() for image in self._shown[0]]
@@ -71,9 +70,11 @@ class Watch(keras.callbacks.Callback):
             self._noted = True
 
     def _fail(self, fault: str) -> None:
-        images, masks = (part.numpy() for part in self._shown)
         told = f"The training was stopped after {self._steps} steps" if self._steps else "The training was not begun"
-        raise TrainingFailed(f"{told}: {fault}.\n{explanation(images, masks, self._hyperparameters)}")
+        raise TrainingFailed(f"{told}: {fault}.\n{self._explanation()}")
+
+    def _explanation(self) -> str:
+        return explanation(*(part.numpy() for part in self._shown), self._hyperparameters)
 
 
 def sameness(logits: np.ndarray, masks: np.ndarray) -> str:

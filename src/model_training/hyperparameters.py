@@ -92,14 +92,12 @@ def search_space(own: dict[str, Any]) -> "keras_tuner.HyperParameters":
     space = keras_tuner.HyperParameters()
     for name, hp in declared.items():
         wanted = own.get(name, ...)
-        if wanted is ...:
+        if isinstance(wanted, list) and len(wanted) == 1:
+            (wanted,) = wanted
+        if wanted is ... or wanted in ([True, False], [False, True]):
             space.merge([hp])
         elif _is_range(name, wanted):
             _add_range(space, hp, *map(float, wanted))
-        elif wanted in ([True, False], [False, True]):
-            space.merge([hp])
-        elif isinstance(wanted, list) and len(wanted) == 1:
-            space.Fixed(name, _as_declared(hp, wanted[0]))
         elif isinstance(wanted, list):
             space.Choice(name, [_as_declared(hp, value) for value in wanted])
         else:

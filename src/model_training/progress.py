@@ -20,7 +20,6 @@ from model_training.budget import Budget
 PANEL_CASES = 4
 PANELS = 10
 
-
 # In the folder of a training that has finished an epoch.
 HISTORY = "history.csv"
 
