@@ -7,8 +7,8 @@ r"""Test Dice against minutes of training: the default recipe and two well-known
 WORKSPACE is a folder in which step 1 has run, named as its data. Each run adds a row to accuracy.csv beside this script (or to --results FILE).
 `ours` runs the steps 3 and 4 in a copy: each image and its mirror image are predicted, the masks cleaned where that suits the train masks. The
 others are written here from their published description, with neither, and are judged every half minute, their clock stopped; their best value
-counts, chosen on the test set, which flatters them. No clock runs while libraries are loaded and networks built. What `ours` and plain_unet get
-of memory settings (`command_line.keep_memory`), basic_unet gets too.
+counts, chosen on the test set, which flatters them. No clock runs while libraries are loaded and networks built. What `ours` gets of memory
+settings (`command_line.keep_memory`), the others get too, and plain_unet its oneDNN. Compare runs on one `cpu` only: its instructions are in each row.
 
 plain_unet   Ronneberger et al. 2015 with 16 filters and padding: no normalization, binary cross-entropy, Adam 2e-4, batch 1, no augmentation,
              images as they are but clipped to the window of clip_hu.
@@ -48,7 +48,7 @@ def main():
     parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
     for seed in arguments.seeds if arguments.recipe else []:
-        run = {"set": arguments.workspace.resolve().name, "recipe": arguments.recipe, "settings": arguments.settings, "minutes": arguments.minutes, "seed": seed}
+        run = {"cpu": instructions(), "set": arguments.workspace.resolve().name, "recipe": arguments.recipe, "settings": arguments.settings, "minutes": arguments.minutes, "seed": seed}
         if arguments.recipe == "ours":
             found = ours(arguments.workspace, arguments.minutes, seed, arguments.settings)
         else:
@@ -58,10 +58,16 @@ def main():
 
 
 def tell(table):
-    runs = table.groupby(["set", "recipe", "settings", "minutes"])
+    runs = table.groupby(["cpu", "set", "recipe", "settings", "minutes"])
     text = runs.agg(dice=("dice", "mean"), lowest=("dice", "min"), highest=("dice", "max"), background=("background_dice", "mean"),
                     at_s=("seconds", "mean"), images=("images", "mean"), seeds=("seed", "count"))  # fmt: skip
     print(text.round({"dice": 4, "lowest": 4, "highest": 4, "background": 4, "at_s": 0, "images": 0}).reset_index().to_string(index=False))
+
+
+def instructions():
+    """The widest of the instructions for arithmetic that the processor has: what a run on it can be compared with."""
+    flags = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    return next(name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx") if name in flags)
 
 
 def ours(workspace, minutes, seed, settings):

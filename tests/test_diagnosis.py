@@ -60,7 +60,8 @@ def test_a_window_that_shows_nothing_is_told_before_the_training(prepared):
 
 
 def test_a_learning_rate_that_is_too_high_is_told(prepared, capsys):
-    text = failure(prepared, learning_rate=1.0)
+    # With cross-entropy alone none recovers; with the Dice in it some do, by luck, which differs from one kind of processor to the other.
+    text = failure(prepared, learning_rate=1.0, loss="binary_crossentropy")
     assert "learning rate: 1 at its highest" in text and "Likely: the learning rate is too high. Try" in text
     # It was said before it was over, and what was trained is out of the way of the next try, not gone.
     assert "Note: after 10 steps" in capsys.readouterr().out
