@@ -5,7 +5,6 @@
 The training step reads, augments, trains, and is watched and told, as in step 3; what comes between epochs (checkpoint, pictures) is not in it.
 Both take turns; in each round the mean of all steps counts but the first, which waits for the pipeline to fill. The ratio is that of the rounds'
 medians; its smallest and largest of a round tell how even the machine was. The settings are that folder's: DETERMINISTIC = True tells what that costs.
-With TF_ENABLE_ONEDNN_OPTS=0 before the command, both use TensorFlow's own convolutions.
 """
 import argparse
 import contextlib

@@ -27,7 +27,7 @@ FLOORS = [
     {"model_training.budget", "model_training.hyperparameters", "model_training.machine", "model_training.workers"},
     {"data", "networks"},
     {"masks"},
-    {"settings", "own_process", "resumable"},
+    {"settings", "own_process", "processor", "resumable"},
     {"storage"},
 ]
 

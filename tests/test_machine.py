@@ -6,13 +6,11 @@ from model_training import machine
 
 
 @pytest.fixture
-def made_of(monkeypatch, tmp_path):
+def made_of(monkeypatch):
     """Makes the machine look as if it had these GPUs, by compute capability, and a CPU with these flags."""
 
     def make(capabilities=(), flags="fpu sse2"):
-        cpuinfo = tmp_path / "cpuinfo"
-        cpuinfo.write_text(f"processor : 0\nflags\t\t: {flags}\n")
-        monkeypatch.setattr(machine.pathlib, "Path", lambda _: cpuinfo)
+        monkeypatch.setattr(machine.processor, "instructions", lambda: frozenset(flags.split()))
         monkeypatch.setattr(machine, "_gpus", lambda: list(capabilities))
         monkeypatch.setattr(machine.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
 

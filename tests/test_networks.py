@@ -130,3 +130,38 @@ def test_a_missing_or_broken_weights_file_says_what_to_set(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(storage.PlainError, match="Set ENCODER_WEIGHTS in config.py"):
         networks.build("deeplabv3_plus", 64, encoder_weights=str(path))
+
+
+@pytest.mark.parametrize("channels, filters", [(3, 5), (5, 3), (4, 4)])
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_weight_gradient_by_products_is_tensorflows(channels, filters, size):
+    random = np.random.default_rng(size)
+    inputs, kernel = (tf.constant(random.normal(size=shape)) for shape in ((3, 9, 7, channels), (size, size, channels, filters)))
+    with tf.GradientTape() as tape:
+        tape.watch(kernel)
+        outputs = tf.nn.conv2d(inputs, kernel, 1, "SAME")
+        loss = tf.reduce_sum(outputs**3)
+    np.testing.assert_allclose(layers.weight_gradient(inputs, 3 * outputs**2, size), tape.gradient(loss, kernel), rtol=1e-9)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_unets_gradients_are_the_same_on_any_processor(policy, images, monkeypatch):
+    keras.mixed_precision.set_global_policy(policy)
+    network = networks.build("unet", 64, filters=4)
+    found = {}
+    for known in ("avx avx2", "avx avx2 avx512f"):
+        monkeypatch.setattr(layers.processor, "instructions", lambda known=known: frozenset(known.split()))
+
+        @tf.function
+        def gradients():
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(objectives.binary_crossentropy_dice(images[1], network(images[0], training=True)))
+            return tape.gradient(loss, network.trainable_variables)
+
+        weighted = [node.type for node in gradients.get_concrete_function().graph.get_operations() if node.type == "Conv2DBackpropFilter"]
+        found[known] = (len(weighted), [np.ravel(gradient) for gradient in gradients()])
+    (products, few), (tensorflows, all_of_them) = found.values()
+    # Those of the three steps up, by 2 x 2, and of the logits, 1 x 1, are not products.
+    assert (products, tensorflows) == (4, 18)
+    tolerance = 1e-4 if policy == "float32" else 0.1
+    assert np.linalg.norm(np.concatenate(few) - np.concatenate(all_of_them)) < tolerance * np.linalg.norm(np.concatenate(all_of_them))

@@ -1,9 +1,9 @@
 """What the machine that trains can do, in TensorFlow's terms and in the user's."""
-import pathlib
 import types
 
 import tensorflow as tf
 
+import processor
 import storage
 from model_training import workers
 
@@ -53,6 +53,5 @@ def _gpus_are_fast_in_16_bit() -> bool:
 
 
 def _cpu_knows_bfloat16() -> bool:
-    # Others compute it by way of float32, slower than that. Where there is no such file (macOS, Windows), nobody tells.
-    flags = pathlib.Path("/proc/cpuinfo")
-    return flags.exists() and bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text(encoding="utf-8").split()))
+    # Others compute it by way of float32, slower than that.
+    return bool({"avx512_bf16", "amx_bf16"} & processor.instructions())
