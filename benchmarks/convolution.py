@@ -1,6 +1,6 @@
 """What the default U-Net's training passes cost with three ways to convolve on a CPU, forward and backward on a batch in memory, in float32.
 
-    python benchmarks/convolution.py [--rounds 5] [--filters 32] [--patch_px 2]
+    python benchmarks/convolution.py [--rounds 5] [--filters 32] [--patch_px 4]
 
 own        TensorFlow's own convolutions, which it takes by itself on processors without AVX512-VNNI (TF_ENABLE_ONEDNN_OPTS=0).
 onednn     those of oneDNN, which `command_line` asks for.
@@ -25,7 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--filters", type=int, default=32)
-    parser.add_argument("--patch_px", type=int, default=2)
+    parser.add_argument("--patch_px", type=int, default=4)
     parser.add_argument("--way", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:

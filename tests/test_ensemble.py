@@ -8,7 +8,7 @@ from masks import metrics
 from networks import build, ensemble, saved_model
 from tensorflow import keras
 
-VALUES = {"architecture": "unet", "filters": 2, "patch_px": 2, "clip_hu": None}
+VALUES = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": None}
 
 
 def write(folder, seed, mirrored=True):

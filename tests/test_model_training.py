@@ -226,7 +226,8 @@ def test_a_network_learns_a_phantom_in_a_few_steps(workspace, batch_size):
     phantoms.write_original_dataset(workspace.original_dataset / "A", 2, 64)
     create_preloaded_dataset(workspace)
     options = settings.load(workspace.root)
-    plain = Hyperparameters(filters=16, learning_rate=3e-3, rotation_degrees=0.0, scale=0.0, gamma=0.0)
+    # An image of 64 px is itself small: its patches of 4 px would be 32 px of a real one.
+    plain = Hyperparameters(filters=16, patch_px=2, learning_rate=3e-3, rotation_degrees=0.0, scale=0.0, gamma=0.0)
     network = compiled_network(plain, options)
     (case,) = preloaded_dataset.read_cases(workspace, "train")["case"]
     network.fit(training_batches(workspace.train_set, [case], plain, options), steps_per_epoch=60, epochs=1, verbose=0)

@@ -27,7 +27,7 @@ def write_model(folder, image_size=64, trained_on=(), seed=0, mirrored=True, har
     saved_model.write(folder, network, {"filters": 2, "horizontal_flip": mirrored} | HYPERPARAMETERS, training, pd.DataFrame())
 
 
-HYPERPARAMETERS = {"architecture": "unet", "patch_px": 2, "clip_hu": (-200, 200)}
+HYPERPARAMETERS = {"architecture": "unet", "patch_px": 4, "clip_hu": (-200, 200)}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_saved_and_loaded_predictions_are_equal_to_the_bit(tmp_path, architectur
     network = networks.build(architecture, 64, 4, clip_hu=clip_hu)
     random_weights(network)
     images = np.random.default_rng(0).normal(0, 300, (2, 64, 64, 1)).astype(np.float32)
-    saved_model.write(tmp_path, network, {"architecture": architecture, "filters": 4, "patch_px": 2, "clip_hu": clip_hu}, {"image_size": 64}, pd.DataFrame({"loss": [1.0]}))
+    saved_model.write(tmp_path, network, {"architecture": architecture, "filters": 4, "patch_px": 4, "clip_hu": clip_hu}, {"image_size": 64}, pd.DataFrame({"loss": [1.0]}))
     np.testing.assert_array_equal(saved_model.read(tmp_path)(images), network(images))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "hyperparameters.json", "training.json", "weights.weights.h5"]
 
@@ -31,7 +31,7 @@ def test_weights_of_mixed_precision_are_kept_in_full(tmp_path):
     finally:
         keras.mixed_precision.set_global_policy("float32")
     random_weights(network)
-    saved_model.write(tmp_path, network, {"architecture": "unet", "filters": 4, "patch_px": 2, "clip_hu": (-200, 200)}, {"image_size": 64}, pd.DataFrame())
+    saved_model.write(tmp_path, network, {"architecture": "unet", "filters": 4, "patch_px": 4, "clip_hu": (-200, 200)}, {"image_size": 64}, pd.DataFrame())
     for own, other in zip(network.get_weights(), saved_model.read(tmp_path).get_weights(), strict=True):
         assert own.dtype == np.float32
         np.testing.assert_array_equal(own, other)

@@ -9,7 +9,7 @@ from model_training import workers
 
 _OUT_OF_MEMORY = (
     "The machine's memory is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), then \"filters\" in HYPERPARAMETERS, "
-    'or raise "patch_px" there from 2 to 4; MIXED_PRECISION = True needs less too. IMAGE_SIZE counts by its square.'
+    'where "patch_px" 4 needs least; MIXED_PRECISION = True needs less too. IMAGE_SIZE counts by its square.'
 )
 
 

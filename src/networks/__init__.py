@@ -16,7 +16,7 @@ def build(
     architecture: str,
     image_size: int,
     filters: int = 32,
-    patch_px: int = 2,
+    patch_px: int = 4,
     clip_hu: tuple[float, float] | None = (-200.0, 200.0),
     encoder_weights: str | None = None,
 ) -> keras.Model:
