@@ -22,7 +22,7 @@ EXPLORATION_REPEATS = 0
 CROSS_VALIDATION_FOLDS = 2
 ENCODER_WEIGHTS = None
 DRAW_HAUSDORFF_LINE = True
-HYPERPARAMETERS = {"filters": 8, "learning_rate": 3e-3}
+HYPERPARAMETERS = {"filters": 8, "patch_px": 2, "learning_rate": 3e-3}
 """
 
 
