@@ -1,6 +1,7 @@
 """Every step, in order, on generated slices, in a folder of its own: demo/. Shows in some minutes what the project does, and touches nothing else.
 
-The slices are drawn (see `data.phantoms`), smaller than real ones, and the network is small: what it reaches says nothing about patients.
+The slices are drawn (see `data.phantoms`), half the size of real ones, as are the network's patches; and it is narrow. What it reaches says
+nothing about patients.
 """
 import shutil
 
