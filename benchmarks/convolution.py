@@ -60,7 +60,7 @@ def work(arguments):
     import tensorflow as tf
 
     processor.instructions = lambda: frozenset({"avx2", WAYS[arguments.way][1]})
-    network = networks.build("unet", 512, filters=arguments.filters, patch_px=arguments.patch_px)
+    network = networks.build("unet", 512, filters=arguments.filters, patch_px=arguments.patch_px, clip_hu=(-200, 200))
     images = tf.random.normal((2, 512, 512, 1), stddev=100.0)
 
     @tf.function

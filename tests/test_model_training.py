@@ -254,4 +254,4 @@ def test_mixed_precision_is_a_setting(prepared):
     network = compiled_network(Hyperparameters(filters=2), settings.load(prepared.root))
     assert {layer.compute_dtype for layer in network.layers} == {"bfloat16", "float32"} and network.output.dtype == "float32"
     # What is built afterwards is not concerned.
-    assert networks.build("unet", 64, 2).layers[5].compute_dtype == "float32"
+    assert networks.build("unet", 64, 2, 4, None).layers[5].compute_dtype == "float32"

@@ -15,6 +15,10 @@ def float32():
     keras.mixed_precision.set_global_policy("float32")
 
 
+def build(architecture="unet", encoder_weights=None):
+    return networks.build(architecture, 64, 4, 4, (-200, 200), encoder_weights)
+
+
 @pytest.fixture(scope="module")
 def images():
     """Two images with a bright square each, float32 HU (2, 64, 64, 1), and the squares' masks."""
@@ -28,7 +32,7 @@ def images():
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_logits_have_the_images_size_and_are_float32(architecture, policy, images):
     keras.mixed_precision.set_global_policy(policy)
-    network = networks.build(architecture, 64, filters=4)
+    network = build(architecture)
     logits = network(images[0])
     assert (logits.shape, logits.dtype) == ((2, 64, 64, 1), tf.float32) and np.isfinite(logits).all()
     masks = networks.predict_masks(network, images[0])
@@ -36,9 +40,15 @@ def test_logits_have_the_images_size_and_are_float32(architecture, policy, image
     np.testing.assert_array_equal(masks, tf.sigmoid(logits)[..., 0] >= 0.5)
 
 
+def test_an_image_is_seen_the_same_in_any_batch_and_in_training_as_in_use(images):
+    network = build()
+    alone = network(images[0][:1], training=False)
+    np.testing.assert_allclose(network(images[0], training=True)[:1], alone, atol=1e-4 * np.abs(alone).max())
+
+
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_a_unet_learns_at_any_batch_size(images, batch_size):
-    network = networks.build("unet", 64, filters=4)
+    network = build()
     network.compile(keras.optimizers.Adam(1e-2), objectives.binary_crossentropy_dice, [objectives.Dice()])
     network.fit(*images, batch_size=batch_size, epochs=40, verbose=0)
     # As when predicting: with the statistics that were gathered while training.
@@ -46,14 +56,14 @@ def test_a_unet_learns_at_any_batch_size(images, batch_size):
 
 
 def test_a_unet_has_the_stated_number_of_parameters_be_its_first_stage_wide_or_on_patches():
-    sizes = [networks.build("unet", 64, *widths).count_params() / 1e6 for widths in ((32, 4), (32, 2), (16, 1))]
+    sizes = [networks.build("unet", 64, *widths, None).count_params() / 1e6 for widths in ((32, 4), (32, 2), (16, 1))]
     assert [round(size, 1) for size in sizes] == [0.5, 1.9, 1.9]
 
 
 @pytest.mark.parametrize("arguments, told", [(("vnet", 64), "found 'vnet'"), (("unet", 100), "multiple of 32, found 100")])
 def test_a_wrong_name_or_size_is_refused(arguments, told):
     with pytest.raises(ValueError, match=told):
-        networks.build(*arguments)
+        networks.build(*arguments, filters=4, patch_px=4, clip_hu=None)
 
 
 def test_a_window_is_clipped_and_stretched():
@@ -93,7 +103,7 @@ def weights_file(tmp_path_factory):
 
 
 def test_the_encoder_starts_from_a_file_and_keeps_a_sixteenth_of_the_size(weights_file):
-    network = networks.build("deeplabv3_plus", 64, encoder_weights=str(weights_file))
+    network = build("deeplabv3_plus", str(weights_file))
     encoder = network.get_layer("resnet50")
     reference = keras.applications.ResNet50(include_top=False, weights=str(weights_file))
     for own, wanted in zip(encoder.get_weights(), reference.get_weights(), strict=True):
@@ -103,7 +113,7 @@ def test_the_encoder_starts_from_a_file_and_keeps_a_sixteenth_of_the_size(weight
 
 def test_the_dilated_encoder_computes_what_resnet50_does_where_both_look(weights_file):
     # Before its last stage the encoder is ResNet50 itself.
-    network = networks.build("deeplabv3_plus", 64, encoder_weights=str(weights_file)).get_layer("resnet50")
+    network = build("deeplabv3_plus", str(weights_file)).get_layer("resnet50")
     reference = keras.applications.ResNet50(include_top=False, weights=str(weights_file), input_shape=(64, 64, 3))
     image = np.random.default_rng(0).normal(0, 50, (1, 64, 64, 3)).astype(np.float32)
     ends = [keras.Model(model.input, model.get_layer("conv4_block6_out").output)(image) for model in (network, reference)]
@@ -119,7 +129,7 @@ def test_imagenet_weights_are_asked_of_keras_and_a_failed_download_says_what_to_
 
     monkeypatch.setattr(keras.applications, "ResNet50", no_network)
     with pytest.raises(storage.PlainError, match="URL fetch failure.*Set ENCODER_WEIGHTS in config.py"):
-        networks.build("deeplabv3_plus", 64, encoder_weights="imagenet")
+        build("deeplabv3_plus", "imagenet")
     assert asked == [{"include_top": False, "weights": "imagenet"}]
 
 
@@ -129,7 +139,30 @@ def test_a_missing_or_broken_weights_file_says_what_to_set(tmp_path, content):
     if content:
         path.write_bytes(content)
     with pytest.raises(storage.PlainError, match="Set ENCODER_WEIGHTS in config.py"):
-        networks.build("deeplabv3_plus", 64, encoder_weights=str(path))
+        build("deeplabv3_plus", str(path))
+
+
+@pytest.mark.parametrize("channels, groups", [(12, 4), (3, 1), (2, 2)])
+def test_group_normalization_is_keras_own(channels, groups):
+    own, keras_own = layers.GroupNormalization(groups), keras.layers.GroupNormalization(groups)
+    random = np.random.default_rng(groups)
+    inputs = tf.constant(random.normal(1, 2, (2, 6, 5, channels)).astype(np.float32))
+    found = []
+    for layer in (own, keras_own):
+        layer.build(inputs.shape)
+        layer.set_weights([np.linspace(0.5, 2, channels), np.linspace(-1, 1, channels)])
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+            loss = tf.reduce_sum(outputs**3)
+        found.append([outputs, *tape.gradient(loss, [inputs, *layer.trainable_weights])])
+    for here, there in zip(*found, strict=True):
+        np.testing.assert_allclose(here, there, rtol=1e-3, atol=1e-4 * np.abs(there).max())
+
+
+@pytest.mark.parametrize("value", [0.0, 1e4])
+def test_what_is_the_same_everywhere_is_normalized_to_0(value):
+    assert np.abs(layers.GroupNormalization(2)(tf.fill((1, 4, 4, 4), value))).max() < 0.1
 
 
 @pytest.mark.parametrize("channels, filters", [(3, 5), (5, 3), (4, 4)])
@@ -147,7 +180,7 @@ def test_a_weight_gradient_by_products_is_tensorflows(channels, filters, size):
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_a_unets_gradients_are_the_same_on_any_processor(policy, images, monkeypatch):
     keras.mixed_precision.set_global_policy(policy)
-    network = networks.build("unet", 64, filters=4)
+    network = build()
     found = {}
     for known in ("avx avx2", "avx avx2 avx512f"):
         monkeypatch.setattr(layers.processor, "instructions", lambda known=known: frozenset(known.split()))

@@ -20,7 +20,7 @@ from tensorflow import keras
 def write_model(folder, image_size=64, trained_on=(), seed=0, mirrored=True, harmless=True):
     """A model with fresh weights, which finds nothing in particular."""
     keras.utils.set_random_seed(seed)
-    network = networks.build("unet", image_size, 2)
+    network = networks.build("unet", image_size, 2, HYPERPARAMETERS["patch_px"], HYPERPARAMETERS["clip_hu"])
     folder.mkdir(parents=True, exist_ok=True)
     known = familiarity.describe([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": harmless}
     training = {"image_size": image_size, "image_sha256": list(trained_on), "known": known}

@@ -16,7 +16,7 @@ def random_weights(network):
 
 @pytest.mark.parametrize("architecture, clip_hu", [("unet", (-150.0, 250.0)), ("deeplabv3_plus", None)])
 def test_saved_and_loaded_predictions_are_equal_to_the_bit(tmp_path, architecture, clip_hu):
-    network = networks.build(architecture, 64, 4, clip_hu=clip_hu)
+    network = networks.build(architecture, 64, 4, 4, clip_hu)
     random_weights(network)
     images = np.random.default_rng(0).normal(0, 300, (2, 64, 64, 1)).astype(np.float32)
     saved_model.write(tmp_path, network, {"architecture": architecture, "filters": 4, "patch_px": 4, "clip_hu": clip_hu}, {"image_size": 64}, pd.DataFrame({"loss": [1.0]}))
@@ -27,7 +27,7 @@ def test_saved_and_loaded_predictions_are_equal_to_the_bit(tmp_path, architectur
 def test_weights_of_mixed_precision_are_kept_in_full(tmp_path):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        network = networks.build("unet", 64, 4)
+        network = networks.build("unet", 64, 4, 4, (-200, 200))
     finally:
         keras.mixed_precision.set_global_policy("float32")
     random_weights(network)

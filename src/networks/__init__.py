@@ -15,9 +15,9 @@ ARCHITECTURES = ("unet", "deeplabv3_plus")
 def build(
     architecture: str,
     image_size: int,
-    filters: int = 32,
-    patch_px: int = 4,
-    clip_hu: tuple[float, float] | None = (-200.0, 200.0),
+    filters: int,
+    patch_px: int,
+    clip_hu: tuple[float, float] | None,
     encoder_weights: str | None = None,
 ) -> keras.Model:
     """A network with fresh weights, for images of `image_size` x `image_size` px (a multiple of 32).

@@ -12,6 +12,10 @@ DILATIONS = (6, 12, 18)
 FILTERS = 256
 LOW_LEVEL_FILTERS = 48
 
+# Of the encoder's batch normalization. Keras' default of 0.99 averages over some hundreds of steps; a small data set's training may have
+# no more than that, and would be judged by the statistics of its first, random weights.
+BATCH_NORM_MOMENTUM = 0.9
+
 # What ImageNet's blue, green and red values are on average, of 255: Keras' ResNet50 was trained on their difference from that.
 _IMAGENET_MEANS = (103.939, 116.779, 123.68)
 
@@ -75,12 +79,12 @@ def _keep_resolution(layer: keras.layers.Layer) -> keras.layers.Layer:
     elif layer.name.startswith("conv5_") and layer.name.endswith("_2_conv"):
         config["dilation_rate"] = (2, 2)
     elif isinstance(layer, keras.layers.BatchNormalization):
-        config |= layers.batch_norm()
+        config |= {"momentum": BATCH_NORM_MOMENTUM, "synchronized": tf.distribute.get_strategy().num_replicas_in_sync > 1}
     return layer.__class__.from_config(config)
 
 
 def _pooled_branch(features: tf.Tensor) -> tf.Tensor:
-    # No batch normalization here: at batch size 1 it would see a single value per channel, whose variance is 0.
+    # Not normalized: a single value per channel is left, and its size is what this branch tells.
     pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
     pooled = keras.layers.Conv2D(FILTERS, 1, activation="relu", kernel_initializer="he_normal")(pooled)
     return keras.layers.UpSampling2D(features.shape[1])(pooled)

@@ -1,4 +1,5 @@
 """The pieces that the networks are built of."""
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -6,9 +7,8 @@ from tensorflow import keras
 
 import processor
 
-# Keras' default of 0.99 averages over some hundreds of steps; a small data set's training may have no more than that, and would be
-# judged by the statistics of its first, random weights.
-BATCH_NORM_MOMENTUM = 0.9
+# Into so many groups the channels are parted to be normalized, into fewer where their number can't be.
+GROUPS = 8
 
 
 class ScaleIntensity(keras.layers.Layer):
@@ -81,15 +81,30 @@ def weight_gradient(inputs: tf.Tensor, upstream: tf.Tensor, size: int) -> tf.Ten
 
 
 def convolution(inputs: tf.Tensor, filters: int, size: int = 3, dilation: int = 1) -> tf.Tensor:
-    """`inputs` after a convolution, batch normalization and ReLU: (batch, height, width, filters)."""
+    """`inputs` after a convolution, group normalization and ReLU: (batch, height, width, filters)."""
     outputs = Conv2D(filters, size, padding="same", dilation_rate=dilation, use_bias=False, kernel_initializer="he_normal")(inputs)
-    outputs = keras.layers.BatchNormalization(**batch_norm())(outputs)
+    outputs = GroupNormalization(math.gcd(GROUPS, filters))(outputs)
     return keras.layers.ReLU()(outputs)
 
 
-def batch_norm() -> dict[str, float | bool]:
-    """How all batches are normalized: the arguments of Keras' layer. Over the whole batch, where several devices share it."""
-    return {"momentum": BATCH_NORM_MOMENTUM, "synchronized": tf.distribute.get_strategy().num_replicas_in_sync > 1}
+class GroupNormalization(keras.layers.GroupNormalization):
+    """Keras' group normalization (Wu and He 2018, arXiv:1803.08494), of channels that lie last, without the mask that it weighs each value with.
+
+    Each image is normalized by itself, in training as in use: a batch may be as small as one.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        values, gamma, beta = (tf.cast(tensor, tf.float32) for tensor in (inputs, self.gamma, self.beta))  # Of 16 bits, under mixed precision.
+        mean, square = self._group_mean(values), self._group_mean(values**2)
+        scale = gamma * tf.math.rsqrt(tf.maximum(square - mean**2, 0.0) + self.epsilon)
+        return tf.cast(values * scale + (beta - mean * scale), inputs.dtype)
+
+    def _group_mean(self, values: tf.Tensor) -> tf.Tensor:
+        # Over the pixels first: what is left is small. (batch, 1, 1, channels)
+        of_channels = tf.reduce_mean(values, axis=(1, 2), keepdims=True)
+        size = values.shape[-1] // self.groups
+        means = tf.reduce_mean(tf.reshape(of_channels, (-1, 1, 1, self.groups, size)), axis=-1)
+        return tf.repeat(means, size, axis=-1)
 
 
 class Patches(keras.layers.Layer):
