@@ -5,7 +5,8 @@ r"""Test Dice against minutes of training: the default recipe and two well-known
     python benchmarks/accuracy.py                                        # the table of all that was measured
 
 WORKSPACE is a folder in which step 1 has run, named as its data. Each run adds a row to accuracy.csv beside this script (or to --results FILE).
-Its `settings` are what differs from the default recipe: whoever changes a default writes the former one into the rows measured with it.
+Its `settings` are what differs from the default recipe: whoever changes a default writes the former one into the rows measured with it, as a
+comment where no setting tells it.
 `ours` runs the steps 3 and 4 in a copy: each image and its mirror image are predicted, the masks cleaned where that suits the train masks. The
 others are written here from their published description, with neither, and are judged every half minute, their clock stopped; their best value
 counts, chosen on the test set, which flatters them. No clock runs while libraries are loaded and networks built. What `ours` gets of memory
