@@ -10,6 +10,10 @@ import processor
 # Into so many groups the channels are parted to be normalized, into fewer where their number can't be.
 GROUPS = 8
 
+# What every pixel's logit is near when a training begins: a probability of an eighth (Lin et al. 2017, arXiv:1708.02002). Most pixels are
+# background; a network that begins with a half learns nothing else until it has found that out.
+FIRST_LOGIT = -2.0
+
 
 class ScaleIntensity(keras.layers.Layer):
     """Raw image values to a range that networks learn from.
@@ -123,12 +127,16 @@ class Patches(keras.layers.Layer):
 
 def patch_logits(features: tf.Tensor, patch_px: int) -> tf.Tensor:
     """A logit per pixel, float32 (batch, size, size, 1), from features for each patch of `patch_px` x `patch_px`."""
-    # In float32 under mixed precision too: the loss is computed from it.
-    outputs = keras.layers.Conv2D(patch_px**2, 1, dtype="float32", name="pixel_logits")(features)
-    return Patches(patch_px, back=True, dtype="float32", name="logits")(outputs)
+    return Patches(patch_px, back=True, dtype="float32", name="logits")(_logits(features, patch_px**2))
 
 
 def upsampled_logits(features: tf.Tensor, image_size: int) -> tf.Tensor:
     """A logit per pixel, float32 (batch, image_size, image_size, 1), interpolated from those of features at a fraction of that size."""
-    outputs = keras.layers.Conv2D(1, 1, dtype="float32", name="pixel_logits")(features)
-    return keras.layers.UpSampling2D(image_size // features.shape[1], interpolation="bilinear", dtype="float32", name="logits")(outputs)
+    factor = image_size // features.shape[1]
+    return keras.layers.UpSampling2D(factor, interpolation="bilinear", dtype="float32", name="logits")(_logits(features, 1))
+
+
+def _logits(features: tf.Tensor, channels: int) -> tf.Tensor:
+    # In float32 under mixed precision too: the loss is computed from it.
+    first = keras.initializers.Constant(FIRST_LOGIT)
+    return keras.layers.Conv2D(channels, 1, dtype="float32", bias_initializer=first, name="pixel_logits")(features)
