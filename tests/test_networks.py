@@ -55,6 +55,10 @@ def test_a_unet_learns_at_any_batch_size(images, batch_size):
     assert network.evaluate(*images, verbose=0, return_dict=True)["dice"] > 0.9
 
 
+def test_a_training_begins_with_little_foreground(images):
+    assert 0.02 < np.mean(tf.sigmoid(build()(images[0]))) < 0.3
+
+
 def test_a_unet_has_the_stated_number_of_parameters_be_its_first_stage_wide_or_on_patches():
     sizes = [networks.build("unet", 64, *widths, None).count_params() / 1e6 for widths in ((32, 4), (32, 2), (16, 1))]
     assert [round(size, 1) for size in sizes] == [0.5, 1.9, 1.9]
