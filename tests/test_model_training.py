@@ -228,8 +228,9 @@ def test_a_network_learns_a_phantom_in_a_few_steps(workspace, batch_size):
     options = settings.load(workspace.root)
     # An image of 64 px is itself small: its patches of 4 px would be 32 px of a real one.
     plain = Hyperparameters(filters=16, patch_px=2, learning_rate=3e-3, rotation_degrees=0.0, scale=0.0, gamma=0.0)
-    network = compiled_network(plain, options)
-    (case,) = preloaded_dataset.read_cases(workspace, "train")["case"]
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    network = compiled_network(plain, cases, options)
+    (case,) = cases["case"]
     network.fit(training_batches(workspace.train_set, [case], plain, options), steps_per_epoch=60, epochs=1, verbose=0)
     image, mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
     assert metrics.dice(mask, networks.predict_masks(network, image[None, ..., None].astype(np.float32))[0]) > 0.85
@@ -251,7 +252,7 @@ def test_deeplabv3_plus_learns_at_batch_size_1(workspace):
 
 def test_mixed_precision_is_a_setting(prepared):
     configure(prepared, MIXED_PRECISION=True)
-    network = compiled_network(Hyperparameters(filters=2), settings.load(prepared.root))
+    network = compiled_network(Hyperparameters(filters=2), preloaded_dataset.read_cases(prepared, "train"), settings.load(prepared.root))
     assert {layer.compute_dtype for layer in network.layers} == {"bfloat16", "float32"} and network.output.dtype == "float32"
     # What is built afterwards is not concerned.
     assert networks.build("unet", 64, 2, 4, None).layers[5].compute_dtype == "float32"

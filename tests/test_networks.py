@@ -55,8 +55,13 @@ def test_a_unet_learns_at_any_batch_size(images, batch_size):
     assert network.evaluate(*images, verbose=0, return_dict=True)["dice"] > 0.9
 
 
-def test_a_training_begins_with_little_foreground(images):
-    assert 0.02 < np.mean(tf.sigmoid(build()(images[0]))) < 0.3
+@pytest.mark.parametrize("share, probability", [(0.0, 0.119), (0.01, 0.119), (0.4, 0.4), (1.0, 0.881)])
+def test_a_training_begins_with_the_masks_share(share, probability):
+    network = build()
+    networks.set_prior(network, share)
+    # Where the features are 0, the bias speaks alone.
+    last = network.get_layer("pixel_logits")
+    np.testing.assert_allclose(tf.sigmoid(last(tf.zeros((1, 1, 1, last.input_shape[-1])))), probability, atol=1e-3)
 
 
 def test_a_unet_has_the_stated_number_of_parameters_be_its_first_stage_wide_or_on_patches():

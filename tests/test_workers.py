@@ -99,7 +99,8 @@ def assert_alike(together, alone, workspace):
 
     A mean difference of 1 to 2 % of the way that the weights have come; it is 33 % where each part of a batch is normalized for itself.
     """
-    begun = fitting.compiled_network(hyperparameters.Hyperparameters(filters=4), settings.load(workspace.root)).get_weights()
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    begun = fitting.compiled_network(hyperparameters.Hyperparameters(filters=4), cases, settings.load(workspace.root)).get_weights()
     difference, way = (np.concatenate([np.abs(one - other).ravel() for one, other in zip(pair, alone, strict=True)]) for pair in (together, begun))
     assert np.mean(way) > 2e-4 and np.median(difference) < 0.02 * np.mean(way) and np.mean(difference) < 0.06 * np.mean(way)
 

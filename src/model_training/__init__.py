@@ -66,7 +66,7 @@ def train(
     facts = _facts(hyperparameters, options, cases)
     workers.chief_first(lambda: _begin(unfinished, facts))
     with _told_failures(unfinished), workers.kept_by_chief(unfinished) as folder:
-        network = fitting.compiled_network(hyperparameters, options)
+        network = fitting.compiled_network(hyperparameters, cases, options)
         diary = progress.Diary(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
         fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
         with storage.replacing(target) if workers.is_chief() else workers.kept_by_chief(target) as draft:

@@ -20,8 +20,8 @@ from networks import objectives
 WATCHED_CASES = 2
 
 
-def compiled_network(hyperparameters: Hyperparameters, options: types.SimpleNamespace) -> keras.Model:
-    """The network that `hyperparameters` describe, ready to be trained, with first weights drawn from the SEED setting."""
+def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, options: types.SimpleNamespace) -> keras.Model:
+    """The network that `hyperparameters` describe, ready to be trained on `cases`, rows of cases.csv, with first weights drawn from the SEED setting."""
     keras.utils.set_random_seed(options.SEED)
     keras.mixed_precision.set_global_policy(machine.precision(options.MIXED_PRECISION))
     values = hyperparameters
@@ -29,6 +29,7 @@ def compiled_network(hyperparameters: Hyperparameters, options: types.SimpleName
         network = networks.build(
             values.architecture, options.IMAGE_SIZE, values.filters, values.patch_px, values.clip_hu, options.ENCODER_WEIGHTS
         )
+        networks.set_prior(network, cases["mask_px"].mean() / options.IMAGE_SIZE**2)
         # Keras' newer Adam spells its steps out for each variable: the first step takes 2 to 3 times as long to build, in every trial.
         optimizer = keras.optimizers.legacy.Adam(values.learning_rate)
         network.compile(optimizer, objectives.LOSSES[values.loss], [objectives.Dice()])

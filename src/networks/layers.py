@@ -10,10 +10,6 @@ import processor
 # Into so many groups the channels are parted to be normalized, into fewer where their number can't be.
 GROUPS = 8
 
-# What every pixel's logit is near when a training begins: a probability of an eighth (Lin et al. 2017, arXiv:1708.02002). Most pixels are
-# background; a network that begins with a half learns nothing else until it has found that out.
-FIRST_LOGIT = -2.0
-
 
 class ScaleIntensity(keras.layers.Layer):
     """Raw image values to a range that networks learn from.
@@ -138,5 +134,4 @@ def upsampled_logits(features: tf.Tensor, image_size: int) -> tf.Tensor:
 
 def _logits(features: tf.Tensor, channels: int) -> tf.Tensor:
     # In float32 under mixed precision too: the loss is computed from it.
-    first = keras.initializers.Constant(FIRST_LOGIT)
-    return keras.layers.Conv2D(channels, 1, dtype="float32", bias_initializer=first, name="pixel_logits")(features)
+    return keras.layers.Conv2D(channels, 1, dtype="float32", name="pixel_logits")(features)
