@@ -41,7 +41,7 @@ def main():
     machine.prepare(options)
     values = from_settings(options.HYPERPARAMETERS)
     cases = preloaded_dataset.read_cases(workspace, "train")
-    network = fitting.compiled_network(values, options)
+    network = fitting.compiled_network(values, cases, options)
     batches = fitting.training_batches(workspace.train_set, cases["case"].tolist(), values, options)
     batch = next(iter(batches))
 
