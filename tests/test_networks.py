@@ -51,7 +51,7 @@ def test_a_unet_learns_at_any_batch_size(images, batch_size):
     network = build()
     network.compile(keras.optimizers.Adam(1e-2), objectives.binary_crossentropy_dice, [objectives.Dice()])
     network.fit(*images, batch_size=batch_size, epochs=40, verbose=0)
-    # As when predicting: with the statistics that were gathered while training.
+    # As when predicting.
     assert network.evaluate(*images, verbose=0, return_dict=True)["dice"] > 0.9
 
 
