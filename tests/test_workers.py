@@ -169,6 +169,28 @@ def test_two_devices_of_one_machine_train_the_network_that_one_would(prepared, a
     assert_alike(arrays(weights), alone, prepared)
 
 
+NORMALIZE = """
+import numpy as np
+from tensorflow import keras
+from networks import deeplabv3_plus
+
+halves = np.float32([[1, 2], [30, 50]]).reshape(2, 1, 1, 2, 1)
+with mirrored.scope():
+    layer = keras.Sequential([keras.Input((1, 2, 1)), keras.layers.BatchNormalization()])
+    layer = keras.models.clone_model(layer, clone_function=deeplabv3_plus._keep_resolution)
+    half = mirrored.experimental_distribute_values_from_function(lambda device: tf.constant(halves[device.replica_id_in_sync_group]))
+found = mirrored.run(lambda images: layer(images, training=True), (half,))
+print(*np.ravel(mirrored.experimental_local_results(found)))
+"""
+
+
+def test_the_encoder_s_batch_normalization_is_over_the_whole_batch_not_a_device_s_part_of_it():
+    ((status, output, errors),) = ended([start(MIRRORED.format(src=str(ROOT / "src")) + NORMALIZE)])
+    assert status == 0, errors
+    batch = np.array([1, 2, 30, 50])
+    np.testing.assert_allclose([float(value) for value in output.split()], (batch - batch.mean()) / batch.std(), rtol=1e-3)
+
+
 # Trials are not trained here, which the exploration's own tests see to: who gets which is the question.
 EXPLORE = """
 import pathlib, sys, time
