@@ -95,16 +95,16 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         values, gamma, beta = (tf.cast(tensor, tf.float32) for tensor in (inputs, self.gamma, self.beta))  # Of 16 bits, under mixed precision.
-        mean, square = self._group_mean(values), self._group_mean(values**2)
-        scale = gamma * tf.math.rsqrt(tf.maximum(square - mean**2, 0.0) + self.epsilon)
-        return tf.cast(values * scale + (beta - mean * scale), inputs.dtype)
+        gamma, beta = tf.reshape(gamma, (self.groups, -1)), tf.reshape(beta, (self.groups, -1))
+        mean, square = self._group_mean(values), self._group_mean(tf.square(values))
+        scale = gamma * tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)
+        scale, shift = (tf.reshape(of_groups, (-1, 1, 1, values.shape[-1])) for of_groups in (scale, beta - mean * scale))
+        return tf.cast(values * scale + shift, inputs.dtype)
 
     def _group_mean(self, values: tf.Tensor) -> tf.Tensor:
-        # Over the pixels first: what is left is small. (batch, 1, 1, channels)
-        of_channels = tf.reduce_mean(values, axis=(1, 2), keepdims=True)
-        size = values.shape[-1] // self.groups
-        means = tf.reduce_mean(tf.reshape(of_channels, (-1, 1, 1, self.groups, size)), axis=-1)
-        return tf.repeat(means, size, axis=-1)
+        # Over the pixels first: what is left is small. (batch, groups, 1)
+        of_channels = tf.reduce_mean(values, axis=(1, 2))
+        return tf.reduce_mean(tf.reshape(of_channels, (-1, self.groups, values.shape[-1] // self.groups)), axis=-1, keepdims=True)
 
 
 class Patches(keras.layers.Layer):
