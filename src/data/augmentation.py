@@ -18,6 +18,7 @@ with warnings.catch_warnings():
 Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
+@tf.autograph.experimental.do_not_convert  # There is nothing to convert, which would take a second of each training's start.
 def augment(
     lot: tf.Tensor,
     image: tf.Tensor,
