@@ -32,6 +32,8 @@ def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, opti
         networks.set_prior(network, cases["mask_px"].mean() / options.IMAGE_SIZE**2)
         # Keras' newer Adam spells its steps out for each variable: the first step takes 2 to 3 times as long to build, in every trial.
         optimizer = keras.optimizers.legacy.Adam(values.learning_rate)
+        # Its variables, were they made in the first step, would have that step built twice: seconds again.
+        optimizer._create_all_weights(network.trainable_variables)
         network.compile(optimizer, objectives.LOSSES[values.loss], [objectives.Dice()])
     keras.mixed_precision.set_global_policy("float32")  # What is built next, to predict with, is not to depend on what was trained before.
     return network
