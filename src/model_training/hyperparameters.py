@@ -19,7 +19,6 @@ class Hyperparameters:
     architecture: "unet" or "deeplabv3_plus".
     filters: the width of the unet's first stage; more learn more, slower.
     patch_px: the unet's first stage sees patches of so many px a side: 1, 2 or 4, each about five times as fast as the one before.
-        Structures as thin as a cell's membrane want 2, with 16 filters.
     clip_hu: the window of values that is looked at, in the images' own unit (HU); None for images that are not CT: each is brought to mean
         0 and standard deviation 1 instead.
     loss: "binary_crossentropy", "weighted_binary_crossentropy" or "binary_crossentropy_dice".
