@@ -97,7 +97,8 @@ def arrays(file):
 def assert_alike(together, alone, workspace):
     """Two trainings of two steps came to the same, but for rounding, of which Adam's first steps make much where a gradient is nearly 0.
 
-    Where measured, the mean difference was less than a millionth of the way that the weights have come; it is half of it where both see the same images.
+    Where measured, the mean difference was less than a millionth of the way that the weights have come; where both workers see the same
+    images, it is half of that way.
     """
     cases = preloaded_dataset.read_cases(workspace, "train")
     begun = fitting.compiled_network(hyperparameters.Hyperparameters(filters=4), cases, settings.load(workspace.root)).get_weights()
