@@ -40,18 +40,19 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
     except ValueError as error:
         raise storage.DatasetError([f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]) from error
     machine.prepare(options)
-    workers.chief_first(lambda: resumable.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases, folds)))
-    diagnosis.hint(values, cases)
-    rows = []
-    chief = workers.is_chief()
-    for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
-        if not folder.exists():
-            print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
-            unfinished = folder.with_name(f"unfinished {folder.name}")
-            model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
-        if chief:
-            model = ensemble.read([folder], options.CLEAN_PREDICTIONS)
-            rows += _judge(workspace, model, folder, cases["case"][folds == number].tolist(), number + 1)
+    with resumable.alone(workspace.cross_validation, workers.is_chief()):
+        workers.chief_first(lambda: resumable.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases, folds)))
+        diagnosis.hint(values, cases)
+        rows = []
+        chief = workers.is_chief()
+        for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
+            if not folder.exists():
+                print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
+                unfinished = folder.with_name(f"unfinished {folder.name}")
+                model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
+            if chief:
+                model = ensemble.read([folder], options.CLEAN_PREDICTIONS)
+                rows += _judge(workspace, model, folder, cases["case"][folds == number].tolist(), number + 1)
     if not chief:
         return
     table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)

@@ -3,6 +3,7 @@
 Where the network was trained on mirror images too, it predicts each image both ways; where PREDICT_WITH_FOLDS is set, the models of the
 cross-validation predict together. How much the members' masks agree is told as each mask's predicted Dice (see `networks.ensemble`).
 """
+import math
 import pathlib
 import types
 from collections.abc import Mapping
@@ -64,14 +65,14 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     stop the others: once these are written, DatasetError names it. MissingResult where step 3 has not run.
     """
     options = settings.load(workspace.root)
-    files = sorted(path for path in workspace.new_images.glob("*") if csv_array.is_csv(path) and not path.name.startswith("."))
+    files, faults = csv_array.find(workspace.new_images)
     if not files:
         raise storage.DatasetError([f"{workspace.new_images}: no CSV files found. Put the images to predict there, <name>.csv each."])
     folders = _models(workspace, options)
     model, known = ensemble.read(folders, options.CLEAN_PREDICTIONS), _known(folders)
-    rows, faults = [], []
+    rows = []
     with storage.replacing(workspace.new_predictions) as draft:
-        for file in tqdm.tqdm(files, desc="Predicting", unit=" images", disable=None):
+        for file in tqdm.tqdm(files.values(), desc="Predicting", unit=" images", disable=None):
             try:
                 rows.append(_predict_file(file, model, known, draft))
             except storage.DatasetError as error:
@@ -149,15 +150,23 @@ def _predict_file(file: pathlib.Path, model: ensemble.Ensemble, known: list[dict
 def _predict_image(model: ensemble.Ensemble, image: np.ndarray, known: list[dict]) -> tuple[np.ndarray, dict]:
     """The mask, uint8 0 and 1, of one raw image, both (height, width), of any size; and what is to be said of it."""
     size, side = model.image_size, max(image.shape)
-    # Padded below and to the right, with air: stretching it would change the anatomy's proportions.
-    square = np.full((side, side), image.min(), np.float32)
-    square[: image.shape[0], : image.shape[1]] = image
+    square = _padded(image.astype(np.float32), side, mirrored=model.standardised)
     resized = skimage.transform.resize(square, (size, size), order=1, anti_aliasing=side > size, preserve_range=True).astype(np.float32)
-    mask, judged = _judge(model, resized, model.logits(resized[None, ..., None])[:, 0], known)
+    logits = model.logits(resized[None, ..., None])[:, 0]
+    rows, columns = (math.ceil(extent * size / side) for extent in image.shape)
+    logits[:, rows:] = logits[:, :, columns:] = -1.0  # What was put beside the image is in no mask.
+    mask, judged = _judge(model, resized, logits, known)
     if image.shape != (size, size):
         judged["unlike_train_set"] = ", ".join(filter(None, [judged["unlike_train_set"], "image size"]))
     back = skimage.transform.resize(mask.astype(np.float32), (side, side), order=1, anti_aliasing=False)
     return (back[: image.shape[0], : image.shape[1]] >= 0.5).astype(np.uint8), judged
+
+
+def _padded(image: np.ndarray, side: int, mirrored: bool) -> np.ndarray:
+    # Below and to the right: stretching the image would change the anatomy's proportions. With air; but where the network scales each image
+    # by its own mean and standard deviation, with the image's mirror images, which leave these as they are.
+    missing = [(0, side - extent) for extent in image.shape]
+    return np.pad(image, missing, mode="symmetric") if mirrored else np.pad(image, missing, constant_values=image.min())
 
 
 def _doubts(table: pd.DataFrame) -> str:

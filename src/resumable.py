@@ -1,14 +1,42 @@
 """Work that grows in place, in a folder of its own, so that it can go on after a stop: a training, a search, a cross-validation."""
+import contextlib
 import datetime
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
+
+import filelock
 
 import storage
 
 
 class OtherTask(storage.PlainError):
     """A folder that grows in place was begun for something else."""
+
+
+@contextlib.contextmanager
+def alone(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
+    """Keeps other programs out of the folder of such work while the block runs. PlainError where one is at work in it.
+
+    A program that was killed keeps nobody out; nor does one that only reads what another writes there (`writes` False).
+    """
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        if writes:
+            lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        told = "Wait for its end, or stop it. To train two models at once, give one of them a copy of the project's folder."
+        raise storage.PlainError(f"Another program is at work in '{folder.name}' ({folder}). {told}") from error
+    except NotImplementedError:
+        pass  # Some network disks know no locks.
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            with contextlib.suppress(OSError):  # Windows deletes no file that is open.
+                pathlib.Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> str:

@@ -98,10 +98,14 @@ def test_specks_up_to_a_size(max_px, left):
     np.testing.assert_array_equal(cleaning.remove_specks(drawn("##..# .#..# ....# #...."), max_px), drawn(left))
 
 
-def test_cleaning_is_harmless_where_it_takes_next_to_nothing_from_true_masks():
+def test_cleaning_is_harmless_where_it_changes_hardly_any_true_mask_and_empties_none():
     whole, speckled = np.zeros((100, 100), np.uint8), np.zeros((100, 100), np.uint8)
     whole[20:80, 20:80] = speckled[20:80, 20:80] = 1
     speckled[2:4, 2:4] = 1
     assert cleaning.is_harmless([whole, 0 * whole]) and cleaning.is_harmless([])
-    # Four pixels of 3,604; and of 7,204.
-    assert not cleaning.is_harmless([speckled]) and cleaning.is_harmless([speckled, whole])
+    # One mask of 49, and of 50.
+    assert not cleaning.is_harmless([speckled] + 48 * [whole]) and cleaning.is_harmless([speckled] + 49 * [whole])
+    # A lesion of 36 px, all that there is in its mask: few pixels, but a whole case.
+    lesion = np.zeros((100, 100), np.uint8)
+    lesion[2:8, 2:8] = 1
+    assert not cleaning.is_harmless([lesion] + 99 * [whole])

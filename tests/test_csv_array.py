@@ -50,6 +50,8 @@ def test_forms_that_are_read(tmp_path, text, values):
         ("1,2\n,4\n", "row 2, column 1: an empty cell"),
         ("1,2,\n3,4,\n", "a row must not end with a comma"),
         ("1,nan\n3,4\n", "row 1, column 2: nan, which is no finite number"),
+        ("1,2\n3,-1.8e308\n", "row 2, column 2: -1.8e308, which is no finite number in 32 bits"),
+        ("1,2\n3,1e39\n", "row 2, column 2: 1e39, which is no finite number in 32 bits"),
         ("1,2\ninf,4\n", "row 2, column 1: inf"),
         ("1;2\n3;4\n", "semicolons between the values. Save it with commas"),
         ("1,5;2,5\n3,0;4,0\n", "semicolons between the values and decimal commas"),

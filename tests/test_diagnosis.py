@@ -1,4 +1,6 @@
 """A training that comes to nothing is ended, and the reason that is told is the one that was provoked."""
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,6 +97,25 @@ def test_a_training_that_learns_is_left_alone(prepared):
 
 
 PIXELS = np.array([[[[1], [0]], [[0], [0]]]])
+
+
+@pytest.mark.parametrize("looks, failed_at", [("-+-+--+", 6), ("-++-+-+", None), ("--", 2)])
+def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkeypatch, capsys):
+    # A jump of the loss, late in a training of hours, may show nothing but background for a moment.
+    monkeypatch.setattr(diagnosis, "LOOK_EVERY_STEPS", 1)
+    monkeypatch.setattr(diagnosis, "PATIENCE_STEPS", 2)
+    found = {"+": PIXELS * 4.0 - 2.0, "-": PIXELS * 0.5 - 2.0}
+    seen = iter(looks)
+    watch = diagnosis.Watch((tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(share=0.5))
+    watch.model = lambda image, training: tf.constant(found[next(seen)])
+    steps = 0
+    try:
+        for steps in range(1, len(looks) + 1):
+            watch.on_train_batch_end(0, {"loss": 0.1})
+    except diagnosis.TrainingFailed as failure:
+        assert failed_at == steps and f"stopped after {steps} steps: every pixel is predicted to be background" in str(failure)
+    else:
+        assert failed_at is None
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def prepared(dataset):
 def trained(tmp_path_factory):
     """A workspace with a model, trained where there was no test set to look at, and what was printed."""
     workspace = storage.Workspace(tmp_path_factory.mktemp("trained"))
-    configure(workspace)
+    configure(workspace, TRAINING_BATCH_SIZE=1)
     phantoms.write_original_dataset(workspace.original_dataset / "A", 10, 64)
     create_preloaded_dataset(workspace)
     shutil.rmtree(workspace.test_set)
@@ -60,6 +60,12 @@ def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
     assert not workspace.unfinished_model.exists() and saved_model.read(workspace.model).count_params() > 0
     told = re.search(r"Training unet, 0.0\d+ million parameters, on 8 cases, on the CPU in float32, [0-9.]+ s per image, ends about \d\d:\d\d\.", output)
     assert told and "Epoch 2 of 2: loss" in output and "Model trained for 2 epochs in" in output
+
+
+def test_the_rate_is_the_batch_size_s_and_follows_the_budget(trained):
+    # It is given for batches of 2. What is noted is that of an epoch's last step, the eighth and the sixteenth of sixteen.
+    rates = pd.read_csv(trained[0].model / "history.csv")["learning_rate"]
+    assert rates.tolist() == pytest.approx([5e-4 * budget.rate_share(done / 16) for done in (7, 15)])
 
 
 def test_tensorboard_shows_loss_dice_rate_and_predictions(trained):
@@ -148,6 +154,16 @@ def test_a_dataset_of_another_size_is_told_and_nothing_is_begun(prepared):
         with pytest.raises(storage.DatasetError, match="images have 64 px, but IMAGE_SIZE in config.py is 32"):
             step(prepared)
     assert not {path.name for path in prepared.root.iterdir()} - {"config.py", "original dataset", "preloaded dataset"}
+
+
+@pytest.mark.parametrize(
+    "step, folder", [(train_final_model, "unfinished_model"), (cross_validate_train_set, "cross_validation"), (explore_hyperparameters, "model_tuning")]
+)
+def test_where_another_program_is_at_work_nothing_is_touched(prepared, step, folder):
+    before = files(prepared.root)
+    with resumable.alone(getattr(prepared, folder)), pytest.raises(storage.PlainError, match="Another program is at work in"):
+        step(prepared)
+    assert files(prepared.root) == before
 
 
 def test_a_copy_of_the_train_set_is_used_where_it_is_one(prepared):
@@ -239,16 +255,15 @@ def test_a_network_learns_a_phantom_in_a_few_steps(workspace, batch_size):
 
 def test_deeplabv3_plus_learns_at_batch_size_1(workspace):
     # Its pooled branch has one value per channel there, of which no variance can be taken.
-    plain = {"horizontal_flip": False, "rotation_degrees": 0, "scale": 0, "gamma": 0}
-    recipe = {"architecture": "deeplabv3_plus", "loss": "binary_crossentropy", "learning_rate": 1e-3} | plain
-    configure(workspace, IMAGE_SIZE=32, TRAINING_EPOCHS=4, TRAINING_BATCH_SIZE=1, HYPERPARAMETERS=recipe)
+    configure(workspace, IMAGE_SIZE=32, TRAINING_BATCH_SIZE=1)
     phantoms.write_original_dataset(workspace.original_dataset / "A", 4, 32)
     create_preloaded_dataset(workspace)
-    train_final_model(workspace)
-    history = pd.read_csv(workspace.model / "history.csv")
-    assert np.isfinite(history["loss"]).all() and history["loss"].iloc[-1] < 0.95 * history["loss"].iloc[0]
-    # The rate is given for batches of 2. The first epoch's last step, the third of twelve, is what is noted.
-    assert history["learning_rate"].iloc[0] == pytest.approx(5e-4 * budget.rate_share(2 / 12))
+    options = settings.load(workspace.root)
+    plain = Hyperparameters("deeplabv3_plus", loss="binary_crossentropy", learning_rate=5e-4, horizontal_flip=False, rotation_degrees=0.0, scale=0.0, gamma=0.0)
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    batches = training_batches(workspace.train_set, cases["case"].tolist(), plain, options)
+    losses = compiled_network(plain, cases, options).fit(batches, steps_per_epoch=3, epochs=4, verbose=0).history["loss"]
+    assert np.isfinite(losses).all() and losses[-1] < 0.95 * losses[0]
 
 
 def test_mixed_precision_is_a_setting(prepared):

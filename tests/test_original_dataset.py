@@ -51,7 +51,7 @@ def test_every_pair_arrives_under_its_name_as_it_was(five):
         content = (folder / "images" / f"A__case{number}.npy").read_bytes()
         assert row.image_sha256 == hashlib.sha256(content).hexdigest()
         assert (row.image_file, row.mask_px, row.minimum) == (f"A/images/case{number}.csv", mask(number).sum(), image(number).min())
-    assert len(files(five.preloaded_dataset)) == 2 + 10
+    assert len(files(five.preloaded_dataset)) == 3 + 10
 
 
 def test_ct_takes_two_bytes_a_pixel_and_masks_one(five):
@@ -156,6 +156,7 @@ def test_specks_are_taken_out_and_counted(five, capsys):
     for number in range(5):
         write_pair(five.original_dataset / "A", f"case{number}", image(number), speckled)
     create_preloaded_dataset(five)
+    assert preloaded_dataset.read_settings(five)["MASK_SPECK_PX"] == 4
     row = cases(five).iloc[0]
     kept = preloaded_dataset.read(five.preloaded_dataset / f"{row.split} set" / "masks", row.case)
     # The 2 px in the corner, the 1 px at the edge and the square of 4 px go; what touches the large area at a corner stays.
@@ -208,7 +209,7 @@ def test_two_files_that_differ_in_capitals_only_are_told(five):
     if (folder / "CASE0.csv").exists():
         pytest.skip("this disk does not know capitals")
     (folder / "case0.CSV").write_text((folder / "case1.csv").read_text())
-    assert len(faults(five)) == 1 and "there is another of that name, but for capitals. Remove one." in faults(five)[0]
+    assert len(faults(five)) == 1 and "there is another of that name, but for capitals. Remove or rename one." in faults(five)[0]
 
 
 def test_a_group_rule_that_finds_nothing_is_told(five):

@@ -1,6 +1,12 @@
 """Work that was begun goes on only with the same facts, and nothing that lies in its way is lost."""
+import signal
+import subprocess
+import sys
+
 import pytest
 import resumable
+import storage
+from conftest import ROOT
 
 
 def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
@@ -32,3 +38,23 @@ def test_anew_the_former_work_is_renamed_and_its_name_told(tmp_path):
     name = resumable.begin_or_go_on(tmp_path / "work", {"seed": 2}, anew=True)
     assert name.startswith("work until 2") and (tmp_path / name / "half.txt").read_text() == "done"
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["facts.json"]
+
+
+def test_no_two_programs_are_at_work_in_one_folder(tmp_path):
+    folder = tmp_path / "work"
+    with resumable.alone(folder):
+        resumable.begin_or_go_on(folder, {"seed": 1})
+        with pytest.raises(storage.PlainError, match="Another program is at work in 'work'"), resumable.alone(folder):
+            raise AssertionError("it was let in")
+        with resumable.alone(folder, writes=False), resumable.alone(tmp_path / "other work"):
+            pass
+    with resumable.alone(folder):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
+
+
+def test_a_killed_program_keeps_nobody_out(tmp_path):
+    script = f"import sys, os; sys.path.insert(0, {str(ROOT / 'src')!r})\nimport pathlib, resumable, signal\nwith resumable.alone(pathlib.Path({str(tmp_path / 'work')!r})): os.kill(os.getpid(), signal.SIGKILL)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    with resumable.alone(tmp_path / "work"):
+        pass

@@ -40,3 +40,10 @@ def test_weights_of_mixed_precision_are_kept_in_full(tmp_path):
 def test_a_missing_model_names_the_step(tmp_path):
     with pytest.raises(storage.MissingResult, match="train_final_model"):
         saved_model.read(tmp_path / "model")
+
+
+def test_a_model_that_a_crash_left_aside_is_found(tmp_path):
+    # As it lies between the two renamings of storage.replacing.
+    (tmp_path / ".model.former").mkdir()
+    (tmp_path / ".model.former" / "training.json").write_text('{"image_size": 64}')
+    assert saved_model.read_training(tmp_path / "model") == {"image_size": 64}

@@ -183,6 +183,21 @@ def test_the_three_best_are_trained_again_with_further_seeds(workspace):
     assert len(run(workspace, train, EXPLORATION_REPEATS=2, EXPLORATION_MAX_TRIALS=8)) == 8 and len(train.ended) <= 20
 
 
+def test_on_several_machines_the_repeats_do_not_wait_for_each_other(workspace, monkeypatch):
+    make, made, given = oracle.make, [], []
+    monkeypatch.setattr(oracle, "make", lambda *arguments: made.append(make(*arguments)) or made[0])
+
+    class Asking(Trainings):
+        def __call__(self, trial):
+            if trial.repeat and not given:
+                given.append(made[0].create_trial("another machine"))
+            return super().__call__(trial)
+
+    # Hyperband alone has trials to wait for: those whose best go on.
+    run(workspace, Asking(), EXPLORATION_TUNER="hyperband", EXPLORATION_MAX_TRIALS=None, EXPLORATION_TIME_LIMIT_HOURS=99, EXPLORATION_EPOCHS=3, EXPLORATION_REPEATS=1)
+    assert given[0].status == "RUNNING" and trials.describe(given[0], made[0]._options).repeat == 1
+
+
 def test_a_trial_that_fails_is_noted_and_the_search_goes_on(workspace, capsys):
     rows = run(workspace, Trainings(failing=(1,)))
     assert [row["status"] for row in rows] == ["completed", "failed", "completed", "completed", "completed", "completed"]

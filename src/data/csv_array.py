@@ -13,12 +13,15 @@ import storage
 # A 4096 x 4096 image of four-digit numbers takes 84 MB; what is larger is not one 2-D image, and reading it could fill the memory.
 MAX_FILE_MB = 100
 
+# Images are kept and computed with in float32.
+_LARGEST = np.finfo(np.float32).max
+
 
 def read(path: pathlib.Path) -> np.ndarray:
     """The array in the file: (rows, columns), int64 where all values are whole numbers as written ("3", not "3.0"), else float64.
 
     Raises DatasetError with one line for the first fault found: too large, empty, unreadable, not UTF-8, rows of unequal length, a cell
-    that is not a finite number.
+    that is not a finite number, or beyond float32's.
     """
     text = _text(path)
     values = _whole_numbers(text)
@@ -32,6 +35,14 @@ def read(path: pathlib.Path) -> np.ndarray:
 def is_csv(path: pathlib.Path) -> bool:
     """Whether it is a file whose name ends in .csv, in whatever capitals."""
     return path.suffix.lower() == ".csv" and path.is_file()
+
+
+def find(folder: pathlib.Path) -> tuple[dict[str, pathlib.Path], list[str]]:
+    """The CSV files in a folder by their names without ending, sorted, hidden ones passed over; and a fault for each whose name is another's, too."""
+    # Sorted: the order in which a disk lists its files differs between machines.
+    paths = sorted(path for path in folder.glob("*") if is_csv(path) and not path.name.startswith("."))
+    found = {path.stem: path for path in paths}
+    return found, [f"{path}: there is another of that name, but for capitals. Remove or rename one." for path in paths if found[path.stem] is not path]
 
 
 def write(path: pathlib.Path, values: np.ndarray) -> None:
@@ -88,7 +99,7 @@ def _numbers(text: bytes) -> np.ndarray | None:
             values = np.loadtxt(io.BytesIO(text), dtype=np.float64, delimiter=",", ndmin=2, comments=None, encoding="utf-8")
         except ValueError:
             return None
-    return values if values.size and np.isfinite(values).all() else None
+    return values if values.size and np.abs(values).max() <= _LARGEST else None
 
 
 def _fault(text: str) -> str:
@@ -126,4 +137,4 @@ def _cell_fault(cell: str) -> str:
         value = float(cell if cell.isascii() and "_" not in cell else "")  # Python's own number forms are not CSV's.
     except ValueError:
         return f"'{cell.strip()[:40]}' is not a number. A header or row names must be removed."
-    return "" if np.isfinite(value) else f"{cell.strip()}, which is no finite number. Replace it, for example by the value of air."
+    return "" if abs(value) <= _LARGEST else f"{cell.strip()}, which is no finite number in 32 bits. Replace it, for example by the value of air."

@@ -35,6 +35,9 @@ from masks import cleaning
 # A mask that covers more is rarely meant: often the two values were swapped.
 NEARLY_ALL = 0.9
 
+# The settings that make the dataset what it is.
+_MADE_BY = ("IMAGE_SIZE", "TEST_SHARE", "GROUP_CASES_BY", "SEED", "MASK_SPECK_PX")
+
 
 def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Writes `preloaded dataset` from `original dataset`: checked, cleaned of specks, split into a train set and a test set.
@@ -55,6 +58,7 @@ def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> 
             raise storage.DatasetError(faults)
         rows.to_csv(draft / "cases.csv", index=False)
         left_out.to_csv(draft / "left out.csv", index=False)
+        preloaded_dataset.write_settings(draft, {name: getattr(options, name) for name in _MADE_BY})
     _tell(rows, left_out, options)
 
 
@@ -68,9 +72,9 @@ class _Pair:
 def _find_pairs(root: pathlib.Path) -> tuple[list[_Pair], list[str]]:
     pairs: list[_Pair] = []
     faults = []
-    for folder in _visible(root) if root.is_dir() else []:
+    for folder in sorted(root.glob("[!.]*")):
         if folder.is_dir():
-            (images, twice), (masks, twice_too) = (_by_stem(folder / kind) for kind in ("images", "masks"))
+            (images, twice), (masks, twice_too) = (csv_array.find(folder / kind) for kind in ("images", "masks"))
             faults += twice + twice_too + _unpaired(folder, images, masks)
             pairs += [_Pair(f"{folder.name}__{stem}", images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())]
         elif csv_array.is_csv(folder):
@@ -78,17 +82,6 @@ def _find_pairs(root: pathlib.Path) -> tuple[list[_Pair], list[str]]:
     if not pairs and not faults:
         faults.append(f"{root}: no images found. They belong in {root.name}/<subdirectory>/images/<name>.csv, their masks in .../masks/<name>.csv.")
     return pairs, faults + _repeated_names(pairs)
-
-
-def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
-    # Sorted: the order in which a disk lists its files differs between machines.
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-
-
-def _by_stem(folder: pathlib.Path) -> tuple[dict[str, pathlib.Path], list[str]]:
-    paths = [path for path in _visible(folder) if csv_array.is_csv(path)]
-    found = {path.stem: path for path in paths}
-    return found, [f"{path}: there is another of that name, but for capitals. Remove one." for path in paths if found[path.stem] is not path]
 
 
 def _unpaired(folder: pathlib.Path, images: dict[str, pathlib.Path], masks: dict[str, pathlib.Path]) -> list[str]:

@@ -3,6 +3,7 @@
     preloaded dataset/
       cases.csv                    a row per case: case, split, group, source files, SHA-256, shape, value range, mask pixels
       left out.csv                 the pairs that were left out, and why
+      settings.json                the settings by which it was made
       train set/
         images/<case>.npy          NumPy files: uint8, int16 or float32, the smallest that holds the values without loss
         masks/<case>.npy           uint8, 0 and 1
@@ -14,9 +15,10 @@ A case is named `<subdirectory>__<file stem>`, from here to the last report. Thi
 """
 import hashlib
 import io
+import json
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 # What numpy.save writes in front of a 2-D array; `write` holds it to that.
 _HEADER_BYTES = 128
+
+_SETTINGS = "settings.json"
 
 
 def write(folder: pathlib.Path, case: str, values: np.ndarray) -> str:
@@ -69,6 +73,18 @@ def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
         for kind in ("images", "masks"):
             storage.require(folder / kind / f"{case}.npy", "create_preloaded_dataset")
     return cases
+
+
+def write_settings(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
+    """Writes down by which settings, {name: value}, the dataset in `folder` was made: config.py may have others by the time it is judged."""
+    (folder / _SETTINGS).write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
+
+
+def read_settings(workspace: storage.Workspace) -> dict[str, Any]:
+    """What `write_settings` wrote. MissingResult where it did not."""
+    file = workspace.preloaded_dataset / _SETTINGS
+    storage.require(file, "create_preloaded_dataset")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def refuse_seen(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ import settings
 import storage
 from data import mask_folder, preloaded_dataset
 from evaluation import report, seal, tables
-from masks import charts, drawing, metrics
+from masks import charts, cleaning, drawing, metrics
 
 # How many of the worst are on the contact sheet.
 WORST = 12
@@ -44,19 +44,21 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     made_by = mask_folder.read_maker(predictions)
     preloaded_dataset.refuse_seen(cases, made_by["image_sha256"] if made_by else [])
     spacings = _spacings(options, cases)
-    table = _measure(workspace, cases, predictions, spacings, options)
+    table, second = _measure(workspace, cases, predictions, spacings, options), None
+    dataset = preloaded_dataset.read_settings(workspace)
+    if options.SECOND_READER_FOLDER is not None:
+        # As step 1 has done it with the true masks: one reader's slips of the pen are not to count, and the other's neither.
+        second = _measure(workspace, cases, _given(options, "SECOND_READER_FOLDER", cases), spacings, options, dataset["MASK_SPECK_PX"])
+    drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
+    # After all that a slip in config.py can stop, before there is anything to look at.
     looks = seal.note_look(workspace, cases, _maker_s_name(made_by, options), table["dice"].mean())
     # Another program's folder may hold a table of that name, too.
     judgements = mask_folder.read_judgements(predictions) if made_by else None
     if judgements is not None:
         table = table.merge(judgements, on="case", how="left")
-    second = None
-    if options.SECOND_READER_FOLDER is not None:
-        second = _measure(workspace, cases, _given(options, "SECOND_READER_FOLDER", cases), spacings, options)
-    drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     if options.SAVE_IMAGES_ON_DISK:
         _save_pictures(workspace, predictions, table, drawn, options)
-    found = tables.Findings(table, cases, made_by, options, second, looks)
+    found = tables.Findings(table, cases, made_by, options, dataset, second, looks)
     with storage.replacing(workspace.results) as draft:
         _write(draft, found, report.viewed(workspace.test_set, predictions, table))
     print(f"{found.text()}\nReport: {workspace.results / 'report.html'}")
@@ -105,13 +107,13 @@ def _given(options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) ->
 
 
 def _measure(
-    workspace: storage.Workspace, cases: pd.DataFrame, masks: pathlib.Path, spacings: dict[str, float], options: types.SimpleNamespace
+    workspace: storage.Workspace, cases: pd.DataFrame, masks: pathlib.Path, spacings: dict[str, float], options: types.SimpleNamespace, speck_px: int = 0
 ) -> pd.DataFrame:
     rows, faults = [], []
     for case in tqdm.tqdm(cases["case"], desc="Measuring", unit=" cases", disable=None):
         true_mask = preloaded_dataset.read(workspace.test_set / "masks", case)
         try:
-            mask = mask_folder.read(masks, case, true_mask.shape)
+            mask = cleaning.remove_specks(mask_folder.read(masks, case, true_mask.shape), speck_px)
         except storage.DatasetError as error:
             faults += error.faults
         else:

@@ -21,12 +21,12 @@ def paragraph(found: "Findings") -> str:
 
 
 def _test_set(found: "Findings") -> str:
-    options, groups, cases = found.options, found.cases["group"].nunique(), len(found.cases)
+    made, groups, cases = found.dataset, found.cases["group"].nunique(), len(found.cases)
     grouped = groups < cases
-    told = f"The test set held {cases} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, drawn at random (seed {options.SEED}) as about {options.TEST_SHARE:.0%} of all"
+    told = f"The test set held {cases} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, drawn at random (seed {made['SEED']}) as about {made['TEST_SHARE']:.0%} of all"
     told += "; groups, such as the images of one patient, lay wholly in the test set or outside it. " if grouped else ". "
     told += "None of its images was trained on." if found.made_by else "Whether any of them was trained on is not known."
-    return told + (f" Areas of at most {options.MASK_SPECK_PX} px had been taken out of the true masks as slips of the pen." if options.MASK_SPECK_PX else "")
+    return told + (f" Areas of at most {made['MASK_SPECK_PX']} px had been taken out of the true masks as slips of the pen." if made["MASK_SPECK_PX"] else "")
 
 
 def _training(made_by: dict[str, Any] | None) -> str:

@@ -31,12 +31,15 @@ METRICS = {
 
 @dataclasses.dataclass
 class Findings:
-    """All that is told of one evaluation: `table` is metrics.csv, `second` the same for a second reader, `looks` what `seal.note_look` tells."""
+    """All that is told of one evaluation: `table` is metrics.csv, `dataset` the settings by which the test set was made, `second` as `table` for a
+    second reader, `looks` what `seal.note_look` tells.
+    """
 
     table: pd.DataFrame
     cases: pd.DataFrame
     made_by: dict[str, Any] | None
     options: types.SimpleNamespace
+    dataset: dict[str, Any]
     second: pd.DataFrame | None
     looks: dict[str, Any]
 

@@ -52,15 +52,16 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     if workers.count() > 1:
         raise storage.PlainError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
     facts = _facts(options, cases, space.get_config())
-    if search.is_worker():
-        search.wait_for_chief()
-        resumable.begin_or_go_on(workspace.model_tuning, facts)
-    else:
-        _begin(workspace, facts, options.EXPLORATION_START_ANEW)
-        print(f"Each trial trains on {(~held_out).sum()} cases of the train set and is scored by its Dice on the other {held_out.sum()}.")
-        _write_hparams_page(workspace, space.get_config())
-    trainer = _Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
-    found = search.run(space, options, workspace.model_tuning, trainer, lambda rows: _report(workspace, rows))
+    with resumable.alone(workspace.model_tuning, writes=not search.is_worker()):
+        if search.is_worker():
+            search.wait_for_chief()
+            resumable.begin_or_go_on(workspace.model_tuning, facts)
+        else:
+            _begin(workspace, facts, options.EXPLORATION_START_ANEW)
+            print(f"Each trial trains on {(~held_out).sum()} cases of the train set and is scored by its Dice on the other {held_out.sum()}.")
+            _write_hparams_page(workspace, space.get_config())
+        trainer = _Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
+        found = search.run(space, options, workspace.model_tuning, trainer, lambda rows: _report(workspace, rows))
     if found is not None:
         summary.tell(workspace.model_tuning, found)
 

@@ -53,7 +53,7 @@ class Oracle:
     def populate_space(self, trial_id: str) -> dict:
         """The values of the next trial: from Keras Tuner, as long as there are trials and hours left, then those of the best again."""
         chosen = {"status": "STOPPED"} if self._is_over() else super().populate_space(trial_id)
-        return self._again() if chosen["status"] == "STOPPED" else chosen
+        return chosen if chosen["status"] == "RUNNING" else self._again()
 
     def end_trial(self, trial: Any) -> None:
         """Notes a trial's result, keeps the weights of the best alone, and reports."""

@@ -59,13 +59,13 @@ def train(
 
     Grows in the folder `unfinished`, and goes on where a former call was stopped. `validation` names cases of the same set that score each
     epoch (columns val_dice, val_loss); `callbacks` gives what is added to Keras' training, told the folder of the logs. Errors as
-    `train_final_model`; OutOfMemory where the settings ask for more than there is.
+    `train_final_model`; OutOfMemory where the settings ask for more than there is; PlainError where another program is at work in `unfinished`.
     """
     machine.prepare(options)
     workers.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
     facts = _facts(hyperparameters, options, cases)
-    workers.chief_first(lambda: _begin(unfinished, facts))
-    with _told_failures(unfinished), workers.kept_by_chief(unfinished) as folder:
+    with resumable.alone(unfinished, workers.is_chief()), _told_failures(unfinished), workers.kept_by_chief(unfinished) as folder:
+        workers.chief_first(lambda: _begin(unfinished, facts))
         network = fitting.compiled_network(hyperparameters, cases, options)
         diary = progress.Diary(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
         fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
@@ -76,8 +76,8 @@ def train(
             saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | more, diary.history)
             if workers.is_chief():
                 shutil.copytree(folder / "logs", draft / "logs")
-    if workers.is_chief():
-        shutil.rmtree(unfinished)
+        if workers.is_chief():
+            shutil.rmtree(unfinished)
     return diary.history
 
 

@@ -36,7 +36,7 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, shown: tuple[tf.Tensor, tf.Tensor], hyperparameters: Hyperparameters, budget: Budget) -> None:
         super().__init__()
         self._shown, self._hyperparameters, self._budget = shown, hyperparameters, budget
-        self._steps, self._noted = 0, False
+        self._steps, self._noted, self._last_fault = 0, False, ""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Looks at what is to be learned from."""
@@ -63,11 +63,12 @@ class Watch(keras.callbacks.Callback):
 
     def _look(self) -> None:
         fault = self._fault()
-        if fault and self._steps >= PATIENCE_STEPS and self._budget.share >= PATIENCE_SHARE:
+        if fault and self._last_fault and self._steps >= PATIENCE_STEPS and self._budget.share >= PATIENCE_SHARE:
             self._fail(fault)
         if fault and not self._noted:
             print(f"\nNote: after {self._steps} steps {fault}. If that stays so, the training will be stopped, with an explanation.", flush=True)
             self._noted = True
+        self._last_fault = fault  # A single one, late in a training that went well, may pass.
 
     def _fail(self, fault: str) -> None:
         told = f"The training was stopped after {self._steps} steps" if self._steps else "The training was not begun"

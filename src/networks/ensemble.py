@@ -33,6 +33,11 @@ class Ensemble:
         """Height and width of the images, in px."""
         return self.networks[0].input_shape[1]
 
+    @property
+    def standardised(self) -> bool:
+        """Whether the networks scale each image by its own mean and standard deviation."""
+        return self.networks[0].get_layer("scale_intensity").clip_hu is None
+
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Each member's logits, float32 (members, batch, size, size), of raw images (batch, size, size, 1)."""
         images = np.asarray(images)

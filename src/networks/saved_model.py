@@ -62,5 +62,6 @@ def fingerprint(folders: Sequence[pathlib.Path]) -> str:
 
 
 def _read_json(file: pathlib.Path) -> dict[str, Any]:
-    storage.require(file, "cross_validate_train_set" if file.parent.name.startswith("fold ") else "train_final_model")
+    for wanted in (file.parent, file):
+        storage.require(wanted, "cross_validate_train_set" if file.parent.name.startswith("fold ") else "train_final_model")
     return json.loads(file.read_text(encoding="utf-8"))
