@@ -75,7 +75,7 @@ EXPLORATION_VALIDATION_SHARE = 0.2
 
 # What is searched, where it differs from the ranges in src/model_training/hyperparameters.py: a value fixes a hyperparameter, a list
 # [...] are the values to choose among, a pair (low, high) narrows a range. (A window clip_hu is a value, though it is a pair.)
-# Example: EXPLORATION_SEARCH_SPACE = {"architecture": "unet", "clip_hu": None, "filters": [16, 32], "learning_rate": (5e-4, 2e-3)}
+# Example: EXPLORATION_SEARCH_SPACE = {"architecture": "unet", "clip_hu": None, "gaussian_noise": 0.0, "filters": [16, 32], "learning_rate": (5e-4, 2e-3)}
 EXPLORATION_SEARCH_SPACE = {}
 
 # Of how many of the best trials the weights are kept.

@@ -162,6 +162,7 @@ def evaluated(count):
                 preloaded_dataset.write(kind, name, content if content.dtype == np.int16 else content.astype(np.uint8))
         table = pd.DataFrame({"case": names, "split": "test", "group": names, "image_sha256": names, "mask_sha256": names})
         table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
+        preloaded_dataset.write_facts(workspace.preloaded_dataset, {"cases": 5 * count, "SEED": 1, "TEST_SHARE": 0.2, "MASK_SPECK_PX": 4})
         start = time.perf_counter()
         evaluation.evaluate_test_set(workspace)
         whole = time.perf_counter() - start

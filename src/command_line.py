@@ -19,6 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Left alone, TensorFlow uses oneDNN's convolutions from AVX512-VNNI on (its release notes, 2.9). With AVX2 they are faster than its own, too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+# Else TensorFlow takes nearly all of a GPU's memory at once: new images could not be predicted while a model is trained.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
 _called: list[str] = []
 
 
@@ -81,7 +84,7 @@ def overview(workspace: storage.Workspace) -> str:
 
 
 def keep_memory() -> None:
-    """Lets this process, and those it starts, keep the memory they have freed, up to 1 GB a block, where the C library is glibc; else nothing.
+    """Lets this process, and those it starts, keep the memory they have freed, where the C library is glibc; else nothing.
 
     glibc gives each large block back to the system and asks for it again a moment later, which costs more than the work on it: a training
     step of deeplabv3_plus took twice as long.
@@ -91,8 +94,9 @@ def keep_memory() -> None:
     except (OSError, AttributeError, TypeError):
         return
     for parameter, variable in ((_M_MMAP_THRESHOLD, "MALLOC_MMAP_THRESHOLD_"), (_M_TRIM_THRESHOLD, "MALLOC_TRIM_THRESHOLD_")):
-        mallopt(parameter, 1 << 30)
-        os.environ.setdefault(variable, str(1 << 30))  # Read when a process starts, such as the workers of step 1.
+        # Before glibc 2.35 blocks of up to 32 MB may be kept: it refuses more, and would keep nearly none.
+        kept = next(size for size in (1 << 30, 1 << 25) if mallopt(parameter, size) or size == 1 << 25)
+        os.environ.setdefault(variable, str(kept))  # Read when a process starts, such as the workers of step 1.
 
 
 def _state(workspace: storage.Workspace, step: storage.Step) -> str:

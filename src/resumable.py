@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import filelock
+import portalocker
 
 import storage
 
@@ -21,22 +21,24 @@ def alone(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
 
     A program that was killed keeps nobody out; nor does one that only reads what another writes there (`writes` False).
     """
-    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        if writes:
-            lock.acquire(blocking=False)
-    except filelock.Timeout as error:
-        told = "Wait for its end, or stop it. To train two models at once, give one of them a copy of the project's folder."
-        raise storage.PlainError(f"Another program is at work in '{folder.name}' ({folder}). {told}") from error
-    except NotImplementedError:
-        pass  # Some network disks know no locks.
-    try:
+    if not writes:
         yield
-    finally:
-        if lock.is_locked:
+        return
+    file = folder.with_name(f".{folder.name}.lock")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as held:
+        try:
+            portalocker.lock(held, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.AlreadyLocked as error:
+            told = "Wait for its end, or stop it. To train two models at once, give one of them a copy of the project's folder."
+            raise storage.PlainError(f"Another program is at work in '{folder.name}' ({folder}). {told}") from error
+        except portalocker.LockException:
+            pass  # Some network disks know no locks: there nobody is kept out.
+        try:
+            yield
+        finally:
             with contextlib.suppress(OSError):  # Windows deletes no file that is open.
-                pathlib.Path(lock.lock_file).unlink()
-        lock.release()
+                file.unlink()
 
 
 def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> str:
@@ -45,6 +47,8 @@ def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fal
     Where it was begun with others: OtherTask, with the difference; or with `anew`, the folder is renamed after the day and time, and a
     new one begun. Returns the former one's new name, "" where there is none.
     """
+    if set("*?[") & set(str(folder)):
+        raise storage.PlainError(f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find again what it writes there. Rename the folder.")
     file = folder / "facts.json"
     wanted = json.loads(json.dumps(facts))
     former = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None

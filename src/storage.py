@@ -5,7 +5,7 @@ A workspace is a folder that holds one user's data and results. The project's ow
     <workspace>/
       config.py              the user's settings (see `settings`)
       original dataset/      the user's CSV files, only ever read
-      preloaded dataset/     step 1: train set/, test set/, cases.csv, settings.json ... (see `data.preloaded_dataset`)
+      preloaded dataset/     step 1: train set/, test set/, cases.csv, facts.json ... (see `data.preloaded_dataset`)
       model tuning/          step 2: trials, TensorBoard logs, trials.csv; grows in place
       unfinished model/      step 3 while it trains; grows in place, so that a stopped training can go on
       failed model/          what the last training left that was stopped because it learned nothing

@@ -15,6 +15,7 @@ hypothesis.settings.load_profile("untimed")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # The same on every machine; and a GPU may be at work for somebody.
 
 import command_line  # noqa: E402  The path above comes first.
 import storage  # noqa: E402

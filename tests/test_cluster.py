@@ -81,6 +81,8 @@ def test_kubernetes_workers_of_a_search_find_their_chief():
     service, chief, workers = parts("kubernetes_explore.yaml")
     assert chief["spec"]["template"]["metadata"]["labels"] == service["spec"]["selector"]
     own, others = ({entry["name"]: entry["value"] for entry in container(job)["env"]} for job in (chief, workers))
+    # No second chief beside workers that train.
+    assert (chief["spec"]["backoffLimit"], chief["spec"]["template"]["spec"]["restartPolicy"]) == (0, "Never")
     assert own["KERASTUNER_TUNER_ID"] == "chief" and "KERASTUNER_TUNER_ID=tuner$JOB_COMPLETION_INDEX" in container(workers)["args"][0]
     assert others["KERASTUNER_ORACLE_IP"] == service["metadata"]["name"]
     assert own["KERASTUNER_ORACLE_PORT"] == others["KERASTUNER_ORACLE_PORT"] == str(service["spec"]["ports"][0]["port"])

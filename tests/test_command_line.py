@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 
 import command_line
 import pytest
@@ -72,6 +73,19 @@ def test_other_errors_keep_their_traceback(capsys):
     except ZeroDivisionError as error:
         command_line._tell_error(type(error), error, error.__traceback__)
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("largest, wanted", [(1 << 40, 1 << 30), (1 << 25, 1 << 25)])
+def test_as_much_memory_is_kept_as_the_c_library_allows(monkeypatch, largest, wanted):
+    # As glibc from 2.35 on, and as those before.
+    set_to = {}
+    library = types.SimpleNamespace(mallopt=lambda parameter, size: size <= largest and set_to.update({parameter: size}) is None)
+    monkeypatch.setattr(command_line.ctypes, "CDLL", lambda name: library)
+    names = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    command_line.keep_memory()
+    assert set(set_to.values()) == {wanted} == {int(os.environ[name]) for name in names}
 
 
 def test_main_has_a_commented_line_for_each_step_and_no_logic():

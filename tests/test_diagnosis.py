@@ -131,6 +131,8 @@ def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkey
         ([[2, np.nan], [2, 2]], PIXELS, "the predictions are no finite numbers"),
         ([[-2, -1], [-1, -3]], 0 * PIXELS, ""),
         ([[2, 1], [1, 3]], 0 * PIXELS + 1, ""),
+        # 95 of 100 pixels: all of them is nearly right.
+        (np.arange(100.0).reshape(10, 10).tolist(), (np.arange(100).reshape(1, 10, 10, 1) >= 5).astype(int), ""),
     ],
 )
 def test_what_is_suspicious(logits, masks, wanted):
@@ -147,6 +149,29 @@ def test_what_is_suspicious(logits, masks, wanted):
 )
 def test_what_is_likely_wrong(images, masks, told):
     assert told in diagnosis.explanation(images, masks, Hyperparameters(clip_hu=None))
+
+
+SPOT = np.zeros((1, 32, 32, 1))
+SPOT[0, 5, 5] = 1.0
+
+
+@pytest.mark.parametrize(
+    "images, window, nothing",
+    [
+        (255 * np.eye(32).reshape(1, 32, 32, 1), (0, 255), False),  # two values, the window's ends
+        (10 + 500 * SPOT, (100, 1000), False),  # a spot, and nothing else, within
+        (10 + 50 * SPOT, (100, 1000), True),
+    ],
+)
+def test_a_window_shows_nothing_where_neither_ground_nor_mask_is_seen(images, window, nothing):
+    told = diagnosis.explanation(images, SPOT, Hyperparameters(clip_hu=window))
+    assert ("of the values lie outside the window" in told) is nothing
+
+
+@pytest.mark.parametrize("noise, maximum, hinted", [(20, 1, True), (20, 255, False), (0, 1, False)])
+def test_noise_that_drowns_the_images_gets_a_hint(capsys, noise, maximum, hinted):
+    diagnosis.hint(Hyperparameters(clip_hu=None, gaussian_noise=noise), pd.DataFrame({"minimum": [0] * 3, "maximum": [maximum] * 3}))
+    assert ("gaussian_noise, 20 in the images' own unit, is much for values that span 1." in capsys.readouterr().out) is hinted
 
 
 @pytest.mark.parametrize("clip_hu, minimum, hinted", [((-200, 200), 0, True), ((-200, 200), -1024, False), (None, 0, False)])

@@ -35,7 +35,7 @@ def predicted(workspace):
     table = pd.DataFrame({"case": list(PAIRS), "split": "test", "group": list(PAIRS)})
     table = table.assign(image_sha256=[f"image-{case}" for case in PAIRS], mask_sha256=[f"mask {case}" for case in PAIRS])
     table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
-    preloaded_dataset.write_settings(workspace.preloaded_dataset, {"SEED": 7, "TEST_SHARE": 0.25, "MASK_SPECK_PX": 3})
+    preloaded_dataset.write_facts(workspace.preloaded_dataset, {"cases": 20, "SEED": 7, "TEST_SHARE": 0.25, "MASK_SPECK_PX": 3})
     return workspace
 
 
@@ -171,6 +171,33 @@ def test_each_look_at_the_test_set_is_counted_with_its_model(predicted, capsys):
     assert len(pd.read_csv(predicted.evaluations)) == 6
 
 
+@pytest.mark.parametrize("digest", ["1234567890abc", "12345e6789abc", "0000000000abc"])
+def test_a_digest_that_looks_like_a_number_is_none(predicted, capsys, digest):
+    table = pd.read_csv(predicted.preloaded_dataset / "cases.csv")
+    table[:1].assign(image_sha256=digest).to_csv(predicted.preloaded_dataset / "cases.csv", index=False)
+    for told in ("This is the first look", "looked at 2 times"):
+        evaluate_test_set(predicted)
+        assert told in capsys.readouterr().out
+
+
+def test_the_methods_tell_of_the_split_and_the_augmentation_what_was_done(predicted):
+    values = {"architecture": "unet", "clip_hu": None, "loss": "binary_crossentropy", "learning_rate": 1e-3, "horizontal_flip": False,
+              "rotation_degrees": 10, "scale": 0.0, "gamma": 0.0, "gaussian_noise": 0, "augmentation_probability": 0.5}  # fmt: skip
+    training = {"tensorflow": "2.15.1", "python": "3.11.7", "precision": "float32", "image_size": 64, "images": 64, "batch_size": 8, "peak_learning_rate": 2e-3,
+                "encoder_weights": None, "seed": 1, "epochs": 30, "minutes": 4.5}  # fmt: skip
+    made_by = {"id": "x", "models": 1, "mirrored": False, "cleaned": False, "image_sha256": [], "training": training}
+    # Two patients of five images each: the smaller group, here one of two that are alike, is more than a quarter.
+    pd.read_csv(predicted.preloaded_dataset / "cases.csv").assign(group="one").to_csv(predicted.preloaded_dataset / "cases.csv", index=False)
+    preloaded_dataset.write_facts(predicted.preloaded_dataset, {"cases": 10, "SEED": 7, "TEST_SHARE": 0.25, "MASK_SPECK_PX": 0})
+    for probability, augmentation in ((0.5, "augmentation by rotation, each of 50% of the images"), (0.0, "no augmentation")):
+        mask_folder.write_maker(predicted.predictions, made_by | {"hyperparameters": values | {"augmentation_probability": probability}})
+        evaluate_test_set(predicted)
+        methods = (predicted.results / "methods.txt").read_text()
+        assert augmentation in methods and "held 5 of 10 images in 1 group, the smallest one: each held more than 25% of all; groups" in methods
+        # One group has no interval.
+        assert "random" not in methods and "Confidence intervals" not in methods and "slips of the pen" not in methods
+
+
 def test_a_look_counts_before_there_is_anything_to_look_at(predicted, monkeypatch):
     monkeypatch.setattr(evaluation.drawing, "comparison", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -280,5 +307,5 @@ def test_tables_and_methods_for_a_manuscript_hold_the_figures(predicted):
     markdown, latex, methods = ((predicted.results / name).read_text() for name in ("summary.md", "summary.tex", "methods.txt"))
     assert "| Dice coefficient | 0.700 ± 0.411 |" in markdown and len({line.count("|") for line in markdown.splitlines()}) == 1
     assert r"Dice coefficient & 0.700 $\pm$ 0.411 &" in latex and r"95 \% Hausdorff distance (px) &" in latex
-    for told in ("A U-Net was trained on 64 images of 64 x 64 px", "30 epochs (4.5 min)", "learning rate 0.002 at", "5 such networks (one per fold of a cross-validation over 80 images) on the image and its mirror image", "drawn at random (seed 7) as about 25% of all", "Areas of at most 3 px had been taken out of the true masks", "Small and isolated areas were taken out", "TensorFlow 2.15.1, Python 3.11.7, bfloat16, seed 1", "held 5 images", "in 1 of 5 cases", "0.700 (95 % CI"):
+    for told in ("A U-Net was trained on 64 images of 64 x 64 px", "30 epochs (4.5 min)", "learning rate 0.002 at", "5 such networks (one per fold of a cross-validation over 80 images) on the image and its mirror image", "drawn at random (seed 7) as about 25% of all", "Areas of at most 3 px had been taken out of the true masks", "Small and isolated areas were taken out", "TensorFlow 2.15.1, Python 3.11.7, bfloat16, seed 1", "held 5 of 20 images", "in 1 of 5 cases", "0.700 (95 % CI"):
         assert told in methods, told

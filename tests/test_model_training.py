@@ -156,9 +156,19 @@ def test_a_dataset_of_another_size_is_told_and_nothing_is_begun(prepared):
     assert not {path.name for path in prepared.root.iterdir()} - {"config.py", "original dataset", "preloaded dataset"}
 
 
-@pytest.mark.parametrize(
-    "step, folder", [(train_final_model, "unfinished_model"), (cross_validate_train_set, "cross_validation"), (explore_hyperparameters, "model_tuning")]
-)
+GROWING = [(train_final_model, "unfinished_model"), (cross_validate_train_set, "cross_validation"), (explore_hyperparameters, "model_tuning")]
+
+
+@pytest.mark.parametrize("step, folder", GROWING)
+def test_a_path_that_tensorflow_takes_for_a_pattern_is_told(prepared, step, folder):
+    workspace = storage.Workspace(prepared.root.with_name("[2026] muscle"))
+    shutil.copytree(prepared.root, workspace.root)
+    with pytest.raises(storage.PlainError, match=r"\[2026\] muscle.*: TensorFlow takes \* \? and \[ in a path for a pattern.*Rename the folder"):
+        step(workspace)
+    assert not getattr(workspace, folder).exists()
+
+
+@pytest.mark.parametrize("step, folder", GROWING)
 def test_where_another_program_is_at_work_nothing_is_touched(prepared, step, folder):
     before = files(prepared.root)
     with resumable.alone(getattr(prepared, folder)), pytest.raises(storage.PlainError, match="Another program is at work in"):

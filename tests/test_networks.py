@@ -127,6 +127,25 @@ def test_the_dilated_encoder_computes_what_resnet50_does_where_both_look(weights
     image = np.random.default_rng(0).normal(0, 50, (1, 64, 64, 3)).astype(np.float32)
     ends = [keras.Model(model.input, model.get_layer("conv4_block6_out").output)(image) for model in (network, reference)]
     np.testing.assert_allclose(*ends, rtol=1e-4, atol=1e-4)
+    # At its end it is so at every other pixel, where the dilated kernels look at what the strided ones do.
+    ends = [network(image)[-1].numpy()[:, ::2, ::2], reference(image).numpy()]
+    np.testing.assert_allclose(*ends, rtol=1e-3, atol=1e-3 * np.abs(ends[1]).max())
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_the_pooled_branch_is_the_same_everywhere_and_so_is_its_gradient(policy):
+    keras.mixed_precision.set_global_policy(policy)
+    inputs = keras.Input((32, 32, 8))
+    branch = keras.Model(inputs, deeplabv3_plus._pooled_branch(inputs))
+    features = tf.constant(np.random.default_rng(0).uniform(0, 1, (1, 32, 32, 8)).astype(np.float32))
+    kernel, bias = branch.trainable_weights
+    with tf.GradientTape() as tape:
+        pooled = branch(features)
+        loss = tf.reduce_mean(pooled)
+    assert pooled.shape == (1, 32, 32, 256) and np.ptp(pooled.numpy(), axis=(1, 2)).max() == 0
+    # Each of the 1,024 pixels has its share in it: summed up in 16 bit, they would come to a quarter.
+    active = pooled[0, 0, 0].numpy() > 0
+    np.testing.assert_allclose(tape.gradient(loss, bias), active / 256, rtol=0.02)
 
 
 def test_imagenet_weights_are_asked_of_keras_and_a_failed_download_says_what_to_set(monkeypatch):

@@ -28,6 +28,7 @@ def report(tmp_path_factory):
             preloaded_dataset.write(folder, case, values)
     table = pd.DataFrame({"case": names, "split": "test", "group": names, "image_sha256": names, "mask_sha256": names})
     table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
+    preloaded_dataset.write_facts(workspace.preloaded_dataset, {"cases": 25, "SEED": 1, "TEST_SHARE": 0.2, "MASK_SPECK_PX": 4})
     mask_folder.write_maker(workspace.predictions, {"id": "1a2b3c", "image_sha256": []})
     mask_folder.write_judgements(workspace.predictions, pd.DataFrame({"case": names, "predicted_dice": [0.9, 0.8, 0.7, 0.6, 0.5], "unlike_train_set": "</script><b>&amp;"}))
     evaluation.evaluate_test_set(workspace)
@@ -112,6 +113,19 @@ def test_marking_under_a_filter_moves_nothing_while_a_case_is_looked_at(page, re
     # Only now they are gone from the list.
     page.wait_for_function("wanted => document.querySelectorAll('#cases tbody tr').length === wanted", arg=CASES - 2)
     assert shown(page) == cases[:-2]
+
+
+def test_whoever_uses_the_keyboard_keeps_the_place(page, report):
+    cases = report[1].sort_values("dice")["case"].tolist()
+    page.locator("#cases tbody tr").nth(2).focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.wait_for_function("wanted => document.activeElement.dataset.case === wanted", arg=cases[2])
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.case") == cases[3]
+    page.get_by_role("button", name="dice", exact=True).focus()
+    page.keyboard.press("Enter")
+    assert shown(page) == cases[::-1] and page.evaluate("document.activeElement.textContent") == "dice"
 
 
 def test_filters_by_name_and_dice(page, report):

@@ -58,7 +58,7 @@ def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> 
             raise storage.DatasetError(faults)
         rows.to_csv(draft / "cases.csv", index=False)
         left_out.to_csv(draft / "left out.csv", index=False)
-        preloaded_dataset.write_settings(draft, {name: getattr(options, name) for name in _MADE_BY})
+        preloaded_dataset.write_facts(draft, {"cases": len(rows)} | {name: getattr(options, name) for name in _MADE_BY})
     _tell(rows, left_out, options)
 
 

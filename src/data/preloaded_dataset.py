@@ -3,7 +3,7 @@
     preloaded dataset/
       cases.csv                    a row per case: case, split, group, source files, SHA-256, shape, value range, mask pixels
       left out.csv                 the pairs that were left out, and why
-      settings.json                the settings by which it was made
+      facts.json                   the number of cases, and the settings by which it was made
       train set/
         images/<case>.npy          NumPy files: uint8, int16 or float32, the smallest that holds the values without loss
         masks/<case>.npy           uint8, 0 and 1
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # What numpy.save writes in front of a 2-D array; `write` holds it to that.
 _HEADER_BYTES = 128
 
-_SETTINGS = "settings.json"
+_FACTS = "facts.json"
 
 
 def write(folder: pathlib.Path, case: str, values: np.ndarray) -> str:
@@ -75,14 +75,14 @@ def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
     return cases
 
 
-def write_settings(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
-    """Writes down by which settings, {name: value}, the dataset in `folder` was made: config.py may have others by the time it is judged."""
-    (folder / _SETTINGS).write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
+def write_facts(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
+    """Writes down how the dataset in `folder` was made, as {name: value}: config.py may have other settings by the time it is judged."""
+    (folder / _FACTS).write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
 
 
-def read_settings(workspace: storage.Workspace) -> dict[str, Any]:
-    """What `write_settings` wrote. MissingResult where it did not."""
-    file = workspace.preloaded_dataset / _SETTINGS
+def read_facts(workspace: storage.Workspace) -> dict[str, Any]:
+    """What `write_facts` wrote. MissingResult where it did not."""
+    file = workspace.preloaded_dataset / _FACTS
     storage.require(file, "create_preloaded_dataset")
     return json.loads(file.read_text(encoding="utf-8"))
 

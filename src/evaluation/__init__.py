@@ -45,7 +45,7 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     preloaded_dataset.refuse_seen(cases, made_by["image_sha256"] if made_by else [])
     spacings = _spacings(options, cases)
     table, second = _measure(workspace, cases, predictions, spacings, options), None
-    dataset = preloaded_dataset.read_settings(workspace)
+    dataset = preloaded_dataset.read_facts(workspace)
     if options.SECOND_READER_FOLDER is not None:
         # As step 1 has done it with the true masks: one reader's slips of the pen are not to count, and the other's neither.
         second = _measure(workspace, cases, _given(options, "SECOND_READER_FOLDER", cases), spacings, options, dataset["MASK_SPECK_PX"])

@@ -22,8 +22,11 @@ def paragraph(found: "Findings") -> str:
 
 def _test_set(found: "Findings") -> str:
     made, groups, cases = found.dataset, found.cases["group"].nunique(), len(found.cases)
-    grouped = groups < cases
-    told = f"The test set held {cases} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, drawn at random (seed {made['SEED']}) as about {made['TEST_SHARE']:.0%} of all"
+    grouped, share = groups < cases, f"{made['TEST_SHARE']:.0%} of all"
+    told = f"The test set held {cases} of {made['cases']} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, "
+    # As data.splitting has it.
+    fits = cases <= max(1, round(made["TEST_SHARE"] * made["cases"]))
+    told += f"drawn at random (seed {made['SEED']}) as about {share}" if fits else f"the smallest one: each held more than {share}"
     told += "; groups, such as the images of one patient, lay wholly in the test set or outside it. " if grouped else ". "
     told += "None of its images was trained on." if found.made_by else "Whether any of them was trained on is not known."
     return told + (f" Areas of at most {made['MASK_SPECK_PX']} px had been taken out of the true masks as slips of the pen." if made["MASK_SPECK_PX"] else "")
@@ -63,14 +66,20 @@ def _metrics(found: "Findings") -> str:
         "their border pixels, by its 95th percentile (the larger of both directions), by the average symmetric surface distance and by the surface Dice coefficient at a "
         f"tolerance of {f'{tolerance} mm' if tolerance else f'{metrics.TOLERANCE_PX:g} px'}; areas by their difference in percent of the true one. Where both masks were empty, "
         "overlap was taken as 1 and distances as 0; where one was, overlap as 0 and distances as infinite, which was so in "
-        f"{failed} of {cases} cases; mean distances are over the others. Confidence intervals are expanded percentile bootstraps ({agreement.BOOTSTRAPS} samples of "
-        f"{'groups' if found.cases['group'].nunique() < cases else 'cases'}). Agreement of areas: Bland-Altman, ICC(2,1) and Lin's CCC, all cases taken as independent."
+        f"{failed} of {cases} cases; mean distances are over the others. {_intervals(found)}Agreement of areas: Bland-Altman, ICC(2,1) and Lin's CCC, all cases taken as independent."
     )
+
+
+def _intervals(found: "Findings") -> str:
+    if found.summary["ci_low"].isna().all():
+        return ""
+    drawn = "groups" if found.cases["group"].nunique() < len(found.cases) else "cases"
+    return f"Confidence intervals are expanded percentile bootstraps ({agreement.BOOTSTRAPS} samples of {drawn}). "
 
 
 def _augmentation(values: dict[str, Any]) -> str:
     kinds = {"rotation": values["rotation_degrees"], "scaling": values["scale"], "gamma": values["gamma"], "noise": values["gaussian_noise"]}
     used = ", ".join(name for name, amount in kinds.items() if amount)
     told = ["mirroring of half of the images"] if values["horizontal_flip"] else []
-    told += [f"{used}, each of {values['augmentation_probability']:.0%} of them"] if used else []
+    told += [f"{used}, each of {values['augmentation_probability']:.0%} of the images"] if used and values["augmentation_probability"] else []
     return "augmentation by " + " and ".join(told) if told else "no augmentation"

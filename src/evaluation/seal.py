@@ -19,7 +19,7 @@ def note_look(workspace: storage.Workspace, cases: pd.DataFrame, model: str, mea
     images = [digest[:_DIGITS] for digest in cases["image_sha256"]]
     row = {"time": f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}", "cases": len(cases), "model": model, "mean_dice": round(mean_dice, 4), "images": " ".join(images)}
     file = workspace.evaluations
-    former = pd.read_csv(file, dtype={"model": str}, keep_default_na=False) if file.exists() else pd.DataFrame()
+    former = pd.read_csv(file, dtype={"model": str, "images": str}, keep_default_na=False) if file.exists() else pd.DataFrame()
     table = pd.concat([former, pd.DataFrame([row])], ignore_index=True)
     storage.write_whole(file, table.to_csv(index=False))
     # Looks that an earlier version of this program noted tell no images.

@@ -31,7 +31,7 @@ METRICS = {
 
 @dataclasses.dataclass
 class Findings:
-    """All that is told of one evaluation: `table` is metrics.csv, `dataset` the settings by which the test set was made, `second` as `table` for a
+    """All that is told of one evaluation: `table` is metrics.csv, `dataset` how the test set was made, `second` as `table` for a
     second reader, `looks` what `seal.note_look` tells.
     """
 

@@ -59,6 +59,7 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
         else:
             _begin(workspace, facts, options.EXPLORATION_START_ANEW)
             print(f"Each trial trains on {(~held_out).sum()} cases of the train set and is scored by its Dice on the other {held_out.sum()}.")
+            diagnosis.hint(hyperparameters.Hyperparameters(clip_hu=None, gaussian_noise=_most(space.get_config(), "gaussian_noise")), cases)
             _write_hparams_page(workspace, space.get_config())
         trainer = _Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
         found = search.run(space, options, workspace.model_tuning, trainer, lambda rows: _report(workspace, rows))
@@ -117,6 +118,11 @@ def _report(workspace: storage.Workspace, rows: list[dict]) -> None:
     except OSError as error:
         # On Windows a table that is open in another program can't be renewed: no reason to end the night's search.
         print(f"  The table and the picture of the trials were not renewed: {error}", flush=True)
+
+
+def _most(space: dict, name: str) -> float:
+    (config,) = [hp["config"] for hp in space["space"] if hp["config"]["name"] == name]
+    return max([config.get("max_value") or config.get("value") or 0.0, *config.get("values", [])])
 
 
 def _held_out(cases: pd.DataFrame, options: types.SimpleNamespace) -> np.ndarray:

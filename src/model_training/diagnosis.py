@@ -19,8 +19,15 @@ PATIENCE_SHARE = 0.15
 # By how much, in standard deviations of all logits, those in the masks must exceed the others; networks that learn reach more than 1 by then.
 LEAST_LIFT = 0.1
 
+# Where masks cover more, to predict that all belongs to them is nearly right.
+NEARLY_ALL = 0.9
+
 # With Adam, higher rates are known to make the loss jump instead of fall.
 HIGH_RATE = 5e-3
+
+
+# A CT slice's own noise is a hundredth of what its values span.
+MOST_NOISE = 0.1
 
 
 class TrainingFailed(storage.PlainError):
@@ -81,7 +88,7 @@ class Watch(keras.callbacks.Callback):
 def sameness(logits: np.ndarray, masks: np.ndarray) -> str:
     """What is suspicious about the predictions, both (cases, size, size, 1): no numbers, all alike, a Dice of 0 or by chance; "" where nothing is.
 
-    Nothing is where the masks are as empty, or as full, themselves.
+    Nothing is where the masks are as empty, or nearly as full, themselves.
     """
     if not np.isfinite(logits).all():
         return "the predictions are no finite numbers"
@@ -89,7 +96,7 @@ def sameness(logits: np.ndarray, masks: np.ndarray) -> str:
         return "every pixel gets the same prediction, whatever the image"
     if (logits < 0).all() and masks.any():
         return "every pixel is predicted to be background: the Dice coefficient is 0"
-    if (logits >= 0).all() and not masks.all():
+    if (logits >= 0).all() and masks.mean() < NEARLY_ALL:
         return "every pixel is predicted to belong to the mask"
     if masks.any() and not (logits >= 0)[masks > 0].any():
         return "no pixel of any mask is found: the Dice coefficient is 0"
@@ -99,7 +106,13 @@ def sameness(logits: np.ndarray, masks: np.ndarray) -> str:
 
 
 def hint(hyperparameters: Hyperparameters, cases: pd.DataFrame) -> None:
-    """Prints a note where the images' values do not look like what `clip_hu` is for."""
+    """Prints a note where the images' values do not look like what `clip_hu` is for, or `gaussian_noise` would drown them."""
+    span = (cases["maximum"] - cases["minimum"]).median()
+    if hyperparameters.gaussian_noise > MOST_NOISE * span:
+        print(
+            f"Note: gaussian_noise, {hyperparameters.gaussian_noise:g} in the images' own unit, is much for values that span {span:g}. Lower it in config.py: "
+            "HYPERPARAMETERS, or EXPLORATION_SEARCH_SPACE."
+        )
     # Every CT slice holds air, -1000 HU.
     if hyperparameters.clip_hu and cases["minimum"].median() > -200:
         print(
@@ -135,13 +148,16 @@ def _hopeless(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparam
     """What no training can mend."""
     window = hyperparameters.clip_hu
     outside = np.mean((images <= window[0]) | (images >= window[1])) if window else 0.0
+    # Small bright spots on a dark ground are all outside but for themselves; and so are images of two values, the window's ends.
+    clipped = np.clip(images, *window) if window else images
+    flat = [np.mean(part == np.median(clipped)) > 0.995 for part in (clipped, clipped[masks > 0]) if part.size]
     tests = [
         (not np.isfinite(images).all(), "the images hold values that are no finite numbers. Run step 1 again: it finds the file."),
         (not set(np.unique(masks)) <= {0, 1}, "the masks hold other values than 0 and 1. Run step 1 again: it finds the file."),
         (not masks.any(), "all masks are empty. Check how the masks were exported."),
         (np.ptp(images) == 0, "the images are constant: there is nothing to see. Check how they were exported."),
         (
-            outside > 0.995,
+            outside > 0.995 and all(flat),
             f"{outside:.1%} of the values lie outside the window, where all look the same. Set HYPERPARAMETERS = {{\"clip_hu\": ...}} in config.py "
             "to the window of what is to be seen, or to None for images that are no CT.",
         ),

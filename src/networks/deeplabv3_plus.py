@@ -87,4 +87,6 @@ def _pooled_branch(features: tf.Tensor) -> tf.Tensor:
     # Not normalized: a single value per channel is left, and its size is what this branch tells.
     pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
     pooled = keras.layers.Conv2D(FILTERS, 1, activation="relu", kernel_initializer="he_normal")(pooled)
-    return keras.layers.UpSampling2D(features.shape[1])(pooled)
+    # One value per channel again everywhere. Not by the nearest pixel: its gradient, a sum over all pixels, TensorFlow takes in 16 bit where the
+    # rest is so, and on a GPU not at all where it is to be deterministic.
+    return keras.layers.UpSampling2D(features.shape[1], interpolation="bilinear", dtype="float32")(pooled)
