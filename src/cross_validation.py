@@ -53,12 +53,12 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
             if chief:
                 model = ensemble.read([folder], options.CLEAN_PREDICTIONS)
                 rows += _judge(workspace, model, folder, cases["case"][folds == number].tolist(), number + 1)
-    if not chief:
-        return
-    table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)
-    storage.write_whole(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
-    _draw(workspace, table)
-    _tell(workspace, table)
+        if not chief:
+            return
+        table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)
+        storage.write_whole(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
+        _draw(workspace, table)
+        _tell(workspace, table)
 
 
 def _facts(values: hyperparameters.Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame, folds: np.ndarray) -> dict:

@@ -16,7 +16,7 @@ def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
     sizes = collections.Counter(groups)
     if len(sizes) < 2:
         raise ValueError(f"wanted at least two groups of cases to split, found {len(sizes)}")
-    wanted = max(1, round(share * len(groups)))
+    wanted = most(len(groups), share)
     aside: set[str] = set()
     for group in sklearn.utils.shuffle(sorted(sizes), random_state=seed):
         if sum(sizes[name] for name in aside) + sizes[group] <= wanted and len(aside) < len(sizes) - 1:
@@ -24,6 +24,11 @@ def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
     # Every group is larger than the share: then the smallest, for a split there must be.
     aside = aside or {min(sorted(sizes), key=sizes.__getitem__)}
     return np.array([group in aside for group in groups])
+
+
+def most(cases: int, share: float) -> int:
+    """How many of `cases` `split` sets aside at most, but where every group is larger."""
+    return max(1, round(share * cases))
 
 
 def folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:

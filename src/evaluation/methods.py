@@ -2,6 +2,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from data import splitting
 from masks import agreement, metrics
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ def _test_set(found: "Findings") -> str:
     made, groups, cases = found.dataset, found.cases["group"].nunique(), len(found.cases)
     grouped, share = groups < cases, f"{made['TEST_SHARE']:.0%} of all"
     told = f"The test set held {cases} of {made['cases']} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, "
-    # As data.splitting has it.
-    fits = cases <= max(1, round(made["TEST_SHARE"] * made["cases"]))
+    fits = cases <= splitting.most(made["cases"], made["TEST_SHARE"])
     told += f"drawn at random (seed {made['SEED']}) as about {share}" if fits else f"the smallest one: each held more than {share}"
     told += "; groups, such as the images of one patient, lay wholly in the test set or outside it. " if grouped else ". "
     told += "None of its images was trained on." if found.made_by else "Whether any of them was trained on is not known."

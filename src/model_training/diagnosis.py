@@ -147,22 +147,27 @@ def _reasons(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparame
 def _hopeless(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
     """What no training can mend."""
     window = hyperparameters.clip_hu
-    outside = np.mean((images <= window[0]) | (images >= window[1])) if window else 0.0
-    # Small bright spots on a dark ground are all outside but for themselves; and so are images of two values, the window's ends.
-    clipped = np.clip(images, *window) if window else images
-    flat = [np.mean(part == np.median(clipped)) > 0.995 for part in (clipped, clipped[masks > 0]) if part.size]
+    outside = _unseen(images, masks, window) if window else 0.0
     tests = [
         (not np.isfinite(images).all(), "the images hold values that are no finite numbers. Run step 1 again: it finds the file."),
         (not set(np.unique(masks)) <= {0, 1}, "the masks hold other values than 0 and 1. Run step 1 again: it finds the file."),
         (not masks.any(), "all masks are empty. Check how the masks were exported."),
         (np.ptp(images) == 0, "the images are constant: there is nothing to see. Check how they were exported."),
         (
-            outside > 0.995 and all(flat),
+            outside > 0.995,
             f"{outside:.1%} of the values lie outside the window, where all look the same. Set HYPERPARAMETERS = {{\"clip_hu\": ...}} in config.py "
             "to the window of what is to be seen, or to None for images that are no CT.",
         ),
     ]
     return [reason for found, reason in tests if found]
+
+
+def _unseen(images: np.ndarray, masks: np.ndarray, window: tuple[float, float]) -> float:
+    """The share of the values outside the window; 0 where ground or masks show something in it."""
+    # Small bright spots on a dark ground are all outside but for themselves; and so are images of two values, the window's ends.
+    clipped = np.clip(images, *window)
+    flat = all(np.mean(part == np.median(clipped)) > 0.995 for part in (clipped, clipped[masks > 0]) if part.size)
+    return np.mean((images <= window[0]) | (images >= window[1])) if flat else 0.0
 
 
 def _unlucky(masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
