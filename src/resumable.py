@@ -6,8 +6,6 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import portalocker
-
 import storage
 
 
@@ -17,28 +15,11 @@ class OtherTask(storage.PlainError):
 
 @contextlib.contextmanager
 def alone(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
-    """Keeps other programs out of the folder of such work while the block runs. PlainError where one is at work in it.
-
-    A program that was killed keeps nobody out; nor does one that only reads what another writes there (`writes` False).
+    """Keeps other programs out of the folder of such work while the block runs (`storage.locked`); without effect for one of several
+    workers that reads what another one writes there (`writes` False).
     """
-    if not writes:
+    with storage.locked(folder) if writes else contextlib.nullcontext():
         yield
-        return
-    file = folder.with_name(f".{folder.name}.lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as held:
-        try:
-            portalocker.lock(held, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except portalocker.AlreadyLocked as error:
-            told = "Wait for its end, or stop it. To train two models at once, give one of them a copy of the project's folder."
-            raise storage.PlainError(f"Another program is at work in '{folder.name}' ({folder}). {told}") from error
-        except portalocker.LockException:
-            pass  # Some network disks know no locks: there nobody is kept out.
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # Windows deletes no file that is open.
-                file.unlink()
 
 
 def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Every place on disk, and how a result gets there: whole, or not at all.
+"""Every place on disk. `atomic` writes results, `locks` keeps programs apart, `readers` reads the project's own files, `errors` has the errors.
 
 A workspace is a folder that holds one user's data and results. The project's own root is one; the demo and every test have theirs:
 
@@ -18,46 +18,28 @@ A workspace is a folder that holds one user's data and results. The project's ow
 """
 import contextlib
 import dataclasses
-import errno
 import pathlib
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
+from storage.atomic import follow, move, recover, remove, replacing, write_whole
+from storage.errors import DamagedFile, DatasetError, DiskFull, InUse, MissingResult, PlainError, describe, is_disk_full
+from storage.locks import locked
+from storage.readers import read_array, read_json, read_table
 
-class PlainError(Exception):
-    """What the user can mend: main.py shows its text alone, without traceback."""
-
-
-class DatasetError(PlainError):
-    """The user's files are not as they must be. Its text holds all faults, one line each: file, what is wrong, what to do."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
-
-    def __reduce__(self) -> tuple:
-        # As it is made: an error of a trial's process is pickled on its way.
-        return type(self), (self.faults,)
-
-
-class MissingResult(PlainError):
-    """A step was started before the one whose result it reads."""
-
-
-class DiskFull(PlainError):
-    """Something could not be written for lack of room."""
-
-    def __init__(self, text: str = "The disk is full, or your share of it is. Make room, and run the step again: it goes on from what was written.") -> None:
-        super().__init__(text)
-
-
-def is_disk_full(error: Exception) -> bool:
-    """Whether an error, Python's or TensorFlow's, tells of a disk, or a user's share of one, that is full."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error).lower() for text in ("no space left", "quota exceeded"))
+__all__ = [
+    "DamagedFile", "DatasetError", "DiskFull", "InUse", "MissingResult", "PlainError", "PROJECT", "STEPS", "Step", "Workspace",
+    "describe", "follow", "is_disk_full", "locked", "move", "read_array", "read_json", "read_table", "reading", "recover", "remove",
+    "replacing", "require", "write_whole",
+]  # fmt: skip
 
 
 def _folder(place: str) -> Any:
+    # A result may be a symbolic link to another disk: all that is done to it is done where it leads.
+    return property(lambda workspace: follow(workspace.root / place))
+
+
+def _input(place: str) -> Any:
     return property(lambda workspace: workspace.root / place)
 
 
@@ -67,7 +49,7 @@ class Workspace:
 
     root: pathlib.Path
 
-    original_dataset = _folder("original dataset")
+    original_dataset = _input("original dataset")
     preloaded_dataset = _folder("preloaded dataset")
     train_set = _folder("preloaded dataset/train set")
     test_set = _folder("preloaded dataset/test set")
@@ -78,7 +60,7 @@ class Workspace:
     results = _folder("results")
     images = _folder("images")
     evaluations = _folder("evaluations.csv")
-    new_images = _folder("new images")
+    new_images = _input("new images")
     new_predictions = _folder("new predictions")
     cross_validation = _folder("cross-validation")
 
@@ -87,7 +69,7 @@ class Workspace:
         return [self.cross_validation / f"fold {number}" for number in range(1, folds + 1)]
 
 
-PROJECT = Workspace(pathlib.Path(__file__).resolve().parents[1])
+PROJECT = Workspace(pathlib.Path(__file__).resolve().parents[2])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +100,7 @@ STEPS = (
 
 def require(path: pathlib.Path, function: str) -> None:
     """Raises MissingResult, naming the step `function` and its line in main.py, where that step's result `path` does not exist."""
-    _recover(path)
+    recover(path)
     if not path.exists():
         number, step = next((i, step) for i, step in enumerate(STEPS, start=1) if step.function == function)
         raise MissingResult(
@@ -128,42 +110,11 @@ def require(path: pathlib.Path, function: str) -> None:
 
 
 @contextlib.contextmanager
-def replacing(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields an empty draft folder, which takes the place of the folder `target` when the block ends well.
+def reading(folder: pathlib.Path, function: str, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Keeps other programs from replacing the result `folder` of the step `function` while the block reads it.
 
-    A block that raises leaves `target` as it was, and no draft. So does a crash at any moment, but that the next call, or the next
-    `require`, clears up what lies about.
+    MissingResult as `require`; InUse where another program is replacing it, after `wait_seconds`.
     """
-    _recover(target)
-    draft, former = _beside(target, "draft"), _beside(target, "former")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    # Moved aside, not deleted first: a crash between these lines then loses nothing.
-    if target.exists():
-        target.rename(former)
-    draft.rename(target)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def write_whole(file: pathlib.Path, content: str | bytes) -> None:
-    """Writes a file that is never seen half written, nor left so by a crash."""
-    draft = file.with_name(f".{file.name}.draft")
-    draft.write_bytes(content if isinstance(content, bytes) else content.encode())
-    draft.replace(file)
-
-
-def _recover(target: pathlib.Path) -> None:
-    former = _beside(target, "former")
-    if former.exists() and not target.exists():
-        former.rename(target)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def _beside(target: pathlib.Path, role: str) -> pathlib.Path:
-    # On the same disk as the target, so that renaming is one operation; hidden, so that nobody takes it for a result.
-    return target.with_name(f".{target.name}.{role}")
+    require(folder, function)
+    with locked(folder, shared=True, wait_seconds=wait_seconds):
+        yield

@@ -1,0 +1,215 @@
+"""Results that are written completely or not at all: drafts, synchronized to the disk, then renamed.
+
+Where a result's folder can be renamed, its draft lies beside it. A mount point can't be renamed (a container's volume, a disk mounted
+there): then the draft lies inside, and its entries are moved one by one; a crash in between is completed by the next `recover`.
+"""
+import concurrent.futures
+import contextlib
+import errno
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from storage.errors import PlainError
+from storage.locks import beside, locked
+
+# Inside a mount point. A complete draft is first staged; when the former entries are out of the way, its own are being placed.
+_DRAFT, _STAGED, _PLACING, _FORMER = ".draft", ".staged", ".placing", ".former"
+_NOT_CONTENT = {_DRAFT, _STAGED, _PLACING, _FORMER, ".lock", "lost+found"}
+_SYNC_THREADS = 8
+
+
+@contextlib.contextmanager
+def replacing(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[pathlib.Path]:
+    """Yields an empty draft folder, which replaces the folder `target` when the block ends without an error.
+
+    Holds an exclusive lock on `target`; raises InUse where another program has one, after `wait_seconds`. A block that raises leaves
+    `target` as it was and no draft; after a crash the next call or the next `require` cleans up. A `target` that is a symbolic link is
+    followed. That the target can be replaced is tried before the block runs: OSError or PlainError where it can't.
+    """
+    target = follow(target)
+    with locked(target, wait_seconds=wait_seconds):
+        recover(target)
+        inside = _must_stay(target)
+        draft = target / _DRAFT if inside else _beside(target, "draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        try:
+            yield draft
+            _synchronize(draft)
+            _exchange_contents(target) if inside else _exchange(target, draft)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+
+def write_whole(file: pathlib.Path, content: str | bytes) -> None:
+    """Writes a file that is never seen half written, nor left so by a crash."""
+    draft = _beside(file, "draft")
+    try:
+        with draft.open("wb") as opened:
+            opened.write(content if isinstance(content, bytes) else content.encode())
+            opened.flush()
+            _fsync(opened.fileno())
+        draft.replace(file)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _synchronize_folder(file.parent)
+
+
+def follow(path: pathlib.Path) -> pathlib.Path:
+    """Where a symbolic link leads, else `path` itself. PlainError where the link's destination can't be reached."""
+    if not path.is_symlink():
+        return path
+    real = pathlib.Path(os.path.realpath(path))
+    if real.is_symlink() or not real.parent.is_dir():
+        raise PlainError(f"{path}: a symbolic link to {os.readlink(path)}, which can't be reached. Connect that disk, or correct the link.")
+    return real
+
+
+def recover(target: pathlib.Path) -> None:
+    """Completes or undoes a replacement of `target` that a crash interrupted, and deletes what it left."""
+    former = _beside(target, "former")
+    if former.exists() and not target.exists():
+        with locked(target, wait_seconds=_RECOVERY_WAIT_SECONDS):  # Else a program may be at that point just now.
+            if former.exists() and not target.exists():
+                former.rename(target)
+    if former.exists():
+        shutil.rmtree(former, ignore_errors=True)
+    if (target / _STAGED).exists() or (target / _PLACING).exists():
+        with locked(target, wait_seconds=_RECOVERY_WAIT_SECONDS):
+            _place(target)
+
+
+def remove(folder: pathlib.Path) -> None:
+    """Deletes a folder; only its contents where it is a mount point. Nothing where it does not exist."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in _CAN_NOT_BE_RENAMED or any(folder.iterdir()):
+            raise
+
+
+def move(folder: pathlib.Path, target: pathlib.Path) -> None:
+    """Renames a folder; where it is a mount point, moves its contents into the new folder `target`."""
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno not in _CAN_NOT_BE_RENAMED:
+            raise
+        target.mkdir()
+        for entry in _content(folder):
+            shutil.move(entry, target / entry.name)
+
+
+_RECOVERY_WAIT_SECONDS = 10.0
+
+# What renaming a mount point, or a folder of a container's image, results in.
+_CAN_NOT_BE_RENAMED = (errno.EBUSY, errno.EXDEV)
+
+
+def _beside(target: pathlib.Path, role: str) -> pathlib.Path:
+    # Hidden, so that nobody takes it for a result.
+    return target.with_name(f".{target.name}.{role}")
+
+
+def _must_stay(target: pathlib.Path) -> bool:
+    """Whether `target` exists and can't be renamed. Found by trying: a mount within one disk can't be recognized by its properties."""
+    if not target.exists():
+        return False
+    if not target.is_dir():
+        raise PlainError(f"{target}: a file, where the results' folder must be. Move or rename it.")
+    if os.path.ismount(target):
+        return True
+    former = _beside(target, "former")
+    try:
+        target.rename(former)
+    except OSError as error:
+        if error.errno in _CAN_NOT_BE_RENAMED:
+            return True
+        raise
+    former.rename(target)
+    return False
+
+
+def _exchange(target: pathlib.Path, draft: pathlib.Path) -> None:
+    # The former result is moved aside, not deleted first: a crash between these lines then loses nothing.
+    former = _beside(target, "former")
+    if target.exists():
+        target.rename(former)
+    try:
+        draft.rename(target)
+    except BaseException:
+        if former.exists() and not target.exists():
+            former.rename(target)
+        raise
+    _synchronize_folder(target.parent)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _exchange_contents(target: pathlib.Path) -> None:
+    (target / _DRAFT).rename(target / _STAGED)
+    try:
+        _place(target)
+    except BaseException:
+        _undo(target)
+        raise
+
+
+def _place(target: pathlib.Path) -> None:
+    staged, placing, former = target / _STAGED, target / _PLACING, target / _FORMER
+    if staged.exists():
+        former.mkdir(exist_ok=True)
+        for entry in _content(target):
+            entry.rename(former / entry.name)
+        staged.rename(placing)
+    for entry in list(placing.iterdir()):
+        entry.rename(target / entry.name)
+    placing.rmdir()
+    _synchronize_folder(target)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _undo(target: pathlib.Path) -> None:
+    # Only before the first of the new entries is placed; later `recover` completes the exchange.
+    if (target / _STAGED).exists():
+        (target / _STAGED).rename(target / _DRAFT)
+        for entry in list((target / _FORMER).iterdir()) if (target / _FORMER).exists() else []:
+            entry.rename(target / entry.name)
+
+
+def _content(folder: pathlib.Path) -> list[pathlib.Path]:
+    return [entry for entry in folder.iterdir() if entry.name not in _NOT_CONTENT]
+
+
+def _synchronize(folder: pathlib.Path) -> None:
+    # A rename may reach the disk before the content does: after a power failure the files would be empty.
+    paths = [folder, *folder.rglob("*")]
+    with concurrent.futures.ThreadPoolExecutor(_SYNC_THREADS) as pool:
+        list(pool.map(_synchronize_file, [path for path in paths if path.is_file()]))
+        list(pool.map(_synchronize_folder, [path for path in paths if path.is_dir()]))
+
+
+def _synchronize_file(file: pathlib.Path) -> None:
+    descriptor = os.open(file, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        _fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _synchronize_folder(folder: pathlib.Path) -> None:
+    if os.name != "nt":  # Windows opens no folders.
+        _synchronize_file(folder)
+
+
+def _fsync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # Some file systems do not know it.
+            raise

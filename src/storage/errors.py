@@ -1,0 +1,89 @@
+"""Errors whose text is written for the user, and what the operating system's errors mean for one."""
+import errno
+import os
+
+
+class PlainError(Exception):
+    """An error that the user can correct: main.py prints its text without a traceback."""
+
+
+class DatasetError(PlainError):
+    """The user's files are not as they must be. Its text holds all faults, one line each: file, what is wrong, what to do."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+    def __reduce__(self) -> tuple:
+        # An error of another process is pickled on its way here: by its arguments, not by its text.
+        return type(self), (self.faults,)
+
+
+class MissingResult(PlainError):
+    """A step was started before the one whose result it reads."""
+
+
+class DamagedFile(PlainError):
+    """A file that this project wrote was damaged or edited since: its text names the file, the fault and what to delete or repeat."""
+
+
+class InUse(PlainError):
+    """Another program works in a folder, or reads what would be replaced."""
+
+
+class DiskFull(PlainError):
+    """Something could not be written for lack of space."""
+
+    def __init__(
+        self, text: str = "The disk is full, or your quota is used up. Free some space and run the step again; finished work is kept."
+    ) -> None:
+        super().__init__(text)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of Python or TensorFlow means that a disk, or the user's quota on it, is full."""
+    texts = ("no space left", "quota exceeded")
+    return getattr(error, "errno", None) in _FULL or any(text in str(error).lower() for text in texts)
+
+
+def describe(error: BaseException) -> str | None:
+    """A plain message for an error of the operating system, or of TensorFlow about a file; None for any other error."""
+    if is_disk_full(error):
+        place = getattr(error, "filename", None)
+        return f"{place}: {DiskFull()}" if place else str(DiskFull())
+    if isinstance(error, MemoryError):
+        return f"The memory of this machine is too small for this step ({error}). Close other programs, or use smaller images or batches."
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _FIXES:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}. {_FIXES[error.errno]}"
+    if type(error).__module__.startswith("tensorflow") and type(error).__name__ in _TENSORFLOW:
+        return f"{_first_line(error)}. {_TENSORFLOW[type(error).__name__]}"
+    return None
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_RIGHTS = "Check that your account may read and write there."
+_ELSEWHERE = "Check that the disk is connected and that nothing else moved or deleted this."
+_FIXES = {
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "The disk is read-only. Copy the project's folder to a disk that you can write to.",
+    errno.ENOENT: _ELSEWHERE,
+    errno.ENOTDIR: "A file is where a folder must be. Move or rename it.",
+    errno.EISDIR: "A folder is where a file must be. Move or rename it.",
+    errno.EIO: "The disk reports a fault. Check it, and copy your data elsewhere.",
+    errno.ESTALE: _ELSEWHERE,
+    errno.ENXIO: _ELSEWHERE,
+    errno.ENAMETOOLONG: "The path is too long. Shorten the file's name, or move the project to a shorter path.",
+    errno.EBUSY: "Another program uses it. Close that program and run the step again.",
+    errno.EMFILE: "Too many files are open. Raise the limit with `ulimit -n 4096` and run the step again.",
+    errno.ENOTEMPTY: "Another program wrote there meanwhile. Close it and run the step again.",
+    errno.ELOOP: "Its symbolic links lead in a circle. Remove or correct the link.",
+    errno.EFBIG: "The disk's format does not allow such a large file. Use another disk.",
+}
+# TensorFlow's errors about files, such as a checkpoint that can't be written, have its own classes.
+_TENSORFLOW = {"PermissionDeniedError": _RIGHTS, "NotFoundError": _ELSEWHERE, "FailedPreconditionError": _ELSEWHERE, "DataLossError": _ELSEWHERE}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,78 @@
+"""Reads the JSON files, tables and arrays that this project wrote, or says which is damaged and what to do about it.
+
+`fix` is the sentence that ends such a message: what to delete, or which step to repeat.
+"""
+import json
+import pathlib
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import DamagedFile
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+# A file that Git LFS has not downloaded yet begins so.
+_LFS_POINTER = b"version https://git-lfs.github.com/spec"
+
+
+def read_json(file: pathlib.Path, fix: str, required: Collection[str] = ()) -> dict[str, Any]:
+    """The object in a JSON file, which has at least the `required` keys; a byte order mark is accepted. DamagedFile for anything else."""
+    try:
+        values = json.loads(read_content(file, fix).decode("utf-8-sig"))
+    except ValueError as error:  # Of the decoding and of JSON.
+        raise DamagedFile(f"{file}: not valid JSON ({error}). It was damaged or edited by hand. {fix}") from error
+    if not isinstance(values, dict):
+        raise DamagedFile(f"{file}: holds {type(values).__name__}, not a JSON object. It was damaged or edited by hand. {fix}")
+    missing = sorted(set(required) - values.keys())
+    if missing:
+        raise DamagedFile(f"{file}: {', '.join(missing)} is missing. It was damaged or edited by hand, or is another program's. {fix}")
+    return values
+
+
+def read_table(file: pathlib.Path, fix: str, columns: Collection[str], **options: Any) -> "pd.DataFrame":
+    """The table in a CSV file, which has at least these `columns`; `options` are pandas.read_csv's. DamagedFile for anything else."""
+    import io
+
+    import pandas as pd
+
+    content = read_content(file, fix)
+    try:
+        table = pd.read_csv(io.BytesIO(content), **options)
+    except ValueError as error:  # pandas' own errors, and those of decoding and conversion, are all of this kind.
+        raise DamagedFile(f"{file}: can't be read as a table ({_first_line(error)}). {_SPREADSHEET} {fix}") from error
+    missing = [name for name in columns if name not in table]
+    if missing:
+        semicolons = "semicolons between its cells" if b";" in content.partition(b"\n")[0] else f"no column {', '.join(missing)}"
+        raise DamagedFile(f"{file}: {semicolons}. {_SPREADSHEET} {fix}")
+    return table
+
+
+def read_array(file: pathlib.Path, fix: str) -> "np.ndarray":
+    """The array in a NumPy file, without pickled objects. DamagedFile for anything else; FileNotFoundError where there is none."""
+    import io
+
+    import numpy as np
+
+    try:
+        return np.load(io.BytesIO(read_content(file, fix)), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DamagedFile(f"{file}: not a complete NumPy array ({_first_line(error)}). {fix}") from error
+
+
+def read_content(file: pathlib.Path, fix: str) -> bytes:
+    """The bytes of a file. DamagedFile where it is empty or a Git LFS pointer; OSError where it can't be read."""
+    content = file.read_bytes()
+    if content.startswith(_LFS_POINTER):
+        raise DamagedFile(f"{file}: a Git LFS pointer, not the file itself. Type `git lfs pull`, or: {fix}")
+    if not content:
+        raise DamagedFile(f"{file}: the file is empty. {fix}")
+    return content
+
+
+_SPREADSHEET = "A spreadsheet program may have saved it in its own format."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
