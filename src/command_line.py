@@ -3,9 +3,11 @@
 Importing a step's module takes seconds, for it imports TensorFlow. main.py names them all, so here they are stand-ins that import the real
 module on the first call.
 """
+import contextlib
 import ctypes
 import datetime
 import importlib
+import io
 import os
 import sys
 import types
@@ -18,6 +20,12 @@ import storage
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Left alone, TensorFlow uses oneDNN's convolutions from AVX512-VNNI on (its release notes, 2.9). With AVX2 they are faster than its own, too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# The processes of trials and workers print what the terminal can't show in its escaped form, as this one does (see `plain_errors`).
+os.environ.setdefault("PYTHONIOENCODING", ":backslashreplace")
+
+# Network disks without a lock service refuse HDF5's locks, which this project does not need: see `storage.locked`. To be set before h5py's import.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 # Else TensorFlow takes nearly all of a GPU's memory at once: new images could not be predicted while a model is trained.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -63,8 +71,19 @@ def begin() -> None:
 
 
 def plain_errors() -> None:
-    """From here on an error of the user's ends the program with exit status 1 and a plain text, without traceback."""
+    """From here on an error that the user can correct ends the program with exit status 1 and a plain text, without traceback.
+
+    Nor does printing raise an error: a closed output is replaced by none, and characters that the terminal lacks are escaped.
+    """
     sys.excepthook = _tell_error
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # Else the next file that is opened would take its number, and with it all that is printed.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def end() -> None:
@@ -100,7 +119,10 @@ def keep_memory() -> None:
 
 
 def _state(workspace: storage.Workspace, step: storage.Step) -> str:
-    folder = getattr(workspace, step.result)
+    try:
+        folder = getattr(workspace, step.result)
+    except storage.PlainError:
+        return "its symbolic link can't be followed"
     if not folder.exists():
         return "not yet run"
     return f"'{folder.name}' of {datetime.datetime.fromtimestamp(folder.stat().st_mtime):%Y-%m-%d %H:%M}"
@@ -109,13 +131,21 @@ def _state(workspace: storage.Workspace, step: storage.Step) -> str:
 def _tell_error(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
     # Python ends with exit status 1 after this, whatever it prints.
     if isinstance(error, KeyboardInterrupt):
-        print("\nStopped.", file=sys.stderr)
-    elif isinstance(error, storage.PlainError):
-        print(f"\n{error}", file=sys.stderr)
+        _print_error("Stopped.")
+    elif isinstance(error, BrokenPipeError):
+        # Whoever read the output, such as `head`, has ended. Python writes what is left of it at its end: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif isinstance(error, ModuleNotFoundError):
-        print(f"\n{error}. This is {sys.executable}. Type: make environment; then .venv/bin/python src/main.py", file=sys.stderr)
+        _print_error(f"{error}. This is {sys.executable}. Type: make environment; then .venv/bin/python src/main.py")
+    elif text := str(error) if isinstance(error, storage.PlainError) else storage.describe(error):
+        _print_error(text)
     else:
         sys.__excepthook__(kind, error, traceback)
+
+
+def _print_error(text: str) -> None:
+    with contextlib.suppress(OSError):  # The error output may be closed, or its reader gone.
+        print(f"\n{text}", file=sys.stderr)
 
 
 # From glibc's malloc.h.

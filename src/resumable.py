@@ -32,31 +32,51 @@ def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fal
         raise storage.PlainError(f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find again what it writes there. Rename the folder.")
     file = folder / "facts.json"
     wanted = json.loads(json.dumps(facts))
-    former = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    former = storage.read_json(file, f"Move or delete the folder '{folder.name}' to begin again.") if file.exists() else None
     renamed = ""
     if former not in (None, wanted) and anew:
         renamed = f"{folder.name} until {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"
-        folder.rename(folder.with_name(renamed))
+        storage.move(folder, folder.with_name(renamed))
         former = None
-    if former is None and folder.is_dir() and any(folder.iterdir()):
-        raise OtherTask(f"'{folder.name}' ({folder}) holds something, but no facts.json that tells what. Move or delete that folder to begin anew.")
+    if former is None and folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        raise OtherTask(f"'{folder.name}' ({folder}) holds files, but no facts.json that describes them. Move or delete that folder to begin again.")
     if former is None:
         with storage.replacing(folder) as draft:
             (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
     elif former != wanted:
         raise OtherTask(
-            f"'{folder.name}' ({folder}) holds work that was begun before this was changed: {_differences(former, wanted)}. "
-            "Change it back to go on with that work; or move or delete that folder to begin anew."
+            f"'{folder.name}' ({folder}) was begun with different settings or data: {_differences(former, wanted)}. "
+            "Change that back to resume, or move or delete the folder to begin again."
         )
     return renamed
 
 
-def _differences(former: dict[str, Any], wanted: dict[str, Any]) -> str:
+def _differences(former: dict[str, Any], wanted: dict[str, Any], within: str = "") -> str:
     texts = []
     for name in sorted(former.keys() | wanted.keys()):
-        before, now = former.get(name), wanted.get(name)
+        before, now, setting = former.get(name), wanted.get(name), f'{within}["{name}"]' if within else _SETTINGS.get(name, name)
         if isinstance(before, dict) and isinstance(now, dict):
-            texts += [_differences(before, now)] if before != now else []
+            texts += [_differences(before, now, setting)] if before != now else []
         elif before != now:
-            texts.append("the data set" if isinstance(before, list) and len(str(before)) > 100 else f"{name} (was {before}, is {now})")
+            texts.append(_difference(name, setting, before, now))
     return ", ".join(dict.fromkeys(texts))
+
+
+def _difference(name: str, setting: str, before: Any, now: Any) -> str:
+    if isinstance(before, list) and len(str(before)) > 100:
+        return "the data set"
+    if name == "precision":
+        return f"precision: {before}, now {now} (set {setting} = {before != 'float32'})"
+    return f"{setting} (was {before}, is {now})"
+
+
+# How the settings are called that the facts of a training hold.
+_SETTINGS = {
+    "image_size": "IMAGE_SIZE",
+    "seed": "SEED",
+    "batch_size": "TRAINING_BATCH_SIZE",
+    "precision": "MIXED_PRECISION",
+    "encoder_weights": "ENCODER_WEIGHTS",
+    "hyperparameters": "HYPERPARAMETERS",
+    "search space": "EXPLORATION_SEARCH_SPACE",
+}

@@ -1,4 +1,5 @@
 """What main.py stands on: the list of steps, running them by name, and errors without traceback."""
+import errno
 import os
 import subprocess
 import sys
@@ -91,3 +92,40 @@ def test_as_much_memory_is_kept_as_the_c_library_allows(monkeypatch, largest, wa
 def test_main_has_a_commented_line_for_each_step_and_no_logic():
     text = (ROOT / "src" / "main.py").read_text()
     assert [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# ---")] == [step.line for step in storage.STEPS]
+
+
+def test_an_error_of_the_operating_system_is_reported_with_file_and_fix(capsys):
+    errors = {
+        "Check that your account may read and write there": PermissionError(errno.EACCES, "Permission denied", "a.csv"),
+        "The disk is read-only": OSError(errno.EROFS, "Read-only file system", "a.csv"),
+        "a.csv: The disk is full": OSError(errno.ENOSPC, "No space left on device", "a.csv"),
+        "Shorten the file's name": OSError(errno.ENAMETOOLONG, "File name too long", "a.csv"),
+        "The disk is full": RuntimeError("Unable to flush (file write failed: errno = 28, No space left on device)"),
+        "memory of this machine is too small": MemoryError("Unable to allocate 13 GiB"),
+    }
+    for told, error in errors.items():
+        command_line._tell_error(type(error), error, None)
+        shown = capsys.readouterr().err
+        assert told in shown and "Traceback" not in shown
+
+
+def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
+    command = f'"{sys.executable}" "{ROOT / "src" / "main.py"}"'
+    for rest in (">&-", ">&- 2>&-", "| true", "| head -n 1"):
+        ended = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
+        assert ended.stderr == "", rest
+    # Whoever reads has ended for certain: pages of output would fail.
+    script = f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.plain_errors(); time.sleep(1); print('x' * 100000)"
+    ended = subprocess.run(["bash", "-c", f"\"{sys.executable}\" -c \"{script}\" | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=False)
+    assert (ended.stderr, ended.stdout) == ("", "1\n")
+
+
+def test_what_the_terminal_can_not_show_is_escaped():
+    script = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.plain_errors(); print('m\\u00fcller \\u2212 \\udcff', flush=True); print('done')"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
+    assert ended.stdout.splitlines() == [rb"m\xfcller \u2212 \udcff", b"done"] and ended.stderr == b""
+
+
+def test_a_result_whose_link_can_not_be_followed_is_listed(workspace):
+    workspace.root.joinpath("results").symlink_to("nowhere/results")
+    assert "its symbolic link can't be followed" in command_line.overview(workspace)

@@ -1,4 +1,6 @@
 """What training reads is what was written, in an order that anybody can repeat."""
+import re
+
 import numpy as np
 import pytest
 import storage
@@ -81,3 +83,37 @@ def test_case_names_stay_text(workspace):
     original_dataset.create_preloaded_dataset(workspace)
     names = [*preloaded_dataset.read_cases(workspace, "train")["case"], *preloaded_dataset.read_cases(workspace, "test")["case"]]
     assert sorted(names) == ["1__007", "1__1e5", "1__NA"]
+
+
+@pytest.fixture
+def made(dataset):
+    original_dataset.create_preloaded_dataset(dataset)
+    return dataset
+
+
+CHANGES = {
+    "semicolons between its cells": lambda text: text.replace(",", ";"),
+    "no column": lambda text: text.replace("image_sha256", "hash"),
+    "row 2 has a split other than train and test": lambda text: text.replace("train", "Train", 1).replace("test", "Test", 1),
+    "has a SHA-256 that is none": lambda text: re.sub("[0-9a-f]{64}", "1.2E+67", text, count=1),
+    "has a case that occurs twice": lambda text: text + text.splitlines()[-1] + "\n",
+    "the file is empty": lambda text: "",
+}
+
+
+@pytest.mark.parametrize("told", CHANGES)
+def test_a_table_of_cases_that_was_changed_is_rejected_with_the_step_to_repeat(made, told):
+    file = made.preloaded_dataset / "cases.csv"
+    file.write_text(CHANGES[told](file.read_text()))
+    with pytest.raises(storage.DamagedFile, match=told) as caught:
+        preloaded_dataset.read_cases(made, "train")
+    assert str(file) in str(caught.value) and "Run step 1 again" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", None])
+def test_an_incomplete_image_is_found_before_anything_is_read(made, content):
+    case = preloaded_dataset.read_cases(made, "train")["case"][0]
+    file = made.train_set / "images" / f"{case}.npy"
+    file.write_bytes(file.read_bytes()[:-1] if content is None else content)
+    with pytest.raises(storage.DamagedFile, match="bytes, expected .*: incomplete, or not the file that step 1 wrote"):
+        preloaded_dataset.read_cases(made, "train")

@@ -12,7 +12,7 @@ from conftest import ROOT
 def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
     (tmp_path / "work" / "fold 1").mkdir(parents=True)
     for anew in (False, True):
-        with pytest.raises(resumable.OtherTask, match="holds something, but no facts.json"):
+        with pytest.raises(resumable.OtherTask, match="holds files, but no facts.json"):
             resumable.begin_or_go_on(tmp_path / "work", {"seed": 1}, anew)
     assert (tmp_path / "work" / "fold 1").exists()
     (tmp_path / "work" / "fold 1").rmdir()
@@ -27,7 +27,7 @@ def test_work_goes_on_with_the_same_facts_only(tmp_path):
     resumable.begin_or_go_on(folder, facts)
     assert (folder / "half.txt").read_text() == "done"
     other = {"seed": 2, "values": {"rate": 0.2, "window": (1, 2)}, "hashes": ["a" * 64, "c" * 64]}
-    with pytest.raises(resumable.OtherTask, match=r"the data set, seed \(was 1, is 2\), rate \(was 0\.1, is 0\.2\)"):
+    with pytest.raises(resumable.OtherTask, match=r'the data set, SEED \(was 1, is 2\), values\["rate"\] \(was 0\.1, is 0\.2\)'):
         resumable.begin_or_go_on(folder, other)
     assert (folder / "half.txt").read_text() == "done"
 
@@ -68,3 +68,19 @@ def test_a_killed_program_keeps_nobody_out(tmp_path):
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
     with resumable.alone(tmp_path / "work"):
         pass
+
+
+def test_differences_are_named_as_in_the_settings(tmp_path):
+    facts = {"seed": 1, "precision": "mixed_bfloat16", "hyperparameters": {"filters": 8}}
+    resumable.begin_or_go_on(tmp_path / "work", facts)
+    with pytest.raises(resumable.OtherTask) as caught:
+        resumable.begin_or_go_on(tmp_path / "work", {"seed": 2, "precision": "float32", "hyperparameters": {"filters": 16}})
+    for told in ("SEED (was 1, is 2)", "set MIXED_PRECISION = True", 'HYPERPARAMETERS["filters"] (was 8, is 16)'):
+        assert told in str(caught.value)
+
+
+def test_damaged_facts_say_which_folder_to_delete(tmp_path):
+    resumable.begin_or_go_on(tmp_path / "work", {"seed": 1})
+    (tmp_path / "work" / "facts.json").write_text('{"seed": ')
+    with pytest.raises(storage.DamagedFile, match="facts.json: not valid JSON .* Move or delete the folder 'work' to begin again"):
+        resumable.begin_or_go_on(tmp_path / "work", {"seed": 1})

@@ -1,9 +1,17 @@
 """A result arrives whole or not at all, and a step that comes too early is told which one to run."""
+import errno
+import os
+import pathlib
 import pickle
+import shutil
+import subprocess
+import sys
 
+import numpy as np
+import portalocker
 import pytest
 import storage
-from conftest import files
+from conftest import ROOT, files
 
 
 @pytest.fixture
@@ -61,3 +69,269 @@ def test_faults_stay_as_they_are_on_their_way_between_processes():
     again = pickle.loads(pickle.dumps(storage.DatasetError(["a: one", "b: two"])))
     assert str(again) == "a: one\nb: two" and again.faults == ["a: one", "b: two"]
     assert str(pickle.loads(pickle.dumps(storage.DiskFull()))).startswith("The disk is full")
+
+
+def test_a_result_that_is_a_symbolic_link_is_replaced_where_it_leads(tmp_path):
+    elsewhere = tmp_path / "another disk" / "my results"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "former.txt").write_text("former")
+    workspace = storage.Workspace(tmp_path / "project")
+    workspace.root.mkdir()
+    (workspace.root / "results").symlink_to(elsewhere)
+    with storage.replacing(workspace.results) as draft:
+        (draft / "new.txt").write_text("new")
+    assert (workspace.root / "results").is_symlink() and files(elsewhere.parent) == {"my results/new.txt": b"new"}
+
+
+def test_a_link_that_leads_nowhere_fails_before_the_work(tmp_path):
+    (tmp_path / "results").symlink_to(tmp_path / "unmounted disk" / "results")
+    with pytest.raises(storage.PlainError, match="results: a symbolic link to .*, which can't be reached. Connect that disk"):
+        storage.replacing(tmp_path / "results").__enter__()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(storage.PlainError, match="can't be reached"):
+        storage.follow(tmp_path / "circle")
+
+
+def test_a_file_in_a_results_place_is_kept(tmp_path):
+    (tmp_path / "results").write_text("a user's own")
+    with pytest.raises(storage.PlainError, match="a file, where the results' folder must be"):
+        storage.replacing(tmp_path / "results").__enter__()
+    assert files(tmp_path) == {"results": b"a user's own"}
+
+
+MOUNTED = """
+import os, pathlib, shutil, sys
+sys.path.insert(0, {source!r})
+import storage
+target = pathlib.Path({target!r})
+{task}
+"""
+REPLACE = """
+try:
+    with storage.replacing(target) as draft:
+        (draft / "folder").mkdir()
+        (draft / "folder" / "new.txt").write_text("new")
+        {inside}
+except (RuntimeError, OSError) as error:
+    print("failed:", error)
+storage.require(target, "train_final_model")
+print(sorted(str(path.relative_to(target)) for path in target.rglob("*")))
+"""
+
+
+def run_mounted(mount, target, task):
+    """What a program prints for which the folder `target` is a mount point of its own."""
+    target.mkdir()
+    script = MOUNTED.format(source=str(ROOT / "src"), target=str(target), task=task)
+    other = target.with_name("device")
+    other.mkdir()
+    commands = f'{mount.format(device=other, target=target)} && exec "$0" -c "$1"'
+    ended = subprocess.run(["unshare", "-rm", "sh", "-c", commands, sys.executable, script], capture_output=True, text=True, check=False)
+    if ended.returncode and "Operation not permitted" in ended.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+needs_unshare = pytest.mark.skipif(shutil.which("unshare") is None, reason="this system has no unshare")
+MOUNTS = ["mount -t tmpfs none '{target}'", "mount --bind '{device}' '{target}'"]
+
+
+@needs_unshare
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_a_mount_point_is_replaced_in_its_place(tmp_path, mount):
+    former = '(target / "former.txt").write_text("former")\n'
+    lines = run_mounted(mount, tmp_path / "model", former + REPLACE.format(inside="") * 2)
+    assert lines == ["['folder', 'folder/new.txt']"] * 2
+
+
+@needs_unshare
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_a_step_that_fails_leaves_a_mount_point_as_it_was(tmp_path, mount):
+    former = '(target / "former.txt").write_text("former")\n'
+    lines = run_mounted(mount, tmp_path / "model", former + REPLACE.format(inside='raise RuntimeError("half way")'))
+    assert lines == ["failed: half way", "['former.txt']"]
+
+
+@needs_unshare
+def test_a_crash_at_any_rename_in_a_mount_point_leaves_the_former_result_or_the_new_one(tmp_path):
+    task = """
+former = {"a.txt": "former", "b.txt": "former"}
+results = set()
+for number in range(1, 12):
+    for path in list(target.iterdir()): shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name, text in former.items(): (target / name).write_text(text)
+    if not os.fork():
+        renames = []
+        def crash(event, arguments):
+            renames.extend([event] * (event == "os.rename"))
+            if len(renames) == number: os._exit(9)
+        sys.addaudithook(crash)
+        with storage.replacing(target) as draft:
+            for name in "bc": (draft / f"{name}.txt").write_text("new")
+        os._exit(0)
+    os.wait()
+    storage.require(target, "train_final_model")
+    left = {path.name: path.read_text() for path in target.iterdir() if path.name not in (".lock", ".draft")}
+    results.add("former" if left == former else "new" if left == {"b.txt": "new", "c.txt": "new"} else str(left))
+print(sorted(results))
+"""
+    assert run_mounted(MOUNTS[0], tmp_path / "model", task) == ["['former', 'new']"]
+
+
+@needs_unshare
+def test_a_folder_that_is_a_mount_point_is_emptied_and_its_contents_are_moved(tmp_path):
+    task = """
+(target / "a.txt").write_text("a")
+storage.move(target, target.with_name("moved"))
+print([path.name for path in target.with_name("moved").iterdir()], list(target.iterdir()))
+(target / "b.txt").write_text("b")
+storage.remove(target)
+storage.remove(target.with_name("moved"))
+storage.remove(target.with_name("never there"))
+print(list(target.iterdir()), target.with_name("moved").exists())
+"""
+    assert run_mounted(MOUNTS[1], tmp_path / "unfinished model", task) == ["['a.txt'] []", "[] False"]
+
+
+def test_a_second_rename_that_fails_undoes_the_first(target, monkeypatch):
+    rename = pathlib.Path.rename
+
+    def failing(path, new):
+        if path.name.endswith(".draft"):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return rename(path, new)
+
+    monkeypatch.setattr(pathlib.Path, "rename", failing)
+    with pytest.raises(OSError, match="Input/output"), storage.replacing(target) as draft:
+        (draft / "new.txt").write_text("new")
+    assert files(target.parent) == {"a result/former.txt": b"former"}
+
+
+def test_what_is_written_reaches_the_disk_before_it_is_renamed(target, monkeypatch):
+    events, sync, rename = [], os.fsync, pathlib.Path.rename
+
+    def noted_sync(descriptor):
+        events.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    def noted_rename(path, new):
+        events.append(("rename", path.name))
+        return rename(path, new)
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("this system does not show what a file descriptor is")
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(pathlib.Path, "rename", noted_rename)
+    with storage.replacing(target) as draft:
+        (draft / "below").mkdir()
+        (draft / "below" / "new.txt").write_text("new")
+        inside = {str(path) for path in (draft, draft / "below", draft / "below" / "new.txt")}
+    place = events.index(("rename", draft.name))
+    assert inside <= set(events[:place]) and str(target.parent) in events[place:]
+
+
+IN_ANOTHER_PROGRAM = """
+import pathlib, sys
+sys.path.insert(0, {source!r})
+import storage
+try:
+    with {task}: print("inside")
+except storage.PlainError as error: print(error)
+"""
+
+
+def in_another_program(task):
+    """What another program prints that runs a block within `task`, an expression."""
+    script = IN_ANOTHER_PROGRAM.format(source=str(ROOT / "src"), task=task)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_one_program_writes_or_several_read(target):
+    place = f"pathlib.Path({str(target)!r})"
+    read, write = f"storage.reading({place}, 'train_final_model')", f"storage.replacing({place})"
+    with storage.replacing(target) as draft:
+        (draft / "new.txt").write_text("new")
+        assert "Another program works in 'a result'" in in_another_program(write)
+        assert "Another program changes 'a result'" in in_another_program(read)
+    with storage.reading(target, "train_final_model"):
+        assert in_another_program(read) == "inside"
+        assert "Another program works in 'a result'" in in_another_program(write)
+        assert files(target.parent) == {"a result/new.txt": b"new", ".a result.lock": b""}
+    assert in_another_program(write) == "inside"
+    assert files(target.parent) == {}
+
+
+def test_a_reader_that_may_not_create_a_lock_reads_without_one(target, monkeypatch):
+    def refused(path, *arguments, **keywords):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pathlib.Path, "open", refused)
+        with storage.reading(target, "train_final_model"):
+            pass
+        with pytest.raises(PermissionError):
+            storage.replacing(target).__enter__()
+    assert files(target.parent) == {"a result/former.txt": b"former"}
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(target, monkeypatch):
+    def unsupported(*_):
+        raise portalocker.LockException(OSError(errno.ENOLCK, "No locks available"))
+
+    monkeypatch.setattr(portalocker, "lock", unsupported)
+    with storage.replacing(target) as draft:
+        (draft / "new.txt").write_text("new")
+    assert files(target) == {"new.txt": b"new"}
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"", "the file is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "a Git LFS pointer"),
+        (b'{"a": 1', "not valid JSON"),
+        (b"\xff\xfe{", "not valid JSON"),
+        (b"[1, 2]", "holds list, not a JSON object"),
+        (b'{"b": 2}', "a is missing"),
+    ],
+)
+def test_a_damaged_json_file_is_reported_with_its_fix(tmp_path, content, told):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(storage.DamagedFile) as caught:
+        storage.read_json(tmp_path / "x.json", "Delete it.", ["a"])
+    assert told in str(caught.value) and str(caught.value).startswith(str(tmp_path / "x.json")) and str(caught.value).endswith("Delete it.")
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
+    assert storage.read_json(tmp_path / "x.json", "", ["a"]) == {"a": 1}
+    assert storage.read_table(tmp_path / "x.csv", "", ["a", "b"]).to_dict("list") == {"a": [1], "b": [2]}
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"a;b\n1;2\n", "semicolons between its cells"),
+        (b"a,c\n1,2\n", "no column b"),
+        (b"", "the file is empty"),
+        (b"\xff\xfea\x00,\x00b\x00", "can't be read as a table"),
+        (b"a,b\n1,2\n1,2,3\n", "can't be read as a table"),
+    ],
+)
+def test_a_table_that_a_spreadsheet_changed_is_reported(tmp_path, content, told):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(storage.DamagedFile, match=told) as caught:
+        storage.read_table(tmp_path / "x.csv", "Run step 1 again.", ["a", "b"])
+    assert str(caught.value).endswith("Run step 1 again.")
+
+
+def test_an_incomplete_array_is_reported(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(100))
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:300])
+    with pytest.raises(storage.DamagedFile, match="not a complete NumPy array"):
+        storage.read_array(tmp_path / "x.npy", "Delete it.")
+    np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(storage.DamagedFile, match="not a complete NumPy array"):
+        storage.read_array(tmp_path / "x.npy", "Delete it.")

@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 _HEADER_BYTES = 128
 
 _FACTS = "facts.json"
+_FIX = "Run step 1 again: python src/main.py create_preloaded_dataset"
+# Of cases.csv; in the first of them a name such as 007 must stay as it is.
+_TEXTS = ("case", "split", "group", "image_file", "image_sha256", "mask_sha256", "dtype")
+_COLUMNS = (*_TEXTS, "height", "width", "minimum", "maximum", "mask_px")
 
 
 def write(folder: pathlib.Path, case: str, values: np.ndarray) -> str:
@@ -46,8 +51,8 @@ def write(folder: pathlib.Path, case: str, values: np.ndarray) -> str:
 
 
 def read(folder: pathlib.Path, case: str) -> np.ndarray:
-    """The image or mask that `write` wrote: (height, width). FileNotFoundError where there is none."""
-    return np.load(folder / f"{case}.npy", allow_pickle=False)
+    """The image or mask that `write` wrote: (height, width). FileNotFoundError where there is none, DamagedFile where it is incomplete."""
+    return storage.read_array(folder / f"{case}.npy", _FIX)
 
 
 def smallest_lossless(image: np.ndarray) -> np.ndarray:
@@ -62,17 +67,44 @@ def smallest_lossless(image: np.ndarray) -> np.ndarray:
 
 
 def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
-    """The rows of cases.csv for `split` ("train" or "test"), sorted by case. MissingResult where step 1 has not run or files are gone."""
+    """The rows of cases.csv for `split` ("train" or "test"), sorted by case. MissingResult where step 1 has not run or files are gone;
+    DamagedFile where the table, or the size of a file, is not as step 1 wrote it.
+    """
     table_file = workspace.preloaded_dataset / "cases.csv"
     storage.require(workspace.preloaded_dataset, "create_preloaded_dataset")
     storage.require(table_file, "create_preloaded_dataset")
-    cases = pd.read_csv(table_file, dtype={"case": str, "group": str}, keep_default_na=False)
+    cases = storage.read_table(table_file, _FIX, _COLUMNS, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False)
+    if fault := _table_fault(cases):
+        raise storage.DamagedFile(f"{table_file}: {fault}. A spreadsheet program may have changed it. {_FIX}")
     cases = cases[cases["split"] == split].reset_index(drop=True)
-    folder = workspace.preloaded_dataset / f"{split} set"
-    for case in cases["case"]:
-        for kind in ("images", "masks"):
-            storage.require(folder / kind / f"{case}.npy", "create_preloaded_dataset")
+    for case in cases.itertuples():
+        pixels = case.height * case.width
+        for kind, dtype in (("images", case.dtype), ("masks", "uint8")):
+            _check_size(workspace.preloaded_dataset / f"{split} set" / kind / f"{case.case}.npy", pixels * np.dtype(dtype).itemsize)
     return cases
+
+
+def _table_fault(cases: pd.DataFrame) -> str:
+    numbers = ("height", "width", "mask_px")
+    tests = {
+        "a split other than train and test": ~cases["split"].isin(("train", "test")),
+        "a SHA-256 that is none": ~(cases["image_sha256"].map(_is_sha256) & cases["mask_sha256"].map(_is_sha256)),
+        "a type of values that step 1 does not write": ~cases["dtype"].isin(("uint8", "int16", "float32")),
+        "a size or mask_px that is no whole number": ~cases[[*numbers]].map(lambda value: isinstance(value, int)).all(axis=1),
+        "a case that occurs twice": cases["case"].duplicated(),
+    }
+    return next((f"row {wrong.idxmax() + 2} has {what}" for what, wrong in tests.items() if wrong.any()), "")
+
+
+def _is_sha256(digest: object) -> bool:
+    return bool(re.fullmatch("[0-9a-f]{64}", str(digest)))
+
+
+def _check_size(file: pathlib.Path, bytes_of_values: int) -> None:
+    storage.require(file, "create_preloaded_dataset")
+    found, expected = file.stat().st_size, _HEADER_BYTES + bytes_of_values
+    if found != expected:
+        raise storage.DamagedFile(f"{file}: {found} bytes, expected {expected}: incomplete, or not the file that step 1 wrote. {_FIX}")
 
 
 def write_facts(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
@@ -84,7 +116,7 @@ def read_facts(workspace: storage.Workspace) -> dict[str, Any]:
     """What `write_facts` wrote. MissingResult where it did not."""
     file = workspace.preloaded_dataset / _FACTS
     storage.require(file, "create_preloaded_dataset")
-    return json.loads(file.read_text(encoding="utf-8"))
+    return storage.read_json(file, _FIX, ("cases", "TEST_SHARE", "SEED", "MASK_SPECK_PX"))
 
 
 def refuse_seen(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:

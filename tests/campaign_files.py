@@ -1,0 +1,219 @@
+"""Kills every step at many of its file operations, and damages every file it reads: nothing is lost, and each fault is reported plainly.
+
+    .venv/bin/python tests/campaign_files.py [kills per step] [seed]
+
+Takes some ten minutes, so pytest does not collect it; `make campaign` runs it. Each step runs in a fork of this process, which has imported
+TensorFlow but computed nothing with it.
+"""
+import contextlib
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from conftest import configure  # noqa: E402  It puts src on the path.
+
+import command_line  # noqa: E402
+import cross_validation  # noqa: E402
+import evaluation  # noqa: E402
+import model_training  # noqa: E402
+import prediction  # noqa: E402
+import storage  # noqa: E402
+from data import csv_array, original_dataset, phantoms, preloaded_dataset  # noqa: E402
+
+STEPS = {
+    "create_preloaded_dataset": original_dataset.create_preloaded_dataset,
+    "train_final_model": model_training.train_final_model,
+    "predict_test_set": prediction.predict_test_set,
+    "evaluate_test_set": evaluation.evaluate_test_set,
+    "predict_new_images": prediction.predict_new_images,
+    "cross_validate_train_set": cross_validation.cross_validate_train_set,
+}
+# Which steps read the results of a folder: these must report its damage.
+READERS = {
+    "preloaded dataset": ("train_final_model", "predict_test_set", "evaluate_test_set"),
+    "model": ("predict_test_set", "predict_new_images"),
+    "predictions": ("evaluate_test_set",),
+    "evaluations.csv": ("evaluate_test_set",),
+}
+WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"}
+
+
+def main(kills: int = 20, seed: int = 0) -> int:
+    """Runs both campaigns and prints what failed; the number of failures."""
+    choice = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        template = prepare(pathlib.Path(folder) / "template")
+        failures = [*kill(template, kills, choice), *damage(template, choice)]
+    print(f"\n{len(failures)} failures", *failures, sep="\n")
+    return len(failures)
+
+
+def prepare(root: pathlib.Path) -> storage.Workspace:
+    """A workspace in which every step has run."""
+    workspace = storage.Workspace(root)
+    configure(workspace, IMAGE_SIZE=32, TRAINING_EPOCHS=2, CROSS_VALIDATION_FOLDS=2)
+    phantoms.write_original_dataset(workspace.original_dataset / "hospital", 10, 32)
+    workspace.new_images.mkdir()
+    for number in range(3):
+        csv_array.write(workspace.new_images / f"new_{number}.csv", phantoms.draw(100 + number, 32)[0])
+    for name in STEPS:
+        status, output, _ = run(name, workspace)
+        if status:
+            raise RuntimeError(f"{name} failed: {output}")
+    return workspace
+
+
+def kill(template: storage.Workspace, kills: int, choice: random.Random) -> list[str]:
+    """Kills each step at `kills` of its file operations. Afterwards the former or the new result must be complete, and the step run again."""
+    failures = []
+    for name in STEPS:
+        _, _, operations = run(name, copy(template))
+        places = sorted(choice.sample(range(1, operations + 1), min(kills, operations)))
+        print(f"{name}: {operations} file operations, killed at {len(places)}", flush=True)
+        for place in places:
+            workspace = copy(template)
+            run(name, workspace, killed_at=place)
+            problems = list(incomplete(workspace))
+            status, output, _ = run(name, workspace)
+            problems += [f"run again: status {status}: {output[-300:]}"] if status else incomplete(workspace)
+            failures += [f"{name}, killed at operation {place}: {problem}" for problem in problems]
+    return failures
+
+
+def incomplete(workspace: storage.Workspace) -> list[str]:
+    """What is missing or half written of the results, each checked by the reader of its own step."""
+    checks = {
+        "preloaded dataset": lambda: [preloaded_dataset.read_cases(workspace, split) for split in ("train", "test")],
+        "model": lambda: storage.require(workspace.model, "train_final_model"),
+        "report": lambda: storage.require(workspace.results, "evaluate_test_set"),
+        "new predictions": lambda: storage.require(workspace.new_predictions, "predict_new_images"),
+    }
+    problems = []
+    for what, check in checks.items():
+        try:
+            check()
+        except Exception as error:  # Whatever it is, it is what this campaign is for.
+            problems.append(f"{what}: {error}")
+    present = {
+        workspace.model: {"weights.weights.h5", "hyperparameters.json", "training.json", "history.csv"},
+        workspace.results: {"report.html", "metrics.csv", "summary.json", "methods.txt"},
+        workspace.new_predictions: {"_table.csv", "new_0.csv", "new_1.csv", "new_2.csv"},
+    }
+    for folder, names in present.items():
+        missing = {name for name in names if not (folder / name).exists() or not (folder / name).stat().st_size}
+        problems += [f"{folder.name}: {', '.join(sorted(missing))} is missing or empty"] if missing else []
+    return problems
+
+
+def damage(template: storage.Workspace, choice: random.Random) -> list[str]:
+    """Damages the files that the steps read, one at a time. The step must succeed, or end with a text that names the file."""
+    failures = []
+    for folder, readers in READERS.items():
+        for file in damaged_files(template, folder):
+            for kind, change in DAMAGES.items():
+                workspace = copy(template)
+                path = workspace.root / file
+                before = path.read_bytes()
+                path.write_bytes(change(before, choice))
+                for name in readers:
+                    trial = copy(workspace)
+                    status, output, _ = run(name, trial)
+                    plain = status == 0 or (status == 1 and "Traceback" not in output and path.name in output)
+                    if not plain:
+                        failures.append(f"{name}, {file} {kind}: status {status}: {output[-400:]}")
+        print(f"{folder}: damaged", flush=True)
+    return failures
+
+
+def damaged_files(template: storage.Workspace, folder: str) -> list[pathlib.Path]:
+    """Of each kind of file in a result one, relative to the workspace."""
+    root = {"predictions": template.predictions, "evaluations.csv": template.evaluations}.get(folder, template.root / folder)
+    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file() and "logs" not in path.parts)
+    if folder == "preloaded dataset":
+        files = [path for path in files if "predictions" not in path.parts]
+    kinds = {}
+    for path in files:
+        kinds.setdefault((path.parent, path.suffix) if path.suffix == ".npy" else path, path)
+    unread = {"history.csv", "left out.csv"}  # For the user alone.
+    return [path.relative_to(template.root) for path in kinds.values() if path.name not in unread]
+
+
+def flipped(content: bytes, choice: random.Random) -> bytes:
+    """The content with one bit of its first 64 bytes changed: where the formats have their own marks."""
+    place = choice.randrange(min(64, len(content)))
+    return content[:place] + bytes([content[place] ^ 1 << choice.randrange(8)]) + content[place + 1 :]
+
+
+DAMAGES = {
+    "empty": lambda content, choice: b"",
+    "cut to half": lambda content, choice: content[: len(content) // 2],
+    "one byte short": lambda content, choice: content[:-1],
+    "flipped": flipped,
+    "LFS pointer": lambda content, choice: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    "semicolons": lambda content, choice: content.replace(b",", b";"),
+    "byte order mark": lambda content, choice: b"\xef\xbb\xbf" + content,
+    "random": lambda content, choice: choice.randbytes(200),
+}
+
+
+def copy(template: storage.Workspace) -> storage.Workspace:
+    """A fresh copy of a workspace, in the place of the former copy."""
+    root = template.root.with_name("copy of " + template.root.name.removeprefix("copy of ")) if template.root.name == "template" else template.root.with_name("trial")
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(template.root, root, symlinks=True)
+    return storage.Workspace(root)
+
+
+def run(name: str, workspace: storage.Workspace, killed_at: int = 0) -> tuple[int, str, int]:
+    """Runs a step in a process of its own: its exit status (negative: the signal), its output, and its number of file operations."""
+    reader, writer = os.pipe()
+    with tempfile.TemporaryFile() as output:
+        child = os.fork()
+        if child == 0:
+            os.setpgid(0, 0)
+            _run_here(name, workspace, killed_at, output.fileno(), writer)
+        os.close(writer)
+        _, status = os.waitpid(child, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # Workers of a killed step.
+        with open(reader, "rb") as counted:
+            count = counted.read()
+        output.seek(0)
+        return os.waitstatus_to_exitcode(status), output.read().decode(errors="replace"), int(count or 0)
+
+
+def _run_here(name: str, workspace: storage.Workspace, killed_at: int, output: int, counted: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    command_line.plain_errors()
+    operations = 0
+
+    def count(event: str, arguments: tuple) -> None:
+        nonlocal operations
+        writes = event in WRITES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        if writes and str(workspace.root) in str(arguments[0]):
+            operations += 1
+            if operations == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    status = 0
+    try:
+        STEPS[name](workspace)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    os.write(counted, str(operations).encode())
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])) > 0)
