@@ -4,12 +4,13 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+import settings
 import storage
 import tensorflow as tf
 from conftest import configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from model_training import Hyperparameters, diagnosis, train_final_model
+from model_training import Hyperparameters, diagnosis, train, train_final_model
 from tensorflow import keras
 
 
@@ -44,8 +45,11 @@ def test_a_loss_that_is_no_number_ends_the_training_at_once(prepared):
     cases = preloaded_dataset.read_cases(prepared, "train").sort_values("mask_px")["case"].tolist()
 
     def spoil(some):
+        table = pd.read_csv(prepared.preloaded_dataset / "cases.csv")
         for case in some:
             preloaded_dataset.write(prepared.train_set / "images", case, np.full((64, 64), np.nan, np.float32))
+            table.loc[table["case"] == case, "dtype"] = "float32"
+        table.to_csv(prepared.preloaded_dataset / "cases.csv", index=False)
 
     spoil(cases[:-2])
     text = failure(prepared)
@@ -88,6 +92,27 @@ def test_one_too_short_to_be_stopped_is_told_at_its_end(prepared, capsys):
     train_final_model(prepared)
     told = capsys.readouterr().out
     assert "Warning: the training has ended, but " in told and "learning rate: 1e-09 at its highest, for batches of 2" in told
+    likely = [line for line in told.splitlines() if line.startswith("Likely: ")]
+    assert likely[0] == "Likely: the training was too short, 4 steps. Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
+    assert likely[1].startswith("Likely: the learning rate is too low.") and "2e-10" not in told
+
+
+def test_a_trial_that_finds_nothing_gets_one_line_without_advice(prepared, capsys):
+    configure(prepared, TRAINING_EPOCHS=1)
+    options, cases = settings.load(prepared.root), preloaded_dataset.read_cases(prepared, "train")
+    values = Hyperparameters(filters=2, learning_rate=1e-9)
+    validation = cases["case"].tolist()[-2:]
+    train(prepared.train_set, cases[:-2], values, options, prepared.root / "unfinished a", prepared.root / "a", validation)
+    told = capsys.readouterr().out
+    (line,) = [line for line in told.splitlines() if "nothing" in line]
+    assert line.startswith("  Found nothing in 1 epoch: ") and "HYPERPARAMETERS" not in told and "Likely" not in told
+
+
+def test_a_trial_that_fails_has_one_line_without_advice(monkeypatch):
+    watch = diagnosis.Watch((tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(share=0.5), is_trial=True)
+    with pytest.raises(diagnosis.TrainingFailed) as caught:
+        watch.on_train_batch_end(0, {"loss": np.nan})
+    assert str(caught.value) == "The training was stopped after 1 steps: the loss is no finite number (nan)."
 
 
 def test_a_training_that_learns_is_left_alone(prepared):
@@ -149,6 +174,43 @@ def test_what_is_suspicious(logits, masks, wanted):
 )
 def test_what_is_likely_wrong(images, masks, told):
     assert told in diagnosis.explanation(images, masks, Hyperparameters(clip_hu=None))
+
+
+def advice(mask_px, size=64, short_steps=None, **hyperparameters):
+    """What is advised for images in which nothing is wrong but the size of the masks."""
+    masks = (np.arange(2 * size**2).reshape(2, size, size, 1) % size**2 < mask_px).astype(np.uint8)
+    images = np.linspace(-100, 100, 2 * size**2).reshape(masks.shape)
+    return diagnosis.explanation(images, masks, Hyperparameters(**hyperparameters), short_steps).partition("loss: ")[2]
+
+
+@pytest.mark.parametrize(
+    "hyperparameters, changes",
+    [
+        ({}, '{"loss": "weighted_binary_crossentropy", "patch_px": 2}'),
+        ({"patch_px": 2, "loss": "binary_crossentropy"}, '{"loss": "weighted_binary_crossentropy", "patch_px": 1}'),
+        ({"patch_px": 1}, '{"loss": "weighted_binary_crossentropy"}'),
+        ({"architecture": "deeplabv3_plus"}, '{"loss": "weighted_binary_crossentropy"}'),
+        ({"loss": "weighted_binary_crossentropy"}, '{"patch_px": 2}'),
+        ({"loss": "weighted_binary_crossentropy", "patch_px": 1}, None),
+    ],
+)
+def test_for_very_small_masks_their_size_is_told_and_what_may_help_but_no_lower_rate(hyperparameters, changes):
+    text = advice(79, size=512, **hyperparameters)
+    assert 'the masks are so small that "all background" is nearly right: at most 79 px, 0.03 % of the pixels. ' in text
+    assert "learning_rate" not in text
+    longer = "Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
+    assert (f"Try HYPERPARAMETERS = {changes} in config.py, or train longer." if changes else longer) in text
+
+
+@pytest.mark.parametrize("rate, advised", [(1e-3, "0.0002"), (1.2345e-3, "0.000247"), (3e-4, "0.0001"), (1e-4, None), (5e-5, None)])
+def test_a_lower_rate_is_advised_with_three_digits_and_never_below_1e_4(rate, advised):
+    text = advice(500, learning_rate=rate)
+    assert (f'try HYPERPARAMETERS = {{"learning_rate": {advised}}} in' in text) if advised else ("train longer" in text and "learning_rate" not in text)
+
+
+def test_after_too_short_a_training_no_lower_rate_is_advised():
+    text = advice(500, short_steps=1)
+    assert "Likely: the training was too short, 1 steps." in text and "learning_rate" not in text
 
 
 SPOT = np.zeros((1, 32, 32, 1))

@@ -321,6 +321,34 @@ def test_without_any_python_make_says_what_to_install(tmp_path):
     assert told.returncode != 0 and "python.org" in told.stderr
 
 
+@needs_make
+@needs_scripts
+@pytest.mark.parametrize(
+    "has_venv, active_has_tensorboard, wanted",
+    [
+        (True, True, [".venv: src/show_tensorboard.py demo"]),
+        (False, True, ["active: src/show_tensorboard.py demo"]),
+        (False, False, ["made", ".venv: src/show_tensorboard.py demo"]),
+    ],
+)
+def test_make_tensorboard_makes_no_second_environment_where_an_active_one_will_do(machine, has_venv, active_has_tensorboard, wanted):
+    project, programs = machine / "a project", machine / "programs"
+    shutil.copy(ROOT / "Makefile", project)
+    note = f'echo "$*" | sed "s/^/{{}}: /" >> "{machine}/called"'
+    # make asks each Python what it can do by -c, and python3 makes the environment.
+    script(programs / "python", f'#!/bin/sh\nif test "$1" = -c; then exit {0 if active_has_tensorboard else 1}; fi\n{note.format("active")}\n')
+    made = f'mkdir -p .venv/bin && cp "{machine}/venv python" .venv/bin/python && touch .venv/installed && echo made >> "{machine}/called"'
+    script(machine / "venv python", f"#!/bin/sh\n{note.format('.venv')}\n")
+    script(programs / "python3", f'#!/bin/sh\ntest "$1" = -c || test -e .venv/installed || {{ {made}; }}\n')
+    if has_venv:
+        (project / ".venv" / "bin").mkdir(parents=True)
+        shutil.copy(machine / "venv python", project / ".venv" / "bin" / "python")
+        (project / ".venv" / "installed").touch()
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    subprocess.run(["make", "tensorboard", "WORKSPACE=demo"], cwd=project, env={**os.environ, "PATH": path}, check=True, capture_output=True)
+    assert (machine / "called").read_text().splitlines() == wanted
+
+
 # --- Nothing of the machine it was written on ---
 
 

@@ -18,7 +18,7 @@ TRAINERS = {"model_exploration", "cross_validation"}
 
 # From the top of the house to its ground. A module stands on the floor of the longest name given here that it begins with.
 FLOORS = [
-    {"main", "demo"},
+    {"main", "demo", "show_tensorboard"},
     {"command_line"},
     TRAINERS,
     STEPS,
@@ -61,7 +61,7 @@ def test_the_reader_of_imports_sees_the_house():
 def test_a_file_imports_only_what_stands_on_a_lower_floor(module):
     package = module.split(".")[0]
     for name in filter(None, map(own, imports(TREES[module]))):
-        same_package = name.split(".")[0] == package and package in ("networks", "data", "masks", "model_training", "model_exploration", "evaluation", "storage")
+        same_package = name.split(".")[0] == package and package in ("networks", "data", "masks", "model_training", "model_exploration", "evaluation", "storage", "prediction")
         assert name == module or same_package or floor(name) > floor(module), f"{module} imports {name}"
 
 
@@ -183,6 +183,8 @@ def test_every_module_has_its_test_file():
     elsewhere |= {"model_training.fitting", "model_training.progress", "model_exploration.oracle", "model_exploration.trials"}
     # What the evaluation is made of, by the evaluation; its report in a browser; the nearest pixel by the metrics.
     elsewhere |= {"evaluation.tables", "evaluation.methods", "evaluation.seal", "masks.nearest"}
+    # The parts of a prediction by the steps that predict.
+    elsewhere |= {"prediction.new_image", "prediction.quality"}
     # The parts of the storage by its own test.
     elsewhere |= {"storage.errors", "storage.atomic", "storage.locks", "storage.readers"}
     assert {module.split(".")[-1] for module in TREES if module not in elsewhere} <= tested

@@ -1,9 +1,14 @@
 """What config.py says about the final model, and what step 2 searches."""
+import json
+import math
+
 import keras_tuner
+import numpy as np
 import pytest
 import settings
 from conftest import ROOT
 from model_training import hyperparameters
+from test_settings import ODD
 
 
 def test_nothing_said_gives_the_defaults():
@@ -124,3 +129,62 @@ def test_what_is_wrong_in_the_search_space_is_told(own, told):
     with pytest.raises(settings.SettingsError) as caught:
         hyperparameters.search_space(own)
     assert told in str(caught.value) and "EXPLORATION_SEARCH_SPACE" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("clip_hu", [(-math.inf, math.inf), (0, math.nan), (0, 10**400), {-200: 1, 200: 2}, {-200, 200}, np.array([-200, 200]), "ab", (-200, 0, 200), (True, 5)]),
+        ("clip_hu", [(0, 1e-50), (1e8, 1e8 + 1)]),  # In 32 bits both ends are the same.
+        ("learning_rate", [math.nan, math.inf, 1e-320, 2, "1e-3", True]),
+        ("gaussian_noise", [math.inf, math.nan, 1e30, -1]),
+        ("gamma", [math.nan, math.inf, 10, [0.3]]),
+        ("filters", [True, 10**30, 32.0, "32"]),
+        ("patch_px", [True, 3, 4.0, 8]),
+        ("loss", [["binary_crossentropy"], np.array(["binary_crossentropy"] * 2), None]),
+    ],
+)
+def test_a_value_that_is_not_finite_not_sane_or_of_another_type_is_rejected(name, values):
+    for value in values:
+        with pytest.raises(settings.SettingsError, match=f"HYPERPARAMETERS in config.py: {name}: .* is not "):
+            hyperparameters.from_settings({name: value})
+        with pytest.raises(settings.SettingsError, match=f"EXPLORATION_SEARCH_SPACE in config.py: {name}: .* is not "):
+            hyperparameters.search_space({name: [value]})
+
+
+def test_numpy_s_scalars_and_lists_are_taken_as_python_s():
+    made = hyperparameters.from_settings({"clip_hu": [np.float64(-100), np.int64(150)], "filters": np.int32(8), "gamma": np.float32(0.5)})
+    assert (made.clip_hu, made.filters, made.gamma) == ((-100, 150), 8, 0.5)
+    assert json.loads(json.dumps(vars(made)))["clip_hu"] == [-100, 150]
+    trials = drawn_from(hyperparameters.search_space({"filters": [np.int64(8)], "gamma": (np.float64(0), np.float64(0.3))}), 20)
+    assert {trial.filters for trial in trials} == {8} and {trial.gamma for trial in trials} == {0.0, 0.3}
+
+
+@pytest.mark.parametrize("name", hyperparameters._RULES)
+def test_any_value_of_a_hyperparameter_is_usable_or_rejected_by_its_name(name):
+    for value in ODD:
+        for settle in (hyperparameters.from_settings, lambda own: drawn_from(hyperparameters.search_space(own), 1)[0]):
+            try:
+                made = settle({name: value})
+            except settings.SettingsError as error:
+                assert f"in config.py: {name}: " in str(error)
+            else:
+                assert all(math.isfinite(number) for number in np.ravel(getattr(made, name)) if isinstance(number, (int, float)))
+                assert hyperparameters.from_settings(json.loads(json.dumps(vars(made)))) == made
+
+
+def test_a_name_that_is_no_text_is_told():
+    with pytest.raises(settings.SettingsError, match="5 is not known"):
+        hyperparameters.from_settings({5: 1})
+
+
+def test_the_values_0_and_1_of_a_number_are_no_truth_values():
+    assert {trial.gamma for trial in drawn_from(hyperparameters.search_space({"gamma": [0, 1]}))} == {0.0, 1.0}
+
+
+def test_a_repeated_value_counts_once():
+    assert {trial.horizontal_flip for trial in drawn_from(hyperparameters.search_space({"horizontal_flip": [True, True]}), 20)} == {True}
+
+
+def test_a_window_of_large_numbers_is_searched_as_given():
+    assert {trial.clip_hu for trial in drawn_from(hyperparameters.search_space({"clip_hu": (1234567, 1234573)}), 3)} == {(1234567.0, 1234573.0)}

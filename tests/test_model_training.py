@@ -3,6 +3,7 @@ import contextlib
 import io
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -22,7 +23,7 @@ from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import cleaning, metrics
 from model_exploration import explore_hyperparameters
-from model_training import Hyperparameters, budget, progress, train_final_model
+from model_training import Hyperparameters, budget, diagnosis, fitting, machine, progress, train_final_model
 from model_training.fitting import compiled_network, steps_per_epoch, training_batches
 from networks import saved_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -110,7 +111,9 @@ def test_a_training_killed_twice_ends_as_one_that_was_not_killed(prepared):
     train(prepared, 1)
     train(prepared, 3, early=True)
     assert prepared.model.exists() and prepared.unfinished_model.exists()
+    wanted_id = saved_model.fingerprint([prepared.model])
     assert "Going on after epoch 2 of 3." in train(prepared)
+    assert saved_model.fingerprint([prepared.model]) == wanted_id
     again = pd.read_csv(prepared.model / "history.csv")
     pd.testing.assert_frame_equal(wanted.drop(columns="seconds"), again.drop(columns="seconds"), check_exact=True)
     for own, other in zip(network.get_weights(), saved_model.read(prepared.model).get_weights(), strict=True):
@@ -134,7 +137,7 @@ def test_an_unfinished_training_of_other_settings_is_refused_and_kept(prepared, 
         train_final_model(prepared)
     before = files(prepared.unfinished_model)
     configure(prepared, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
-    with pytest.raises(resumable.OtherTask, match=r"learning_rate \(was 0.001, is 0.0005\)"):
+    with pytest.raises(resumable.OtherTask, match=r'HYPERPARAMETERS\["learning_rate"\] \(was 0.001, is 0.0005\)'):
         train_final_model(prepared)
     assert before and files(prepared.unfinished_model) == before
 
@@ -146,6 +149,101 @@ def test_without_a_finished_epoch_other_settings_begin_anew(prepared, monkeypatc
     configure(prepared, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
     train_final_model(prepared)
     assert saved_model.read_hyperparameters(prepared.model)["learning_rate"] == 5e-4
+
+
+@pytest.fixture
+def stopped_after_training(prepared, monkeypatch):
+    """A workspace with a training that was stopped after its last epoch, before its model was written; MIXED_PRECISION decides for itself."""
+    configure(prepared, TRAINING_EPOCHS=1, MIXED_PRECISION=None)
+    monkeypatch.setattr(machine, "_cpu_knows_bfloat16", lambda: True)
+    with stopped(monkeypatch, saved_model, "write"):
+        train_final_model(prepared)
+    return prepared
+
+
+def test_a_training_resumes_in_its_own_precision_on_another_machine(stopped_after_training, monkeypatch, capsys):
+    monkeypatch.setattr(machine, "_cpu_knows_bfloat16", lambda: False)
+    configure(stopped_after_training, TRAINING_EPOCHS=1, MIXED_PRECISION=False)
+    with pytest.raises(resumable.OtherTask, match=r"set MIXED_PRECISION = True"):
+        train_final_model(stopped_after_training)
+    configure(stopped_after_training, TRAINING_EPOCHS=1, MIXED_PRECISION=None)
+    train_final_model(stopped_after_training)
+    assert "Resuming in mixed_bfloat16, the precision in which this training was started." in capsys.readouterr().out
+    assert saved_model.read_training(stopped_after_training.model)["precision"] == "mixed_bfloat16"
+
+
+def test_a_training_in_a_precision_that_this_machine_lacks_is_refused_and_kept(stopped_after_training):
+    facts = stopped_after_training.unfinished_model / "facts.json"
+    facts.write_text(facts.read_text().replace("mixed_bfloat16", "mixed_float16"))
+    before = files(stopped_after_training.unfinished_model)
+    with pytest.raises(resumable.OtherTask, match="in mixed_float16, which is not supported on the CPU. Resume it on a machine with a GPU"):
+        train_final_model(stopped_after_training)
+    assert files(stopped_after_training.unfinished_model) == before
+
+
+def test_a_training_whose_checkpoint_was_dropped_starts_again(stopped_after_training):
+    # As a trial's that failed, where the search was killed before that was noted.
+    progress.drop_checkpoint(stopped_after_training.unfinished_model)
+    history = stopped_after_training.unfinished_model / "history.csv"
+    header, row = history.read_text().splitlines()
+    history.write_text(f"{header}\n{row}\n2{row[1:]}\n")
+    train_final_model(stopped_after_training)
+    assert len(pd.read_csv(stopped_after_training.model / "history.csv")) == 1
+
+
+def cut_in_half(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+CHECKPOINT_DAMAGES = [
+    ("checkpoint/ckpt-1.data-00000-of-00001", cut_in_half),
+    ("checkpoint/ckpt-1.data-00000-of-00001", pathlib.Path.unlink),
+    ("checkpoint/ckpt-1.data-00000-of-00001", lambda file: file.write_bytes(file.read_bytes()[::-1])),
+    ("checkpoint/ckpt-1.index", cut_in_half),
+    ("checkpoint/ckpt-1.index", pathlib.Path.unlink),
+    ("checkpoint/checkpoint", lambda file: file.write_bytes(b"")),
+    ("checkpoint/checkpoint", lambda file: file.write_bytes(b"\xff")),
+    ("history.csv", lambda file: file.write_text(file.read_text().replace(",", ";"))),
+    ("history.csv", lambda file: file.write_text(file.read_text().splitlines()[0])),
+    ("history.csv", lambda file: file.write_text(file.read_text().strip()[:-6])),
+    ("facts.json", cut_in_half),
+]
+
+
+def test_a_damaged_unfinished_training_says_what_to_delete(stopped_after_training):
+    sound = files(stopped_after_training.unfinished_model)
+    for name, damage in CHECKPOINT_DAMAGES:
+        damage(stopped_after_training.unfinished_model / name)
+        with pytest.raises(storage.DamagedFile, match=r"(Delete|delete) the folder 'unfinished model'"):
+            train_final_model(stopped_after_training)
+        for path, content in sound.items():
+            (stopped_after_training.unfinished_model / path).write_bytes(content)
+    train_final_model(stopped_after_training)
+    assert stopped_after_training.model.exists()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_training_that_ends_in_weights_that_are_no_numbers_writes_no_model(prepared, monkeypatch, linked):
+    configure(prepared, TRAINING_EPOCHS=1)
+    if linked:  # To another disk, say.
+        elsewhere = prepared.root.with_name("scratch") / "um"
+        elsewhere.mkdir(parents=True)
+        (prepared.root / "unfinished model").symlink_to(elsewhere)
+
+    def fit(network, *arguments):
+        trained(network, *arguments)
+        bias = network.get_layer("pixel_logits").bias
+        bias.assign(np.full(bias.shape, np.nan))
+
+    trained = fitting.fit
+    monkeypatch.setattr(fitting, "fit", fit)
+    with pytest.raises(diagnosis.TrainingFailed, match="weights .* are NaN or infinite: no model was written"):
+        train_final_model(prepared)
+    assert not prepared.model.exists() and (prepared.root / "failed model" / "history.csv").exists()
+    assert not prepared.unfinished_model.exists()
+    monkeypatch.undo()
+    train_final_model(prepared)
+    assert prepared.model.exists() and not prepared.unfinished_model.exists()
 
 
 def test_a_dataset_of_another_size_is_told_and_nothing_is_begun(prepared):
@@ -171,9 +269,23 @@ def test_a_path_that_tensorflow_takes_for_a_pattern_is_told(prepared, step, fold
 @pytest.mark.parametrize("step, folder", GROWING)
 def test_where_another_program_is_at_work_nothing_is_touched(prepared, step, folder):
     before = files(prepared.root)
-    with resumable.alone(getattr(prepared, folder)), pytest.raises(storage.PlainError, match="Another program is at work in"):
+    with held_by_another_program(getattr(prepared, folder)), pytest.raises(storage.InUse, match="Another program works in"):
         step(prepared)
     assert files(prepared.root) == before
+
+
+HOLD = "import sys, pathlib; sys.path.insert(0, {src!r}); import storage\nwith storage.locked(pathlib.Path({folder!r})): print('held', flush=True); sys.stdin.read()"
+
+
+@contextlib.contextmanager
+def held_by_another_program(folder):
+    """Another program holds the lock on the folder while the block runs."""
+    script = HOLD.format(src=str(ROOT / "src"), folder=str(folder))
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdout.readline() == b"held\n"
+        yield
+        program.stdin.close()
+        assert program.wait() == 0
 
 
 def test_a_copy_of_the_train_set_is_used_where_it_is_one(prepared):

@@ -47,12 +47,39 @@ def test_the_right_answer_costs_nearly_nothing(name):
     assert np.max(objectives.LOSSES[name](MASKS, right)) < 1e-3 < np.min(objectives.LOSSES[name](MASKS, -right))
 
 
-def test_dice_is_the_mean_over_images_of_what_masks_metrics_gives():
-    logits = LOGITS.copy()
-    logits[1] = -1  # An empty prediction of an empty mask.
+def measured(logits, masks=MASKS):
+    """The Dice coefficient and the false positives after two batches."""
     metric = objectives.Dice()
-    metric.update_state(MASKS[:2], logits[:2])
-    metric.update_state(MASKS[2:], logits[2:])
-    wanted = [metrics.dice(mask[..., 0], logit[..., 0] >= 0) for mask, logit in zip(MASKS, logits, strict=True)]
-    assert wanted[1] == 1
-    assert float(metric.result()) == pytest.approx(np.mean(wanted), abs=1e-6)
+    metric.update_state(masks[:2], logits[:2])
+    metric.update_state(masks[2:], logits[2:])
+    return float(metric.result()["dice"]), float(metric.result()["false_positives"])
+
+
+@pytest.mark.parametrize("logit", [-1, 1])
+def test_dice_is_the_mean_of_what_masks_metrics_gives_over_the_images_whose_mask_is_not_empty(logit):
+    logits = LOGITS.copy()
+    logits[1] = logit  # Of the empty mask: neither right nor wrong answers count.
+    expected = [metrics.dice(mask[..., 0], logit[..., 0] >= 0) for mask, logit in zip(MASKS, logits, strict=True) if mask.any()]
+    assert len(expected) == 2 and measured(logits)[0] == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+def test_a_network_that_finds_nothing_has_a_dice_of_0_however_many_masks_are_empty():
+    nothing = np.full(LOGITS.shape, -1, np.float32)
+    assert measured(nothing) == (0, 0)
+    assert measured(nothing, np.zeros_like(MASKS)) == (0, 0)
+
+
+def test_false_positives_are_the_empty_masks_that_are_predicted_non_empty():
+    logits = np.full((5, 6, 6, 1), -1, np.float32)
+    logits[[1, 3, 4], 2, 2] = 0
+    masks = np.zeros((5, 6, 6, 1), np.uint8)
+    masks[4] = 1
+    assert measured(logits, masks)[1] == 2
+
+
+def test_both_values_work_in_a_compiled_training():
+    network = tf.keras.Sequential([tf.keras.layers.Conv2D(1, 1, bias_initializer="ones", kernel_initializer="zeros")])
+    network.compile("sgd", objectives.binary_crossentropy, [objectives.Dice()])
+    values = network.evaluate(LOGITS, MASKS, batch_size=2, verbose=0, return_dict=True)
+    full = metrics.dice(MASKS[0, ..., 0], np.ones((6, 6)))
+    assert values["dice"] == pytest.approx((full + 1) / 2) and values["false_positives"] == 1

@@ -1,11 +1,20 @@
 """Step 1: a data set with exactly one fault yields exactly that line, and what is right arrives as it was."""
 import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unicodedata
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import storage
-from conftest import configure, drawn, files, write_pair
+from conftest import ROOT, configure, drawn, files, write_pair
 from data import csv_array, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 
@@ -68,7 +77,7 @@ BAD_PAIRS = {
     "header": ("a,b\n1,2\n", mask(9), "images/bad.csv: row 1, column 1: 'a' is not a number"),
     "nan": ("1,nan\n1,2\n", mask(9), "images/bad.csv: row 1, column 2: nan"),
     "semicolons": ("1;2\n", mask(9), "images/bad.csv: semicolons"),
-    "decimal commas": ("\n".join([",".join(["1,5"] * SIDE)] * SIDE), mask(9), "images/bad.csv: twice as many columns as its mask: decimal commas"),
+    "decimal commas": ("\n".join([",".join(["1,5"] * SIDE)] * SIDE), mask(9), "images/bad.csv: 2 values per pixel: decimal"),
     "not text": (b"\xff\x00", mask(9), "images/bad.csv: not UTF-8"),
     "0/255": (image(9), mask(9) * 255, "masks/bad.csv: values 0 and 255; a mask holds 0 and 1. Divide it by 255."),
     "-1/2": (image(9), mask(9) * 3 - 1, "masks/bad.csv: values -1 and 2; a mask holds 0 and 1"),
@@ -173,8 +182,6 @@ def test_the_split_has_the_stated_share_and_repeats(dataset):
 
 
 def test_the_split_does_not_depend_on_the_disk_s_order(five, monkeypatch):
-    import pathlib
-
     create_preloaded_dataset(five)
     first = cases(five)
     listed = pathlib.Path.iterdir
@@ -209,12 +216,14 @@ def test_two_files_that_differ_in_capitals_only_are_told(five):
     if (folder / "CASE0.csv").exists():
         pytest.skip("this disk does not know capitals")
     (folder / "case0.CSV").write_text((folder / "case1.csv").read_text())
-    assert len(faults(five)) == 1 and "there is another of that name, but for capitals. Remove or rename one." in faults(five)[0]
+    (line,) = faults(five)
+    assert "case0.CSV: differs from case0.csv only in upper and lower case. Rename or remove one of them." in line
 
 
 def test_a_group_rule_that_finds_nothing_is_told(five):
     configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"case([0-3])")
-    assert faults(five) == ["A__case4: GROUP_CASES_BY finds nothing in this case name. Change it in config.py."]
+    told = "GROUP_CASES_BY = r'case([0-3])' finds nothing in 1 of 5 case names: A__case4. Change it in config.py."
+    assert faults(five) == [told]
 
 
 def test_one_group_can_not_be_split(five):
@@ -251,3 +260,341 @@ def test_values_that_are_no_whole_numbers_are_kept(five):
     assert stored.dtype == np.float32
     np.testing.assert_array_equal(stored, fractions.astype(np.float32))
     assert csv_array.read(five.original_dataset / "A" / "images" / "case0.csv").dtype == np.float64
+
+
+def rename(workspace, old, new):
+    (workspace.original_dataset / old).rename(workspace.original_dataset / new)
+
+
+def test_a_subdirectory_that_is_a_broken_link_is_a_fault(five):
+    (five.original_dataset / "B").symlink_to("/mnt/unmounted/B")
+    (line,) = faults(five)
+    assert "original dataset/B: a symbolic link to /mnt/unmounted/B, which can't be reached." in line
+
+
+def test_an_original_dataset_that_is_a_broken_link_is_a_fault(workspace):
+    workspace.root.mkdir(exist_ok=True)
+    workspace.original_dataset.symlink_to("/mnt/unmounted")
+    (line,) = faults(workspace)
+    assert "original dataset: a symbolic link to /mnt/unmounted, which can't be reached." in line
+
+
+def test_a_broken_link_is_one_fault_not_an_image_without_mask_too(five):
+    mask_file = five.original_dataset / "A" / "masks" / "case0.csv"
+    mask_file.unlink()
+    mask_file.symlink_to("../.git/annex/objects/case0.csv")
+    (line,) = faults(five)
+    assert "masks/case0.csv: a git-annex link" in line
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_folder_whose_name_differs_in_upper_and_lower_case_is_one_fault(five, kind):
+    rename(five, f"A/{kind}", f"A/{kind.title()}")
+    if (five.original_dataset / "A" / kind).exists():
+        pytest.skip("this disk does not tell them apart")
+    (line,) = faults(five)
+    assert f"{kind.title()}: differs from {kind} only in upper and lower case. Rename it to {kind}." in line
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_folder_without_the_other_is_one_fault(five, kind):
+    shutil.rmtree(five.original_dataset / "A" / kind)
+    (line,) = faults(five)
+    assert f"original dataset/A: no CSV files in its folder {kind}." in line
+
+
+@pytest.mark.parametrize("unreadable", ["A/masks", "A"])
+def test_an_unreadable_folder_is_one_fault(five, monkeypatch, unreadable):
+    listed = os.listdir
+
+    def refuse(path):
+        if pathlib.Path(path).is_relative_to(five.original_dataset / unreadable):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    (line,) = faults(five)
+    assert f"{unreadable}: can't be opened (Permission denied). Check that your account may read it." in line
+
+
+def test_images_without_a_subdirectory_are_a_fault_with_its_fix(five):
+    for kind in ("images", "masks"):
+        rename(five, f"A/{kind}", kind)
+    (five.original_dataset / "A").rmdir()
+    (line,) = faults(five)
+    told = "2 times: its CSV files lie one level too high. Create a folder, such as original dataset/series 1, and move"
+    assert line.startswith(told)
+
+
+def test_files_one_folder_too_deep_are_a_fault(five):
+    for kind in ("images", "masks"):
+        (five.original_dataset / "A" / kind / "day 2").mkdir()
+        (five.original_dataset / "A" / kind / "day 2" / "case9.csv").write_text("1\n")
+    (line,) = faults(five)
+    assert line.startswith("2 times: 1 CSV file in a subfolder, where they are not read. Move them up, beside it.")
+
+
+def test_a_folder_of_images_and_masks_beside_others_is_too_deep(five):
+    write_pair(five.original_dataset / "A" / "B", "x", image(9), mask(9))
+    (line,) = faults(five)
+    assert "A/B: its images lie one level too deep. Move the folder up, beside A." in line
+
+
+def test_what_is_skipped_is_reported_once_per_kind_with_or_without_faults(five, capsys):
+    folder = five.original_dataset / "A"
+    for name in ("README.md", "A/notes.csv", "A/images/x.dcm", "A/images/y.dcm", "table.xlsx"):
+        (five.original_dataset / name).write_text("x")
+    (folder / "__MACOSX" / "images").mkdir(parents=True)
+    (folder / "old").mkdir()
+    (folder / "old" / "x.csv").write_text("1\n")
+    told = [
+        f"Warning: {folder / 'images'}: 2 .dcm files skipped: only CSV files are read.",
+        f"Warning: {folder}: 1 .csv file skipped: only the folders images and masks are read.",
+        f"Warning: {folder / 'old'}: a folder of CSV files, skipped: only the folders images and masks are read.",
+        f"Warning: {folder.parent}: 1 .xlsx file skipped: only CSV files in <subdirectory>/images and /masks are read.",
+    ]
+    create_preloaded_dataset(five)
+    assert [line for line in capsys.readouterr().out.splitlines() if "skipped" in line] == told
+    (folder / "masks" / "case0.csv").write_text("")
+    faults(five)
+    assert [line for line in capsys.readouterr().out.splitlines() if "skipped" in line] == told
+
+
+NO_CASE_NAMES = {
+    "a file name that is not UTF-8": b"A/%s/b\xff.csv", "a file name with a carriage return": b"A/%s/b\r.csv",
+    "a folder name that is not UTF-8": b"A\xff/%s/b.csv", "a folder name with a line break": b"A\n/%s/b.csv",
+    "too long together": b"A" * 200 + b"/%s/" + b"b" * 46 + b".csv",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_CASE_NAMES.values(), ids=list(NO_CASE_NAMES))
+def test_a_case_name_that_no_file_can_have_is_a_fault_and_its_files_are_not_read(five, name, monkeypatch):
+    for kind, values in ((b"images", image(9)), (b"masks", mask(9))):
+        path = five.original_dataset / os.fsdecode(name % kind)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        csv_array.write(path, values)
+    read = []
+    unread = lambda jobs: (read.append(pair.case) or {} for _, (pair, *_), _ in jobs)  # noqa: E731
+    monkeypatch.setattr(joblib, "Parallel", lambda *_, **__: unread)
+    lines = "\n".join(faults(five)).split("\n")
+    assert read == [f"A__case{number}" for number in range(5)]
+    assert all(line.isprintable() and line.encode() for line in lines) and "name" in lines[0]
+
+
+def test_case_names_that_look_equal_are_a_fault(five):
+    for number, form in enumerate(("NFC", "NFD")):
+        folder = five.original_dataset / unicodedata.normalize(form, "Klinik ä")
+        write_pair(folder, "x", image(20 + number), mask(20 + number))
+    if len(list(five.original_dataset.iterdir())) == 2:
+        pytest.skip("this disk does not tell them apart")
+    (line,) = faults(five)
+    assert "encoded differently (Unicode NFC and NFD). Rename one of them." in line
+
+
+@pytest.mark.parametrize("name, told", [("CASE0", "upper and lower case. Give both the same name."), ("é", "NFC and NFD")])
+def test_a_mask_whose_name_differs_slightly_from_its_image_s_is_one_fault(five, name, told):
+    rename(five, "A/images/case0.csv", f"A/images/{unicodedata.normalize('NFD', name)}.csv")
+    rename(five, "A/masks/case0.csv", f"A/masks/{unicodedata.normalize('NFC', name.lower())}.csv")
+    (line,) = faults(five)
+    assert "the name of its mask" in line and told in line
+
+
+def test_a_group_rule_that_finds_nothing_is_one_fault_before_any_file_is_read(five, monkeypatch):
+    configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"CASE(\d)")
+    monkeypatch.setattr(csv_array, "read", None)
+    for number in range(5, 60):
+        write_pair(five.original_dataset / "A", f"case{number}", "", "")
+    (line,) = faults(five)
+    assert line.startswith(r"GROUP_CASES_BY = r'CASE(\d)' finds nothing in 60 of 60 case names: A__case0, A__case1, ")
+    assert " and 50 more. Change it in config.py. 60 of these match if it begins with (?i), " in line
+    assert line.count("A__case") == 10
+
+
+def test_one_group_is_told_before_any_file_is_read(five):
+    configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY="subdirectory")
+    (five.original_dataset / "A" / "images" / "case0.csv").write_text("not read")
+    (line,) = faults(five)
+    assert "wanted at least two groups of cases to split, found 1" in line
+
+
+def test_equal_faults_are_told_once_with_their_count_and_the_first_ten(five):
+    for number in range(20):
+        write_pair(five.original_dataset / "A", f"bad{number:02d}", "", mask(9))
+    (line,) = faults(five)
+    lines = line.split("\n")
+    assert lines[0] == "20 times: the file is empty. Export it again." and lines[1].endswith("A/images/bad00.csv")
+    assert len(lines) == 12 and lines[-1] == "  ... and 10 more"
+
+
+def with_header(values):
+    return "\n".join([",".join(map(str, range(values.shape[1])))] + [",".join(map(str, row)) for row in values]) + "\n"
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_size_with_an_explanation_is_a_fault_not_left_out(five, kind):
+    values = mask(0) if kind == "masks" else image(0)
+    (five.original_dataset / "A" / kind / "case0.csv").write_text(with_header(values))
+    (line,) = faults(five)
+    assert f"A/{kind}/case0.csv: " in line and "header" in line
+
+
+def test_a_mask_that_only_held_specks_says_that_step_1_emptied_it(five, capsys):
+    configure(five, IMAGE_SIZE=SIDE, MASK_SPECK_PX=4)
+    for number in range(5):
+        block = np.zeros((SIDE, SIDE), int)
+        block[:9, :9] = 1
+        write_pair(five.original_dataset / "A", f"case{number}", image(number), block)
+    speck = np.zeros((SIDE, SIDE), int)
+    speck[5, 5:8] = 1
+    write_pair(five.original_dataset / "A", "speck", image(9), speck)
+    create_preloaded_dataset(five)
+    told = "A__speck: the mask is now empty: its only components, 3 px, were removed as specks (MASK_SPECK_PX = 4)."
+    assert f"Warning: {told}" in capsys.readouterr().out
+
+
+def with_masks(workspace, filled, empty):
+    for number in range(filled + empty):
+        values = mask(number) if number < filled else np.zeros((SIDE, SIDE), int)
+        write_pair(workspace.original_dataset / "A", f"case{number:02d}", image(number), values)
+
+
+def test_many_empty_masks_are_counted_per_split_in_one_line(workspace, capsys):
+    configure(workspace, IMAGE_SIZE=SIDE, MASK_SPECK_PX=0)
+    with_masks(workspace, filled=9, empty=11)
+    create_preloaded_dataset(workspace)
+    table = cases(workspace).assign(empty=lambda rows: rows.mask_px == 0).groupby("split")["empty"].agg(["sum", "size"])
+    (train_empty, train), (test_empty, test) = table.loc["train"], table.loc["test"]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "empty" in line]
+    assert lines == [f"Warning: {train_empty} of {train} train masks and {test_empty} of {test} test masks are empty."]
+
+
+def test_train_masks_that_are_all_empty_are_a_fault(workspace):
+    configure(workspace, IMAGE_SIZE=SIDE, MASK_SPECK_PX=0)
+    with_masks(workspace, filled=0, empty=5)
+    (line,) = faults(workspace)
+    assert "All 4 train masks are empty: a network can't learn from them. Check the export of the masks" in line
+
+
+def test_train_masks_that_step_1_emptied_say_what_to_set(workspace):
+    configure(workspace, IMAGE_SIZE=SIDE, MASK_SPECK_PX=SIDE * SIDE)
+    with_masks(workspace, filled=5, empty=0)
+    (line,) = faults(workspace)
+    assert "All 4 train masks are empty" in line and "Lower MASK_SPECK_PX in config.py." in line
+
+
+def test_test_masks_that_are_all_empty_are_a_warning_with_its_fix(workspace, capsys):
+    configure(workspace, IMAGE_SIZE=SIDE, MASK_SPECK_PX=0)
+    with_masks(workspace, filled=5, empty=0)
+    create_preloaded_dataset(workspace)
+    for case in cases(workspace).query("split == 'test'")["case"]:
+        write_pair(workspace.original_dataset / "A", case.removeprefix("A__"), None, np.zeros((SIDE, SIDE), int))
+    capsys.readouterr()
+    create_preloaded_dataset(workspace)
+    output = capsys.readouterr().out
+    assert "Warning: 1 of 1 test masks is empty." in output
+    assert "Warning: all test masks are empty" in output and "Change SEED or TEST_SHARE" in output
+
+
+def test_the_groups_on_each_side_are_counted(workspace, capsys):
+    configure(workspace, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"patient(\d)", TEST_SHARE=0.25, MASK_SPECK_PX=0)
+    for number in range(12):
+        write_pair(workspace.original_dataset / "A", f"patient{number // 3}_{number}", image(number), mask(number))
+    create_preloaded_dataset(workspace)
+    assert "9 cases to train on (3 groups), 3 to test on (1 group); no group is in both." in capsys.readouterr().out
+
+
+def test_memory_that_does_not_suffice_for_one_file_is_that_file_s_fault(five, monkeypatch):
+    read = csv_array.read
+
+    def refuse(path):
+        if path.stem == "case3":
+            raise MemoryError
+        return read(path)
+
+    monkeypatch.setattr(csv_array, "read", refuse)
+    in_turn = lambda jobs: (function(*arguments) for function, arguments, _ in jobs)  # noqa: E731
+    monkeypatch.setattr(joblib, "Parallel", lambda *_, **__: in_turn)
+    (line,) = faults(five)
+    assert "A/images/case3.csv: this machine's memory is too small" in line
+
+
+STEP = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+import command_line, storage
+command_line.plain_errors()
+from data.original_dataset import create_preloaded_dataset
+create_preloaded_dataset(storage.Workspace(pathlib.Path(sys.argv[2])))
+"""
+
+
+def processes(session):
+    """The command lines of all processes of a session that have not ended, by their ids."""
+    found = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, session_here = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(session_here) == session and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().decode()
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def workers(session):
+    return [number for number, line in processes(session).items() if "popen_loky" in line]
+
+
+def wait_until(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+@pytest.fixture
+def running(workspace):
+    """Step 1 in a process, in a session of its own, whose workers have just been started and have much to do."""
+    if not pathlib.Path("/proc/self/stat").exists() or joblib.cpu_count() < 2:
+        pytest.skip("needs Linux and two processors")
+    configure(workspace, IMAGE_SIZE=SIDE)
+    write_pair(workspace.original_dataset / "A", "case0", image(0), mask(0))
+    for number in range(1, 3000):
+        for kind in ("images", "masks"):
+            folder = workspace.original_dataset / "A" / kind
+            os.link(folder / "case0.csv", folder / f"case{number}.csv")
+    command = [sys.executable, "-c", STEP, str(ROOT / "src"), str(workspace.root)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, start_new_session=True, **pipes)
+    try:
+        assert wait_until(lambda: workers(process.pid), 60)
+        yield process
+    finally:
+        for number in processes(process.pid):
+            os.kill(number, signal.SIGKILL)
+        process.communicate()
+
+
+def test_workers_end_when_the_step_is_killed(running):
+    time.sleep(0.5)
+    running.kill()
+    assert wait_until(lambda: not processes(running.pid), 10)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1, 0.3])
+def test_ctrl_c_while_workers_start_prints_one_word_and_leaves_nothing(running, workspace, seconds):
+    time.sleep(seconds)
+    os.killpg(running.pid, signal.SIGINT)
+    output, errors = running.communicate(timeout=60)
+    assert (output, errors.strip()) == ("", "Stopped.") and running.returncode == -signal.SIGINT
+    assert wait_until(lambda: not processes(running.pid), 10)
+    assert not list(workspace.root.glob(".*")) and not workspace.preloaded_dataset.exists()
+
+
+def test_a_worker_that_the_system_ends_is_told_in_plain_words(running, workspace):
+    time.sleep(0.5)
+    os.kill(workers(running.pid)[0], signal.SIGKILL)
+    output, errors = running.communicate(timeout=60)
+    assert running.returncode == 1 and "most likely because memory ran out" in errors
+    assert "Traceback" not in output + errors
+    assert not list(workspace.root.glob(".*"))

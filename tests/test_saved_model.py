@@ -1,4 +1,8 @@
 """A model on disk predicts what it predicted in memory, to the bit, and holds neither code nor pickle."""
+import json
+import pathlib
+import shutil
+
 import networks
 import numpy as np
 import pandas as pd
@@ -47,3 +51,154 @@ def test_a_model_that_a_crash_left_aside_is_found(tmp_path):
     (tmp_path / ".model.former").mkdir()
     (tmp_path / ".model.former" / "training.json").write_text('{"image_size": 64}')
     assert saved_model.read_training(tmp_path / "model") == {"image_size": 64}
+
+
+HYPERPARAMETERS = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": (-200.0, 200.0), "horizontal_flip": True}
+TRAINING = {"image_size": 32, "hyperparameters": HYPERPARAMETERS, "image_sha256": ["0"], "known": {"cleaning_is_harmless": True}}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written") / "model"
+    folder.mkdir()
+    saved_model.write(folder, networks.build("unet", 32, 2, 4, (-200.0, 200.0)), HYPERPARAMETERS, TRAINING, pd.DataFrame())
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path, written):
+    """A model to be damaged."""
+    return pathlib.Path(shutil.copytree(written, tmp_path / "model"))
+
+
+def edit(name, **values):
+    """Changes values in a JSON file of a model; None deletes one."""
+
+    def change(folder):
+        changed = json.loads((folder / name).read_text()) | values
+        (folder / name).write_text(json.dumps({key: value for key, value in changed.items() if value is not None}))
+
+    return change
+
+
+def rewrite(name, change):
+    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes()))
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+DELETE = "Copy the folder 'model' from its source again, or delete it and run step 3"
+DAMAGES = {
+    "a truncated JSON file": (rewrite("training.json", lambda content: content[:-9]), f"training.json: not valid JSON.*{DELETE}"),
+    "an LFS pointer for JSON": (rewrite("hyperparameters.json", lambda content: LFS), "hyperparameters.json: a Git LFS pointer.*git lfs pull"),
+    "an LFS pointer for weights": (rewrite("weights.weights.h5", lambda content: LFS), "weights.weights.h5: a Git LFS pointer.*git lfs pull"),
+    "truncated weights": (rewrite("weights.weights.h5", lambda content: content[:-9]), f"weights.weights.h5: not a complete.*{DELETE}"),
+    "an unknown key": (edit("hyperparameters.json", filter=4), "hyperparameters.json: filter changed after the training. Copy"),
+    "a missing key": (edit("hyperparameters.json", filters=None), "hyperparameters.json: filters changed after the training. Copy"),
+    "another value": (edit("hyperparameters.json", filters=4), "hyperparameters.json: filters changed after the training. Copy"),
+    "no image size": (edit("training.json", image_size=None), f"training.json: image_size is missing.*{DELETE}"),
+    "an image size that is a text": (edit("training.json", image_size="32"), "training.json: image_size must be a multiple of 32"),
+    "an image size of another kind": (edit("training.json", image_size=33), "training.json: image_size must be a multiple of 32"),
+    "an image size beyond memory": (edit("training.json", image_size=32 * 10**9), "training.json: image_size must be .* up to"),
+    "a format that is none": (edit("training.json", format="new"), "training.json: format must be a whole number"),
+    "no weights": (lambda folder: (folder / "weights.weights.h5").unlink(), f"weights.weights.h5: the file is missing.*{DELETE}"),
+    "no hyperparameters": (lambda folder: (folder / "hyperparameters.json").unlink(), f"hyperparameters.json: the file is missing.*{DELETE}"),
+    "no training.json": (lambda folder: (folder / "training.json").unlink(), f"training.json: the file is missing.*{DELETE}"),
+}
+
+
+@pytest.mark.parametrize("damage, told", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_model_is_told_with_file_cause_and_fix(model, damage, told):
+    damage(model)
+    with pytest.raises(storage.DamagedFile, match=told):
+        saved_model.read(model)
+
+
+OUT_OF_LIMITS = [
+    ("architecture", "resnet"),
+    ("architecture", ["unet"]),
+    ("filters", 0),
+    ("filters", 257),
+    ("filters", 2.5),
+    ("filters", True),
+    ("patch_px", 3),
+    ("clip_hu", [200, -200]),
+    ("clip_hu", [float("-inf"), float("inf")]),
+    ("clip_hu", [float("nan"), 1]),
+    ("clip_hu", [0, 10**400]),
+    ("clip_hu", "all"),
+    ("horizontal_flip", "no"),
+]
+
+
+@pytest.mark.parametrize("name, value", OUT_OF_LIMITS)
+def test_values_that_no_setting_allows_are_refused_before_a_network_is_built(model, monkeypatch, name, value):
+    monkeypatch.setattr(networks, "build", None)
+    # Somebody else's model, with both files alike.
+    edit("hyperparameters.json", **{name: value})(model)
+    edit("training.json", hyperparameters=json.loads((model / "hyperparameters.json").read_text()))(model)
+    with pytest.raises(storage.DamagedFile, match=f"hyperparameters.json: {name} must be"):
+        saved_model.read(model)
+
+
+@pytest.mark.parametrize("known", [5, {"quantiles": [float("nan")]}, {"farthest": "far"}])
+def test_statistics_that_are_no_numbers_are_refused(model, known):
+    edit("training.json", known=known)(model)
+    with pytest.raises(storage.DamagedFile, match="training.json: known must be"):
+        saved_model.read_training(model)
+
+
+def test_a_key_that_a_step_asks_for_and_is_missing_is_told(model):
+    edit("training.json", image_sha256=None)(model)
+    training = saved_model.read_training(model)
+    with pytest.raises(storage.DamagedFile, match="training.json: image_sha256 is missing"):
+        training["image_sha256"]
+    with pytest.raises(storage.DamagedFile, match="training.json: farthest is missing"):
+        training["known"]["farthest"]
+
+
+def test_a_byte_order_mark_is_no_damage(model):
+    for name in ("training.json", "hyperparameters.json"):
+        (model / name).write_bytes(b"\xef\xbb\xbf" + (model / name).read_bytes())
+    assert saved_model.read(model).count_params() > 0
+
+
+def test_a_model_one_folder_too_deep_is_told(tmp_path, model):
+    model.rename(tmp_path / "inner")
+    model.mkdir()
+    (tmp_path / "inner").rename(model / "model")
+    with pytest.raises(storage.DamagedFile, match="the model is one folder too deep, in 'model'. Move its files up"):
+        saved_model.read(model)
+
+
+def test_an_empty_folder_is_a_missing_model(tmp_path):
+    with pytest.raises(storage.MissingResult, match="train_final_model"):
+        saved_model.read(tmp_path)
+
+
+def test_the_fix_of_a_fold_is_the_cross_validation(model):
+    fold = model.rename(model.with_name("fold 1"))
+    (fold / "weights.weights.h5").unlink()
+    with pytest.raises(storage.DamagedFile, match="'fold 1'.* run step 7 .cross_validate_train_set"):
+        saved_model.fingerprint([fold])
+
+
+def test_a_newer_format_names_both_versions(model):
+    edit("training.json", version="3.1", format=2, image_size="of another kind")(model)
+    with pytest.raises(storage.PlainError, match=r"written by version 3\.1 .*\(format 2\); this is version 1\.0 \(format 1\)\. Update this program"):
+        saved_model.read(model)
+
+
+def test_a_model_without_versions_is_read(model):
+    training = saved_model.read_training(model)
+    assert (training["version"], training["format"]) == (saved_model.VERSION, saved_model.FORMAT)
+    edit("training.json", version=None, format=None, hyperparameters=None)(model)
+    assert saved_model.read(model).count_params() > 0
+
+
+def test_the_fingerprint_tells_models_apart(tmp_path, model):
+    other = pathlib.Path(shutil.copytree(model, tmp_path / "other"))
+    assert saved_model.fingerprint([model]) == saved_model.fingerprint([other]) != saved_model.fingerprint([model, other])
+    network = saved_model.read(other)
+    random_weights(network)
+    saved_model.write(other, network, HYPERPARAMETERS, TRAINING, pd.DataFrame())
+    assert saved_model.fingerprint([model]) != saved_model.fingerprint([other])

@@ -1,8 +1,13 @@
 """config.py: what is left out has the template's value, what is wrong is told with the right one."""
+import decimal
+import math
+import os
 import pathlib
 
+import numpy as np
 import pytest
 import settings
+import storage
 
 
 def load(tmp_path, text):
@@ -32,7 +37,7 @@ def test_own_values_and_own_helpers(tmp_path):
         ("TEST_SHARE = 20", "TEST_SHARE = 20: must be a number between 0 and 1"),
         ("GROUP_CASES_BY = '('", "GROUP_CASES_BY = '(': must be None"),
         ("SAVE_IMAGES_ON_DISK = 'yes'", "must be True or False"),
-        ("TRAINING_BATCH_SIZE = True", "a whole number of at least 1"),
+        ("TRAINING_BATCH_SIZE = True", "a whole number from 1 to 1024"),
         ("EXPLORATION_TUNER = 'grid'", '"random", "hyperband" or "bayesian"'),
         ("IMAGES_TO_DRAW = {'last': 3}", "first, random, worst_dice, worst_hausdorff"),
         ("SEED = ", "can't be run: SyntaxError"),
@@ -64,3 +69,131 @@ def test_odd_counts_of_images_are_told(tmp_path, value):
     (tmp_path / "config.py").write_text(f"IMAGES_TO_DRAW = {value}\n")
     with pytest.raises(settings.SettingsError, match="IMAGES_TO_DRAW = .*must be a dict of counts"):
         settings.load(tmp_path)
+
+
+NOT_FINITE_OR_ABSURD = [
+    ("IMAGE_SIZE", ["320000000", "0", "-32", "512.0"]),
+    ("TEST_SHARE", ["0", "1", "1.0", "math.nan", "math.inf", "'0.2'"]),
+    ("TRAINING_BATCH_SIZE", ["10**30", "10**5000", "0", "2.0", "'2'"]),
+    ("TRAINING_EPOCHS", ["10**30", "math.inf", "True"]),
+    ("TRAINING_TIME_LIMIT_MINUTES", ["math.inf", "math.nan", "0", "-1", "True", "'10'"]),
+    ("EXPLORATION_TIME_LIMIT_HOURS", ["math.inf", "math.nan", "10**400"]),
+    ("CROSS_VALIDATION_FOLDS", ["10**9", "1"]),
+    ("PREDICTION_BATCH_SIZE", ["10**30"]),
+    ("MASK_SPECK_PX", ["False", "0.0", "math.inf"]),
+    ("PIXEL_SPACING_MM", ["math.inf", "math.nan", "0", "True", "'0.78'", "'0,78'", "''", "np.array([0.7, 0.7])", "(0.7, 0.7)"]),
+    ("SURFACE_DICE_TOLERANCE_MM", ["math.inf", "math.nan", "'2'"]),
+    ("GROUP_CASES_BY", ["''", "b'a'", "re.compile('a')", "'('", "'a{99999999999}'", "5"]),
+    ("PREDICTIONS_FOLDER", ["'a\\0b'", "''", "b'a'", "'\\ud800'", "5"]),
+    ("HYPERPARAMETERS", ["{1: 2}", "[('gamma', 1)]", "None"]),
+    ("EXPLORATION_SEARCH_SPACE", ["{None: 2}", "{'a'}"]),
+    ("IMAGES_TO_DRAW", ["{'cases': [5]}", "{'cases': 'A__1'}", "{'first': 10**30}", "{'first': True}", "{'first': 1.0}", "{5: 1}"]),
+    ("SAVE_IMAGES_ON_DISK", ["1", "'True'", "None"]),
+]
+
+
+@pytest.mark.parametrize("name, value", [(name, value) for name, values in NOT_FINITE_OR_ABSURD for value in values])
+def test_a_value_that_would_fail_later_is_rejected_on_one_line_with_the_setting_s_name(tmp_path, name, value):
+    with pytest.raises(settings.SettingsError) as caught:
+        load(tmp_path, f"import math, re\nimport numpy as np\n{name} = {value}\n")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{tmp_path / 'config.py'}: {name} = ") and ": must be " in line and len(line) < 400 + len(str(tmp_path))
+
+
+def test_numpy_s_scalars_and_pathlib_s_paths_are_taken_as_python_s(tmp_path):
+    text = "import pathlib, numpy as np\nIMAGE_SIZE = np.int64(64)\nTEST_SHARE = np.float64(0.25)\nPIXEL_SPACING_MM = np.float32(0.5)\n"
+    text += "DETERMINISTIC = np.bool_(True)\nIMAGES_TO_DRAW = {'first': np.int32(3)}\nPREDICTIONS_FOLDER = pathlib.Path('theirs')\n"
+    options = load(tmp_path, text)
+    found = (options.IMAGE_SIZE, options.TEST_SHARE, options.PIXEL_SPACING_MM, options.DETERMINISTIC, options.IMAGES_TO_DRAW["first"])
+    assert found == (64, 0.25, 0.5, True, 3) and [type(value) for value in found] == [int, float, float, bool, int]
+    assert options.PREDICTIONS_FOLDER == str(tmp_path / "theirs")
+
+
+ODD = [
+    None, True, False, 0, 1, -1, 2, 10**30, -(10**30), 10**5000, 0.5, 1e300, math.nan, math.inf, -math.inf, 1j, decimal.Decimal("0.5"), "", "x", "0.2",
+    "a\0b", "\ud800", "(", "x" * 10**5, b"x", (), (1, 2), (2, 1), (-math.inf, math.inf), (math.nan, 1), ("a", "b"), [], [1, 2], [[1, 2]], [None], {}, {1: 2},
+    {"a": 1}, {-200: 1, 200: 2}, set(), {1, 2}, range(3), object(), lambda: 1, int, iter([1, 2]), np.array([1, 2]), np.array([]), np.array(1), np.array([[1, 2]] * 50),
+    np.float64(0.2), np.float64("nan"), np.int64(2), np.bool_(True), np.str_("x"), np.datetime64("2020"), pathlib.Path("x"), pathlib.Path("a\0b"), NotImplemented, ...,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", settings._RULES)
+def test_any_value_is_either_usable_or_rejected_by_the_setting_s_name(tmp_path, monkeypatch, name):
+    usable = (type(None), bool, int, float, str, dict)
+    (tmp_path / "config.py").touch()
+    template = settings.runpy.run_path(str(settings.TEMPLATE))
+    for value in ODD:
+        given = {str(settings.TEMPLATE): template, str(tmp_path / "config.py"): {name: value}}
+        monkeypatch.setattr(settings.runpy, "run_path", given.__getitem__)
+        try:
+            found = getattr(settings.load(tmp_path), name)
+        except settings.SettingsError as error:
+            assert f": {name} = " in str(error) or "are both None" in str(error)
+        else:
+            assert type(found) in usable and not (isinstance(found, float) and not math.isfinite(found))
+            assert not isinstance(found, int) or found < 2**31
+
+
+def test_a_setting_s_name_in_small_letters_is_a_slip_but_a_helper_beside_the_setting_and_a_function_are_not(tmp_path):
+    with pytest.raises(settings.SettingsError, match="image_size is not known. Write IMAGE_SIZE, in capitals."):
+        load(tmp_path, "image_size = 256\n")
+    with pytest.raises(settings.SettingsError, match="Write TEST_SHARE"):
+        load(tmp_path, "Test_Share = 0.1\n")
+    assert load(tmp_path, "seed = 2\nSEED = seed + 1\n").SEED == 3
+    assert load(tmp_path, "from random import seed\n").SEED == 1
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("import sys\n\nsys.exit()\n", "calls sys.exit() or ends the program in another way (line 3)"),
+        ("quit()\n", "(line 1)"),
+        ("SEED = 1\nTEST_SHARE = true\n", "NameError: name 'true' is not defined (line 2)"),
+        ("SEED = 1\n\nTEST_SHARE = = 2\n", "SyntaxError: invalid syntax (config.py, line 3)"),
+        ("def again():\n    again()\nagain()\n", "RecursionError"),
+        ("open('not there')\n", "FileNotFoundError"),
+        ("SEED = 1\nraise ValueError('a\\nb')\n", "ValueError: a (line 2)"),
+    ],
+)
+def test_a_config_that_can_not_be_run_is_told_with_the_line(tmp_path, text, told):
+    with pytest.raises(settings.SettingsError) as caught:
+        load(tmp_path, text)
+    assert told in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def test_ctrl_c_while_config_runs_ends_the_program(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path, "raise KeyboardInterrupt\n")
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        ("# Größe\nSEED = 1\n".encode("latin-1"), "not a text in UTF-8"),
+        ("SEED = 1\n".encode("utf-16"), "not a text in UTF-8"),
+        ("SEED = 1\n".encode("utf-16-le"), "null characters"),
+        (b"# coding: nonsense\nSEED = 1\n", "not a text in UTF-8"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 5\n", "a Git LFS pointer"),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_as_such(tmp_path, content, told):
+    (tmp_path / "config.py").write_bytes(content)
+    with pytest.raises(storage.PlainError) as caught:
+        settings.load(tmp_path)
+    assert told in str(caught.value) and str(tmp_path / "config.py") in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["SEED = 7  # Größe\n".encode("utf-8-sig"), "# coding: latin-1\nSEED = 7  # Größe\n".encode("latin-1")])
+def test_a_byte_order_mark_and_a_coding_line_are_accepted(tmp_path, content):
+    (tmp_path / "config.py").write_bytes(content)
+    assert settings.load(tmp_path).SEED == 7
+
+
+def test_a_folder_or_a_dangling_link_named_config_py_is_not_passed_over(tmp_path):
+    (tmp_path / "one" / "config.py").mkdir(parents=True)
+    (tmp_path / "two").mkdir()
+    os.symlink("nowhere", tmp_path / "two" / "config.py")
+    for folder in ("one", "two"):
+        with pytest.raises(OSError) as caught:
+            settings.load(tmp_path / folder)
+        assert str(tmp_path / folder / "config.py") in storage.describe(caught.value)

@@ -285,6 +285,57 @@ def test_tf_config_tells_how_many_there_are_and_which_is_the_chief(monkeypatch, 
     assert (workers.count(), workers.is_chief()) == (count, chief)
 
 
+@pytest.mark.parametrize("text", ["", "  ", "{}", '{"task": {"type": "worker", "index": 0}}'])
+def test_an_empty_tf_config_counts_as_not_set(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert (workers.count(), workers.is_chief()) == (1, True)
+    assert tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict() == {}  # TensorFlow can read what is left.
+
+
+TWO = '"cluster": {"worker": ["a:1", "b:1"]}'
+
+
+@pytest.mark.parametrize(
+    "text, cause",
+    [
+        ("worker 0", "Expecting value"),
+        ('["a:1"]', "holds list, not a JSON object"),
+        ("3", "holds int, not a JSON object"),
+        ("[" * 100_000, "recursion"),
+        ('{"cluster": ["a:1"], "task": {}}', "must be JSON objects"),
+        (f"{{{TWO}}}", 'needs a "type", one of those in "cluster": worker'),
+        (f'{{{TWO}, "task": "worker"}}', "must be JSON objects"),
+        (f'{{{TWO}, "task": {{"type": "chief", "index": 0}}}}', 'needs a "type"'),
+        (f'{{{TWO}, "task": {{"type": ["worker"], "index": 0}}}}', 'needs a "type"'),
+        (f'{{{TWO}, "task": {{"type": "worker"}}}}', 'needs an "index" from 0 to 1'),
+        (f'{{{TWO}, "task": {{"type": "worker", "index": 2}}}}', 'needs an "index" from 0 to 1'),
+        (f'{{{TWO}, "task": {{"type": "worker", "index": -1}}}}', 'needs an "index" from 0 to 1'),
+        (f'{{{TWO}, "task": {{"type": "worker", "index": 0.5}}}}', 'needs an "index" from 0 to 1'),
+        (f'{{{TWO}, "task": {{"type": "worker", "index": true}}}}', 'needs an "index" from 0 to 1'),
+        ('{"cluster": {"worker": ["a", "b:1"]}, "task": {"type": "worker", "index": 0}}', "'a' is no address with a port"),
+        ('{"cluster": {"worker": ["a:1", "b:"]}, "task": {"type": "worker", "index": 0}}', "'b:' is no address"),
+        ('{"cluster": {"worker": ["a:1", "b:99999"]}, "task": {"type": "worker", "index": 0}}', "'b:99999' is no address"),
+        ('{"cluster": {"worker": ["grpc://a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}', "'grpc://a:1' is no address"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}', "the same address twice"),
+        ('{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}', "1 is no address"),
+        ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "must have a list of addresses"),
+        ('{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}', "must have a list of addresses"),
+        ('{"cluster": {"ps": ["p:1"], "worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}', '"chief" and "worker" only'),
+    ],
+)
+def test_a_malformed_tf_config_is_told_with_cause_and_fix(monkeypatch, text, cause):
+    monkeypatch.setenv("TF_CONFIG", text)
+    for ask in (workers.count, workers.is_chief):
+        with pytest.raises(storage.PlainError) as caught:
+            ask()
+        assert cause in str(caught.value) and "TF_CONFIG is malformed" in str(caught.value) and "or unset it" in str(caught.value)
+
+
+def test_the_example_in_the_message_is_valid(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", workers._TF_CONFIG_EXAMPLE)
+    assert workers.count() == 2 and workers.is_chief()
+
+
 def test_what_several_can_not_do_is_told(monkeypatch):
     class Two:
         num_replicas_in_sync = 2

@@ -1,48 +1,46 @@
-"""One 2-D array in one CSV file: a line of text per row, numbers with commas between them, no header. Reads it, or says what is wrong."""
+"""One 2-D array in one CSV file: a line of text per row, commas between the numbers, no header."""
 import codecs
 import io
 import math
 import pathlib
-import re
-import warnings
 
 import numpy as np
 
 import storage
+from data import csv_faults
 
-# A 4096 x 4096 image of four-digit numbers takes 84 MB; what is larger is not one 2-D image, and reading it could fill the memory.
-MAX_FILE_MB = 100
+# A 2048 x 2048 image takes 109 MB in numpy.savetxt's default format (26 characters per number), a 4096 x 4096 image of
+# four-digit numbers 84 MB. What is larger is not one 2-D image, and reading it could fill the memory.
+MAX_FILE_MB = 120
 
-# Images are kept and computed with in float32.
-_LARGEST = np.finfo(np.float32).max
+# Up to here float64 holds every whole number.
+_MAX_EXACT = 2**53 - 1
 
 
 def read(path: pathlib.Path) -> np.ndarray:
-    """The array in the file: (rows, columns), int64 where all values are whole numbers as written ("3", not "3.0"), else float64.
+    """The array in the file: (rows, columns), int64 where all values are whole numbers as written ("3", not "3.0").
 
-    Raises DatasetError with one line for the first fault found: too large, empty, unreadable, not UTF-8, rows of unequal length, a cell
-    that is not a finite number, or beyond float32's.
+    Otherwise float64, also where a whole number is 2**53 or more. Lines end in LF, CR LF or CR; empty ones are skipped.
+    Spaces and tabs around a number are allowed. Raises DatasetError with one line for the first fault found: too large,
+    empty, unreadable, another format, rows of unequal length, a cell that is not a finite number in the float32 range.
     """
     text = _text(path)
-    values = _whole_numbers(text)
+    values = _numbers(text)
     if values is None:
-        values = _numbers(text)
-    if values is None:
-        raise storage.DatasetError([f"{path}: {_fault(text.decode())}"])
+        raise storage.DatasetError([f"{path}: {csv_faults.find_fault(text)}"])
     return values
 
 
-def is_csv(path: pathlib.Path) -> bool:
-    """Whether it is a file whose name ends in .csv, in whatever capitals."""
-    return path.suffix.lower() == ".csv" and path.is_file()
+def explain_shape(values: np.ndarray, size: int) -> str:
+    """Why a 2-D array is not size x size, and the fix, as two sentences; "" where no cause is known.
 
-
-def find(folder: pathlib.Path) -> tuple[dict[str, pathlib.Path], list[str]]:
-    """The CSV files in a folder by their names without ending, sorted, hidden ones passed over; and a fault for each whose name is another's, too."""
-    # Sorted: the order in which a disk lists its files differs between machines.
-    paths = sorted(path for path in folder.glob("*") if is_csv(path) and not path.name.startswith("."))
-    found = {path.stem: path for path in paths}
-    return found, [f"{path}: there is another of that name, but for capitals. Remove or rename one." for path in paths if found[path.stem] is not path]
+    An image can have such a shape and such values by chance: ask only where the shape is a fault.
+    """
+    if values.shape == (size, size):
+        return ""
+    if 1 in values.shape and values.size > 1:
+        return _flattened(values.size)
+    return _labels(values) or _channels(values, size)
 
 
 def write(path: pathlib.Path, values: np.ndarray) -> None:
@@ -55,86 +53,106 @@ def write(path: pathlib.Path, values: np.ndarray) -> None:
 
 def _text(path: pathlib.Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_FILE_MB * 1e6:
-            raise storage.DatasetError([f"{path}: larger than {MAX_FILE_MB} MB, which is no 2-D image. Give one CSV file per slice."])
+        _check_size(path)
         text = path.read_bytes().removeprefix(codecs.BOM_UTF8)  # Excel writes the mark; it means nothing here.
-        text.decode()
     except OSError as error:
-        raise storage.DatasetError([f"{path}: can't be read ({error.strerror}). Check that the file is whole and yours to read."]) from error
-    except UnicodeDecodeError as error:
-        raise storage.DatasetError([f"{path}: not UTF-8 text. Is it a CSV file? Save it as CSV with the encoding UTF-8."]) from error
-    return (text.replace(b"\r\n", b"\n") if b"\r" in text else text).strip(b"\n")
+        fault = f"{path}: can't be read ({error.strerror}). Check that the file is whole and yours to read."
+        raise storage.DatasetError([fault]) from error
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return text.rstrip(b"\n")
 
 
-def _whole_numbers(text: bytes) -> np.ndarray | None:
-    # The way that nearly every file goes: less than half the time of numpy.loadtxt. Whatever it does not fully understand is left to the next.
-    shape = text.count(b"\n") + 1, text.partition(b"\n")[0].count(b",") + 1
-    if len(text) == 2 * math.prod(shape) - 1:
-        return _digits(text, shape)
-    if any(line.count(b",") + 1 != shape[1] for line in text.split(b"\n")):
+def _check_size(path: pathlib.Path) -> None:
+    megabytes = path.stat().st_size / 1e6
+    if megabytes > MAX_FILE_MB:
+        with path.open("rb") as file:
+            raise storage.DatasetError([f"{path}: {csv_faults.explain_size(file.read(2**16), megabytes, MAX_FILE_MB)}"])
+
+
+def _numbers(text: bytes) -> np.ndarray | None:
+    # numpy.loadtxt is as strict as needed, except for the characters that it takes for spaces.
+    if not text or text.isspace() or not text.isascii() or any(space in text for space in _OTHER_SPACES):
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # numpy warns where it stops before the end.
-        try:
-            values = np.fromstring(text.replace(b"\n", b","), dtype=np.int64, sep=",")
-        except (DeprecationWarning, ValueError):
-            return None
-    # Beyond int64 numpy gives the nearest number that fits, in silence.
-    whole = values.size == math.prod(shape) and np.abs(values).max() < 2**53
-    return values.reshape(shape) if whole else None
+    values = _digits(text)
+    if values is None and not any(mark in text for mark in _NOT_WHOLE):
+        values = _table(text, np.int64, _MAX_EXACT)
+    return _table(text, np.float64, csv_faults.MAX_VALUE) if values is None else values
 
 
-def _digits(text: bytes, shape: tuple[int, int]) -> np.ndarray | None:
-    # One digit a cell, as in every mask: digits stand at the even places, commas and line ends between them.
-    characters = np.frombuffer(text + b"\n", dtype=np.uint8).reshape(*shape, 2)
+_OTHER_SPACES = [bytes([code]) for code in (0x0B, 0x0C, 0x1C, 0x1D, 0x1E, 0x1F)]
+
+# Asked for integers, loadtxt drops decimals with no more than a warning, and turns nan and inf into some integer.
+_NOT_WHOLE = [b".", b"e", b"E", b"n", b"N"]
+
+
+def _digits(text: bytes) -> np.ndarray | None:
+    # One digit per cell, as in every mask: digits are at the even places, commas and line ends between them.
+    line = text.find(b"\n") + 1 or len(text) + 1
+    if text[1:2] not in b",\n" or line % 2 or (len(text) + 1) % line:
+        return None
+    characters = np.frombuffer(text + b"\n", dtype=np.uint8).reshape(-1, line // 2, 2)
     digits, separators = characters[..., 0] - ord("0"), characters[..., 1]
     regular = digits.max() <= 9 and (separators[:, :-1] == ord(",")).all() and (separators[:, -1] == ord("\n")).all()
     return digits.astype(np.int64) if regular else None
 
 
-def _numbers(text: bytes) -> np.ndarray | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # An empty file only warns, and comes back empty.
-        try:
-            values = np.loadtxt(io.BytesIO(text), dtype=np.float64, delimiter=",", ndmin=2, comments=None, encoding="utf-8")
-        except ValueError:
-            return None
-    return values if values.size and np.abs(values).max() <= _LARGEST else None
+def _table(text: bytes, dtype: type, max_value: float) -> np.ndarray | None:
+    try:
+        values = np.loadtxt(io.BytesIO(text), dtype, comments=None, delimiter=",", ndmin=2, encoding="ascii")
+    except ValueError:
+        return None
+    # False for NaN as well. Numbers beyond int64 come as its smallest or largest one.
+    return values if -max_value <= values.min() and values.max() <= max_value else None
 
 
-def _fault(text: str) -> str:
-    lines = text.split("\n")
-    if not text.strip():
-        return "the file is empty. Export it again."
-    separators = _foreign_separators(lines[0])
-    if separators:
-        return separators
-    for row, line in enumerate(lines, start=1):
-        cells = line.split(",")
-        for column, cell in enumerate(cells, start=1):
-            if _cell_fault(cell):
-                return f"row {row}, column {column}: {_cell_fault(cell)}"
-        if len(cells) != len(lines[0].split(",")):
-            return f"row {row} has {len(cells)} values, row 1 has {len(lines[0].split(','))}. All rows must be equally long."
-    return "not a table of numbers."
+def _flattened(count: int) -> str:
+    side = math.isqrt(count)
+    shape = f"{side} x {side}" if side**2 == count else "rows x columns"
+    return f"a flattened array. Reshape it to {shape} before saving."
 
 
-def _foreign_separators(line: str) -> str:
-    if ";" in line:
-        decimals = " and decimal commas" if re.search(r"\d,\d", line) else ""
-        return f"semicolons between the values{decimals}. Save it with commas between the values and points as decimal marks."
-    if re.search(r'"-?\d+,\d+"', line):
-        return "decimal commas. Save it with points as decimal marks."
-    if "," not in line and len(line.split()) > 1 and not re.search(r"[A-Za-z]", line):
-        return "spaces or tabs between the values. Save it with commas between the values."
+def _labels(values: np.ndarray) -> str:
+    if _counts(values[0]):
+        return csv_faults.PANDAS.format("first row counts", "a header")
+    if _counts(values[:, 0]):
+        return csv_faults.PANDAS.format("first column counts", "an index")
+    if _counts(values[0, 1:]) and _counts(values[1:, 0]):
+        return csv_faults.PANDAS.format("first row and column count", "header and index")
     return ""
 
 
-def _cell_fault(cell: str) -> str:
-    if not cell.strip():
-        return "an empty cell. Each cell must hold a number; a row must not end with a comma."
-    try:
-        value = float(cell if cell.isascii() and "_" not in cell else "")  # Python's own number forms are not CSV's.
-    except ValueError:
-        return f"'{cell.strip()[:40]}' is not a number. A header or row names must be removed."
-    return "" if abs(value) <= _LARGEST else f"{cell.strip()}, which is no finite number in 32 bits. Replace it, for example by the value of air."
+def _counts(values: np.ndarray) -> bool:
+    return len(values) >= csv_faults.MIN_LABELS and np.array_equal(values, np.arange(len(values)))
+
+
+def _channels(values: np.ndarray, size: int) -> str:
+    rows, columns = values.shape
+    for channels in (3, 4):
+        # An image of another size may be that wide.
+        if columns == channels * rows and (rows == size or _alternates(values, channels)):
+            return f"{channels} values per pixel: a colour image. Convert it to grey."
+    if columns != 2 * rows:
+        return ""
+    if _is_alpha(values[:, 1::2]) and not _is_alpha(values[:, ::2]):
+        return "2 values per pixel: grey and alpha. Save it without the alpha channel."
+    if rows == size and _are_digits(values[:, 1::2]):
+        return "2 values per pixel: decimal commas. Save it with points as decimal marks."
+    return ""
+
+
+def _alternates(values: np.ndarray, channels: int) -> bool:
+    """Whether steps between neighbouring columns depend on the position within the pixel: in a grey image they do not."""
+    steps = np.abs(np.diff(values.astype(np.float64)))
+    means = [steps[:, position::channels].mean() for position in range(channels)]
+    return max(means) > 2 * min(means)
+
+
+def _is_alpha(values: np.ndarray) -> bool:
+    opaque = values.max()
+    return opaque in (1, 255, 65535) and np.isin(values, (opaque, 0 if opaque > 1 else opaque)).all()
+
+
+def _are_digits(values: np.ndarray) -> bool:
+    # The digits behind a decimal comma are never negative and have no decimals themselves.
+    return values.min() >= 0 and np.array_equal(values, np.round(values))

@@ -19,6 +19,8 @@ from data import csv_array, preloaded_dataset
 JUDGEMENTS = "_table.csv"
 _MODEL = "_model.json"
 
+_FIX = "Repeat step 4 to write the predictions again."
+
 
 def check(folder: pathlib.Path, cases: Sequence[str], setting: str) -> None:
     """DatasetError that names each case without a file in `folder`, or with two; the `setting` of config.py has named the folder."""
@@ -58,9 +60,12 @@ def write_judgements(folder: pathlib.Path, table: pd.DataFrame) -> None:
 
 
 def read_judgements(folder: pathlib.Path) -> pd.DataFrame | None:
-    """The table that `write_judgements` wrote; None where the predictions came without one."""
+    """The table that `write_judgements` wrote; None where the predictions came without one. DamagedFile if it was damaged or edited."""
     file = folder / JUDGEMENTS
-    return pd.read_csv(file, dtype={"case": str}, keep_default_na=False, na_values={"predicted_dice": ""}) if file.exists() else None
+    if not file.exists():
+        return None
+    columns = {"case": str, "predicted_dice": float, "unlike_train_set": str}
+    return storage.read_table(file, _FIX, columns, dtype=columns, keep_default_na=False, na_values={"predicted_dice": ""})
 
 
 def write_maker(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
@@ -69,11 +74,11 @@ def write_maker(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
 
 
 def read_maker(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What `write_maker` wrote; None where the masks came without it. DatasetError where the file is another program's."""
+    """What `write_maker` wrote; None where the masks came without it. DamagedFile or DatasetError if it was damaged or is another program's."""
     file = folder / _MODEL
     if not file.exists():
         return None
-    made_by = json.loads(file.read_text(encoding="utf-8"))
+    made_by = storage.read_json(file, f"{_FIX} If it is another program's, remove it.")
     if not {"id", "image_sha256"} <= made_by.keys():
         raise storage.DatasetError([f"{file}: does not tell which model made the masks, and on which images it was trained. Remove it if it is not this program's."])
     return made_by
@@ -93,9 +98,9 @@ def _unclear(folder: pathlib.Path, case: str, files: list[pathlib.Path]) -> str:
 
 def _array(file: pathlib.Path) -> np.ndarray:
     try:
-        return np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise storage.DatasetError([f"{file}: can't be read as an array of numbers ({error}). Write it with numpy.save."]) from error
+        return storage.read_array(file, "Write it again with numpy.save, or repeat step 4 if these are the model's predictions.")
+    except storage.DamagedFile as error:
+        raise storage.DatasetError([str(error)]) from error  # Listed with the faults of the other cases.
 
 
 def _listed(values: np.ndarray) -> str:

@@ -5,31 +5,49 @@
         images/<name>.csv      one file per image
         masks/<name>.csv       its mask, under the same name
 
-Each CSV file is one 2-D array: a line of text per row of pixels, values with commas between them, points as decimal marks, no header, no
-row names, UTF-8. Images and masks are IMAGE_SIZE x IMAGE_SIZE (config.py; 512 x 512). An image's values are any finite numbers, such as
-Hounsfield units; a mask's are 0 and 1. Files whose name does not end with .csv, and hidden ones, are passed over.
+Each CSV file is one 2-D array: a line of text per row of pixels, values with commas between them, points as decimal
+marks, no header, no row names, UTF-8. Images and masks are IMAGE_SIZE x IMAGE_SIZE (config.py; 512 x 512). An image's
+values are any finite numbers, such as Hounsfield units; a mask's are 0 and 1. A case is named `<subdirectory>__<name>`;
+with the ending ".npy" this may have 251 bytes.
 
-A pair of another size is left out: it is named in a warning and in `preloaded dataset/left out.csv`. Anything else that is wrong stops
-the step, with one DatasetError that lists all faults in all files, and the former preloaded dataset stays as it was: an image without
-mask, a mask without image, a file that can't be read as such an array, other values in a mask, a mask identical to its image, the same
-image under two names, the same case name twice. Empty masks and masks that cover nearly all of the image are allowed, with a warning.
+A pair of another size is left out: it is named in a warning and in `preloaded dataset/left out.csv`. Anything else that
+is wrong stops the step, and the former preloaded dataset stays as it was. One DatasetError lists all faults in all
+files; equal ones once, with their count and the first ten files:
+  - an image without mask, a mask without image, a mask identical to its image, the same image under two names;
+  - a file that can't be read as such an array, other values in a mask, another size for which there is an explanation,
+    such as a header, row names or colours;
+  - files that were meant as data and can't be read: broken symbolic links, placeholders of a cloud, compressed files,
+    CSV files in the wrong folder (see `data.input_files`);
+  - names that differ only in upper and lower case or in Unicode normalization, and names that no result can have;
+  - a GROUP_CASES_BY that does not fit the case names: this is checked before any file is read;
+  - train masks that are all empty.
+
+Warnings, not faults: files that are not CSV files, empty masks, masks that cover nearly all of the image.
 """
+import concurrent.futures.process
+import contextlib
 import dataclasses
+import multiprocessing.resource_tracker
 import os
 import pathlib
 import re
+import signal
+import threading
+import time
 import types
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import joblib
+import joblib.externals.loky.backend.resource_tracker
 import numpy as np
 import pandas as pd
 import tqdm
 
 import settings
 import storage
-from data import csv_array, mask_folder, preloaded_dataset, splitting
+from data import csv_array, input_files, mask_folder, preloaded_dataset, splitting
 from masks import cleaning
 
 # A mask that covers more is rarely meant: often the two values were swapped.
@@ -38,28 +56,29 @@ NEARLY_ALL = 0.9
 # The settings that make the dataset what it is.
 _MADE_BY = ("IMAGE_SIZE", "TEST_SHARE", "GROUP_CASES_BY", "SEED", "MASK_SPECK_PX")
 
+# The columns of `left out.csv`.
+_LEFT_OUT = ["case", "image_file", "reason"]
+
 
 def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Writes `preloaded dataset` from `original dataset`: checked, cleaned of specks, split into a train set and a test set.
 
-    Raises DatasetError as the module's docstring says.
+    Raises DatasetError as the module's docstring says; PlainError if the system ends a process that reads the files.
     """
     options = settings.load(workspace.root)
-    pairs, faults = _find_pairs(workspace.original_dataset)
-    with storage.replacing(workspace.preloaded_dataset) as draft:
-        outcomes = _convert_all(pairs, draft, options)
-        faults += [fault for outcome in outcomes for fault in outcome.get("faults", [])]
-        rows = pd.DataFrame([outcome["row"] for outcome in outcomes if "row" in outcome])
-        faults += _duplicates(rows) + _assign_groups(rows, options.GROUP_CASES_BY)
-        left_out = pd.DataFrame([outcome["left out"] for outcome in outcomes if "left out" in outcome], columns=["case", "image_file", "reason"])
-        if not faults:
-            faults += _all_left_out(rows, left_out) or _split(rows, options, draft)
-        if faults:
-            raise storage.DatasetError(faults)
-        rows.to_csv(draft / "cases.csv", index=False)
-        left_out.to_csv(draft / "left out.csv", index=False)
-        preloaded_dataset.write_facts(draft, {"cases": len(rows)} | {name: getattr(options, name) for name in _MADE_BY})
+    found = _find_pairs(workspace.original_dataset)
+    try:
+        rows, left_out = _write(found, workspace.preloaded_dataset, options)
+    except storage.DatasetError:
+        _tell_skipped(found.skipped)
+        raise
+    _tell_skipped(found.skipped)
     _tell(rows, left_out, options)
+
+
+def _raise(faults: list[str]) -> None:
+    if faults:
+        raise storage.DatasetError(input_files.grouped(faults))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,36 +88,177 @@ class _Pair:
     mask: pathlib.Path
 
 
-def _find_pairs(root: pathlib.Path) -> tuple[list[_Pair], list[str]]:
-    pairs: list[_Pair] = []
-    faults = []
-    for folder in sorted(root.glob("[!.]*")):
-        if folder.is_dir():
-            (images, twice), (masks, twice_too) = (csv_array.find(folder / kind) for kind in ("images", "masks"))
-            faults += twice + twice_too + _unpaired(folder, images, masks)
-            pairs += [_Pair(f"{folder.name}__{stem}", images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())]
-        elif csv_array.is_csv(folder):
-            faults.append(f"{folder}: not where it belongs. Move it to {root.name}/<subdirectory>/images or /masks.")
-    if not pairs and not faults:
-        faults.append(f"{root}: no images found. They belong in {root.name}/<subdirectory>/images/<name>.csv, their masks in .../masks/<name>.csv.")
-    return pairs, faults + _repeated_names(pairs)
+@dataclasses.dataclass(frozen=True)
+class _Input:
+    pairs: list[_Pair] = dataclasses.field(default_factory=list)
+    faults: list[str] = dataclasses.field(default_factory=list)
+    skipped: list[str] = dataclasses.field(default_factory=list)
 
 
-def _unpaired(folder: pathlib.Path, images: dict[str, pathlib.Path], masks: dict[str, pathlib.Path]) -> list[str]:
-    if not images and not masks:
-        if any(folder.glob("*/images")):
-            return [f"{folder}: its subdirectories lie one level too deep. Move them up, beside it."]
-        return [f"{folder}: no CSV files in its folders images and masks. Put the data there, or move the folder elsewhere."]
-    faults = [f"{images[stem]}: image without mask. Add {folder / 'masks' / stem}.csv, or remove the image." for stem in images.keys() - masks.keys()]
-    faults += [f"{masks[stem]}: mask without image. Add {folder / 'images' / stem}.csv, or remove the mask." for stem in masks.keys() - images.keys()]
-    return sorted(faults)
+# The folders that are read in each subdirectory.
+_KINDS = ("images", "masks")
+
+
+def _find_pairs(root: pathlib.Path) -> _Input:
+    paths, faults = input_files.list_folder(root)
+    found = _Input(faults=faults)
+    loose = []
+    for path in paths:
+        if fault := input_files.broken_link(path):
+            found.faults.append(f"{input_files.printable(path)}: {fault}")
+        elif path.is_dir():
+            _find_in(path, found)
+        elif ".csv" in path.name.lower():
+            place = f"{root.name}/<subdirectory>/images or /masks"
+            found.faults.append(f"{input_files.printable(path)}: not where it belongs. Move it to {place}.")
+        elif path.name != "README.md":
+            loose.append(path)
+    reason = "only CSV files in <subdirectory>/images and /masks are read"
+    found.skipped.extend(input_files.counted(root, loose, reason))
+    if not found.pairs and not found.faults:
+        place = f"{root.name}/<subdirectory>/images/<name>.csv, their masks in .../masks/<name>.csv"
+        found.faults.append(f"{root}: no images found. They belong in {place}.")
+    found.faults.extend(_repeated_names(found.pairs))
+    return found
+
+
+def _find_in(folder: pathlib.Path, found: _Input) -> None:
+    """Adds what lies in a subdirectory to what was found."""
+    paths, faults = input_files.list_folder(folder)
+    if fault := _misplaced(folder) or input_files.name_fault(folder.name, len("__x.npy")):
+        faults = [f"{input_files.printable(folder)}: {fault}"]
+    if faults:
+        found.faults.extend(faults)
+        return
+    prefix = len(os.fsencode(f"{folder.name}__"))
+    images, masks = (input_files.find(folder / kind, prefix) for kind in _KINDS)
+    faults, skipped = _beside(folder, [path for path in paths if not _is_kind(path)])
+    found.skipped.extend(images.skipped + masks.skipped + skipped)
+    faults += images.faults + masks.faults
+    if images.files and masks.files:
+        faults += _unpaired(images, masks)
+    elif not faults:
+        empty = [kind for kind, each in zip(_KINDS, (images, masks), strict=True) if not each.files]
+        where = "its folders images and masks" if len(empty) == 2 else f"its folder {empty[0]}"
+        faults.append(f"{folder}: no CSV files in {where}. Put the data there, or move the folder elsewhere.")
+    found.faults.extend(faults)
+    stems = sorted(images.files.keys() & masks.files.keys())
+    found.pairs.extend(_Pair(f"{folder.name}__{stem}", images.files[stem], masks.files[stem]) for stem in stems)
+
+
+def _misplaced(folder: pathlib.Path) -> str:
+    """What to say of a folder `images` or `masks` that lies directly in the original dataset; "" of others."""
+    if _is_kind(folder) and input_files.find(folder).files:
+        fix = f"Create a folder, such as {folder.parent.name}/series 1, and move the folders images and masks there."
+        return f"its CSV files lie one level too high. {fix}"
+    return ""
+
+
+def _is_kind(path: pathlib.Path) -> bool:
+    return input_files.comparable(path.name) in _KINDS
+
+
+def _beside(folder: pathlib.Path, others: list[pathlib.Path]) -> tuple[list[str], list[str]]:
+    """Faults and skipped files of what lies in a subdirectory beside its folders images and masks: `others`."""
+    deep = [path for path in others if path.is_dir() and any(map(_is_kind, input_files.list_folder(path)[0]))]
+    fix = f"Move the folder up, beside {folder.name}."
+    faults = [f"{input_files.printable(path)}: its images lie one level too deep. {fix}" for path in deep]
+    reason = "only the folders images and masks are read"
+    skipped = input_files.counted(folder, [path for path in others if not path.is_dir()], reason)
+    folders = [path for path in others if path.is_dir() and path not in deep]
+    unread = [path for path in folders if any(path.rglob("*.[cC][sS][vV]"))]
+    skipped += [f"{input_files.printable(path)}: a folder of CSV files, skipped: {reason}." for path in unread]
+    return faults, skipped
+
+
+def _unpaired(images: input_files.Found, masks: input_files.Found) -> Iterator[str]:
+    reported = images.unusable | masks.unusable
+    names = {input_files.comparable(stem): path for stem, path in masks.files.items()}
+    for stem, image in images.files.items():
+        name = input_files.comparable(stem)
+        if name in reported or stem in masks.files:
+            continue
+        if name in names:
+            difference = input_files.alike(names[name].name, image.name)
+            yield f"{image}: the name of its mask {difference} Give both the same name."
+        else:
+            yield f"{image}: image without mask. Add a mask of the same name to the folder masks, or remove the image."
+    reported |= set(map(input_files.comparable, images.files))
+    fix = "Add an image of the same name to the folder images, or remove the mask."
+    for stem, mask in masks.files.items():
+        if input_files.comparable(stem) not in reported:
+            yield f"{mask}: mask without image. {fix}"
 
 
 def _repeated_names(pairs: list[_Pair]) -> list[str]:
+    # The disks of Windows and macOS do not tell such names apart.
     first: dict[str, _Pair] = {}
-    # Without regard to capitals, as the disks of Windows and macOS see it.
-    repeated = [(pair, first[pair.case.casefold()]) for pair in pairs if first.setdefault(pair.case.casefold(), pair) is not pair]
-    return [f"{pair.image}: its case name, {pair.case}, is also that of {other.image}. Rename one of them." for pair, other in repeated]
+    faults = []
+    for pair in pairs:
+        other = first.setdefault(input_files.comparable(pair.case), pair)
+        if other is not pair:
+            same = other.case == pair.case
+            clash = f"is also that of {other.image}." if same else input_files.alike(pair.case, other.case)
+            faults.append(f"{pair.image}: its case name, {pair.case}, {clash} Rename one of them.")
+    return faults
+
+
+def _groups(pairs: list[_Pair], options: types.SimpleNamespace) -> tuple[dict[str, str], list[str]]:
+    """The group of each case, by GROUP_CASES_BY; and what is wrong with that setting."""
+    rule = options.GROUP_CASES_BY
+    if rule is None:
+        return {pair.case: pair.case for pair in pairs}, []
+    if rule == "subdirectory":
+        groups = {pair.case: pair.image.parts[-3] for pair in pairs}
+    else:
+        groups = {pair.case: _matched(re.search(rule, pair.case)) for pair in pairs}
+    if missed := [case for case, group in groups.items() if not group]:
+        return groups, [_rule_fault(rule, missed, len(groups))]
+    return groups, _split_fault(list(groups.values()), options) if pairs else []
+
+
+def _matched(match: re.Match[str] | None) -> str:
+    # Of several groups in the expression, such as those of "this|that", the first that took part.
+    return next(filter(None, match.groups() or [match.group()]), "") if match else ""
+
+
+def _rule_fault(rule: str, missed: list[str], cases: int) -> str:
+    examples = ", ".join(missed[: input_files.MAX_LISTED])
+    more = f" and {len(missed) - input_files.MAX_LISTED} more" if len(missed) > input_files.MAX_LISTED else ""
+    ignoring_case = sum(bool(_matched(re.search(rule, case, re.IGNORECASE))) for case in missed)
+    hint = f" {ignoring_case} of these match if it begins with (?i), which ignores upper and lower case."
+    fix = "Change it in config.py." + (hint if ignoring_case else "")
+    return f"GROUP_CASES_BY = r'{rule}' finds nothing in {len(missed)} of {cases} case names: {examples}{more}. {fix}"
+
+
+def _split_fault(groups: list[str], options: types.SimpleNamespace) -> list[str]:
+    try:
+        splitting.split(groups, options.TEST_SHARE, options.SEED)
+    except ValueError as error:
+        fix = "Add data, or change GROUP_CASES_BY or IMAGE_SIZE in config.py."
+        return [f"No train and test set can be made: {error}. {fix}"]
+    return []
+
+
+def _write(found: _Input, folder: pathlib.Path, options: types.SimpleNamespace) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Writes the preloaded dataset and returns the tables of its cases and of the pairs that were left out."""
+    groups, group_faults = _groups(found.pairs, options)
+    if group_faults:  # Reading takes minutes, and the names suffice to tell these.
+        _raise(found.faults + group_faults)
+    with storage.replacing(folder) as draft:
+        outcomes = _convert_all(found.pairs, draft, options)
+        faults = found.faults + [fault for outcome in outcomes for fault in outcome.get("faults", [])]
+        rows = pd.DataFrame([outcome["row"] for outcome in outcomes if "row" in outcome])
+        left_out = pd.DataFrame([each["left out"] for each in outcomes if "left out" in each], columns=_LEFT_OUT)
+        _raise(faults + _duplicates(rows))
+        rows["group"] = rows["case"].map(groups) if len(rows) else []
+        _raise(_all_left_out(rows, left_out) or _split_fault(rows["group"].tolist(), options))
+        _split(rows, options, draft)
+        _raise(_nothing_to_learn(rows))
+        rows.to_csv(draft / "cases.csv", index=False)
+        left_out.to_csv(draft / "left out.csv", index=False)
+        preloaded_dataset.write_facts(draft, {"cases": len(rows)} | {name: getattr(options, name) for name in _MADE_BY})
+    return rows, left_out
 
 
 def _convert_all(pairs: list[_Pair], draft: pathlib.Path, options: types.SimpleNamespace) -> list[dict[str, Any]]:
@@ -106,23 +266,89 @@ def _convert_all(pairs: list[_Pair], draft: pathlib.Path, options: types.SimpleN
         for kind in ("images", "masks"):
             (draft / split / kind).mkdir(parents=True)
     jobs = (joblib.delayed(_convert)(pair, draft / "train set", options.IMAGE_SIZE, options.MASK_SPECK_PX) for pair in pairs)
-    outcomes = joblib.Parallel(n_jobs=-1, return_as="generator")(jobs)
-    return list(tqdm.tqdm(outcomes, total=len(pairs), desc="Reading", unit=" pairs", disable=None))
+    try:
+        with contextlib.ExitStack() as stack:
+            with _interrupts_deferred():
+                workers = joblib.Parallel(-1, return_as="generator", initializer=_begin_worker, initargs=(os.getpid(),))
+                outcomes = workers(jobs)
+                stack.callback(_close, outcomes)
+            return list(tqdm.tqdm(outcomes, total=len(pairs), desc="Reading", unit=" pairs", disable=None))
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise storage.PlainError(_WORKER_ENDED) from error
+
+
+def _close(outcomes: Generator) -> None:
+    with warnings.catch_warnings(action="ignore"):  # If it is stopped early, joblib advises the programmer.
+        outcomes.close()
+
+
+_WORKER_ENDED = (
+    "The system ended a process that reads the original dataset, most likely because memory ran out. "
+    "Close other programs and run the step again."
+)
+
+
+@contextlib.contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    # Ctrl-C reaches all processes of a terminal. Workers that are just starting would print tracebacks, and so would
+    # those whose start is interrupted here. In this block Ctrl-C is noted, and takes effect at its end; the processes
+    # that the block starts never get it: this one ends them. Windows has no such masks.
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    for tracker in (multiprocessing.resource_tracker, joblib.externals.loky.backend.resource_tracker):
+        tracker.ensure_running()  # Started later, these would allow interrupts again.
+    noted: list[int] = []
+    # A library's thread may get it all the same, and passes it on to this handler.
+    handler = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if noted:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _begin_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    # A parent that is killed can't end its workers; they then get another parent. On Windows they don't: there they end
+    # when they have been idle for 5 minutes.
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
+
+
+_POLL_SECONDS = 0.2
 
 
 def _convert(pair: _Pair, folder: pathlib.Path, image_size: int, speck_px: int) -> dict[str, Any]:
     # Runs in a worker process. What it gives back is small, whatever the images' size: that keeps the memory flat.
+    try:
+        return _convert_pair(pair, folder, image_size, speck_px)
+    except MemoryError:
+        fix = "Close other programs, or give a smaller file."
+        return {"faults": [f"{pair.image}: this machine's memory is too small to read it, or its mask. {fix}"]}
+
+
+def _convert_pair(pair: _Pair, folder: pathlib.Path, image_size: int, speck_px: int) -> dict[str, Any]:
     arrays, faults = [], []
     for path in (pair.image, pair.mask):
         try:
             arrays.append(csv_array.read(path))
         except storage.DatasetError as error:
             faults += error.faults
+        else:
+            explanation = csv_array.explain_shape(arrays[-1], image_size)
+            faults += [f"{path}: {explanation}"] if explanation else []
     if faults:
         return {"faults": faults}
     image, mask = arrays
-    if mask.shape == (image_size, image_size) and image.shape == (image_size, 2 * image_size):
-        return {"faults": [f"{pair.image}: twice as many columns as its mask: decimal commas. Save it with points as decimal marks."]}
     if {image.shape, mask.shape} != {(image_size, image_size)}:
         return {"left out": {"case": pair.case, "image_file": _source(pair.image), "reason": _wrong_size(image, mask, image_size)}}
     if _mask_fault(image, mask):
@@ -163,18 +389,6 @@ def _duplicates(rows: pd.DataFrame) -> list[str]:
     return [f"{copy}: the same image as {first[index]}. Remove one of the two." for index, copy in copies["image_file"].items()]
 
 
-def _assign_groups(rows: pd.DataFrame, rule: str | None) -> list[str]:
-    if rows.empty or rule is None:
-        return []
-    if rule == "subdirectory":
-        rows["group"] = [source.split("/")[0] for source in rows["image_file"]]
-        return []
-    found = [re.search(rule, case) for case in rows["case"]]
-    # Of several groups in the expression, such as those of "this|that", the first that took part.
-    rows["group"] = [next(filter(None, match.groups() or [match.group()]), "") if match else "" for match in found]
-    return [f"{case}: GROUP_CASES_BY finds nothing in this case name. Change it in config.py." for case in rows["case"][rows["group"] == ""]]
-
-
 def _all_left_out(rows: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
     if len(rows) or left_out.empty:
         return []
@@ -182,32 +396,80 @@ def _all_left_out(rows: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
     return [f"All {len(left_out)} pairs have another size: {first.image_file}: {first.reason}. Resize them, or set IMAGE_SIZE in config.py."]
 
 
-def _split(rows: pd.DataFrame, options: types.SimpleNamespace, draft: pathlib.Path) -> list[str]:
-    try:
-        in_test = splitting.split(rows["group"].tolist(), options.TEST_SHARE, options.SEED)
-    except ValueError as error:
-        return [f"No train and test set can be made: {error}. Add data, or change GROUP_CASES_BY or IMAGE_SIZE in config.py."]
+def _split(rows: pd.DataFrame, options: types.SimpleNamespace, draft: pathlib.Path) -> None:
+    in_test = splitting.split(rows["group"].tolist(), options.TEST_SHARE, options.SEED)
     rows.loc[in_test, "split"] = "test"
     for case in rows["case"][in_test]:
-        for kind in ("images", "masks"):
+        for kind in _KINDS:
             os.rename(draft / "train set" / kind / f"{case}.npy", draft / "test set" / kind / f"{case}.npy")
-    return []
+
+
+def _nothing_to_learn(rows: pd.DataFrame) -> list[str]:
+    train = rows[rows["split"] == "train"]
+    if train["mask_px"].any():
+        return []
+    if train["specks_removed_px"].any():
+        fix = "Step 1 removed all that some of them held as specks. Lower MASK_SPECK_PX in config.py."
+    elif rows["mask_px"].any():
+        fix = "Add cases with a mask that is not empty, or change SEED in config.py."
+    else:
+        fix = "Check the export of the masks: 1 inside the structure, 0 outside."
+    return [f"All {len(train)} train masks are empty: a network can't learn from them. {fix}"]
+
+
+def _tell_skipped(lines: list[str]) -> None:
+    for line in _first(lines):
+        print(f"Warning: {line}")
 
 
 def _tell(rows: pd.DataFrame, left_out: pd.DataFrame, options: types.SimpleNamespace) -> None:
-    for text in _warnings(rows, left_out):
-        print(text)
+    for text in _warnings(rows, left_out, options.MASK_SPECK_PX):
+        print(f"Warning: {text}")
     specks = rows[rows["specks_removed_px"] > 0]
     if len(specks):
         print(f"Took specks of at most {options.MASK_SPECK_PX} px out of {len(specks)} masks, {specks['specks_removed_px'].sum()} px in all.")
-    groups = "" if options.GROUP_CASES_BY is None else f", {rows['group'].nunique()} groups, none of them on both sides"
-    print(f"Preloaded dataset: {(rows['split'] == 'train').sum()} cases to train on, {(rows['split'] == 'test').sum()} to test on{groups}.")
+    train, test = (rows[rows["split"] == split] for split in ("train", "test"))
+    grouped = options.GROUP_CASES_BY is not None
+    groups = [f" ({_count(each['group'].nunique(), 'group')})" if grouped else "" for each in (train, test)]
+    apart = "; no group is in both" if grouped else ""
+    print(f"Preloaded dataset: {len(train)} cases to train on{groups[0]}, {len(test)} to test on{groups[1]}{apart}.")
 
 
-def _warnings(rows: pd.DataFrame, left_out: pd.DataFrame) -> Iterator[str]:
-    for entry in left_out.itertuples():
-        yield f"Warning: {entry.image_file} left out: {entry.reason}."
-    for case in rows["case"][rows["mask_px"] == 0]:
-        yield f"Warning: {case}: the mask is empty."
-    for case in rows["case"][rows["mask_px"] > NEARLY_ALL * rows["height"] * rows["width"]]:
-        yield f"Warning: {case}: the mask covers more than {NEARLY_ALL:.0%} of the image. Were 0 and 1 swapped?"
+def _warnings(rows: pd.DataFrame, left_out: pd.DataFrame, speck_px: int) -> Iterator[str]:
+    yield from _first([f"{entry.image_file} left out: {entry.reason}." for entry in left_out.itertuples()])
+    empty = rows[rows["mask_px"] == 0]
+    if len(empty) <= input_files.MAX_LISTED:
+        yield from (f"{row.case}: {_why_empty(row.specks_removed_px, speck_px)}" for row in empty.itertuples())
+    if len(empty):
+        yield from _empty_per_split(rows, speck_px)
+    full = rows["case"][rows["mask_px"] > NEARLY_ALL * rows["height"] * rows["width"]]
+    swapped = f"the mask covers more than {NEARLY_ALL:.0%} of the image. Were 0 and 1 swapped?"
+    yield from _first([f"{case}: {swapped}" for case in full])
+
+
+def _first(lines: list[str]) -> Iterable[str]:
+    more = len(lines) - input_files.MAX_LISTED
+    return [*lines[: input_files.MAX_LISTED], f"... and {more} more of this kind."] if more > 0 else lines
+
+
+def _why_empty(removed_px: int, speck_px: int) -> str:
+    if not removed_px:
+        return "the mask is empty."
+    setting = f"MASK_SPECK_PX = {speck_px}"
+    return f"the mask is now empty: its only components, {removed_px} px, were removed as specks ({setting})."
+
+
+def _empty_per_split(rows: pd.DataFrame, speck_px: int) -> Iterator[str]:
+    empty = {split: rows["mask_px"][rows["split"] == split] == 0 for split in ("train", "test")}
+    parts = [f"{each.sum()} of {len(each)} {split} masks" for split, each in empty.items() if each.any()]
+    verb = "is" if sum(each.sum() for each in empty.values()) == 1 else "are"
+    emptied = ((rows["mask_px"] == 0) & (rows["specks_removed_px"] > 0)).sum()
+    specks = f"; in {emptied} of them all components were removed as specks (MASK_SPECK_PX = {speck_px})"
+    yield f"{' and '.join(parts)} {verb} empty{specks if emptied else ''}."
+    if empty["test"].all():
+        fix = "Change SEED or TEST_SHARE in config.py, or add cases."
+        yield f"all test masks are empty: the evaluation can't tell whether the structure is found. {fix}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 from tensorflow import keras
@@ -29,8 +30,8 @@ from networks import saved_model
 def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Writes `model` from the train set, with the hyperparameters of config.py. Goes on where a former run was stopped.
 
-    OtherTask where an unfinished training was begun with other settings or data; MissingResult where step 1 has not run; TrainingFailed
-    where the network learns nothing.
+    OtherTask where an unfinished training was begun with other settings or data; DamagedFile where it is damaged; MissingResult
+    where step 1 has not run; TrainingFailed where the network learns nothing, or ends with weights that are not finite.
     """
     options = settings.load(workspace.root)
     hyperparameters = from_settings(options.HYPERPARAMETERS)
@@ -63,13 +64,16 @@ def train(
     """
     machine.prepare(options)
     workers.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
-    facts = _facts(hyperparameters, options, cases)
-    with resumable.alone(unfinished, workers.is_chief()), _told_failures(unfinished), workers.kept_by_chief(unfinished) as folder:
+    keep_failed = _told_failures(unfinished, _failed(unfinished, target))
+    with resumable.alone(unfinished, workers.is_chief()), keep_failed, workers.kept_by_chief(unfinished) as folder:
+        options = _with_former_precision(options, unfinished)
+        facts = _facts(hyperparameters, options, cases)
         workers.chief_first(lambda: _begin(unfinished, facts))
         network = fitting.compiled_network(hyperparameters, cases, options)
         diary = progress.Diary(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
         fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
-        with storage.replacing(target) if workers.is_chief() else workers.kept_by_chief(target) as draft:
+        _check_finite(network, diary.history, hyperparameters)
+        with storage.replacing(target, _WAIT_SECONDS) if workers.is_chief() else workers.kept_by_chief(target) as draft:
             more = {"epochs": len(diary.history), "minutes": round(float(diary.history["seconds"].sum()) / 60, 1)}
             more["peak_learning_rate"] = budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)
             more["known"] = _known(network, train_set, cases, options)
@@ -77,14 +81,54 @@ def train(
             if workers.is_chief():
                 shutil.copytree(folder / "logs", draft / "logs")
         if workers.is_chief():
-            shutil.rmtree(unfinished)
+            storage.remove(unfinished)
     return diary.history
+
+
+# A step that reads the former model may hold it for a moment; the training is not to be lost for that.
+_WAIT_SECONDS = 60.0
+
+
+def _failed(unfinished: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+    """Where a failed training is kept: "unfinished model" becomes "failed model", beside it."""
+    kind, _, rest = unfinished.name.partition(" ")
+    # Where a symbolic link led here, the name may be any.
+    place, name = (unfinished, rest) if kind == "unfinished" else (target, target.name)
+    return storage.follow(place.with_name(f"failed {name}"))
+
+
+def _with_former_precision(options: types.SimpleNamespace, unfinished: pathlib.Path) -> types.SimpleNamespace:
+    """The `options` with the MIXED_PRECISION that an unfinished training was started with, where config.py sets None.
+
+    OtherTask where this machine does not train in that precision.
+    """
+    if not all((unfinished / name).exists() for name in ("facts.json", progress.HISTORY)):
+        return options
+    fix = f"Move or delete the folder '{unfinished.name}' to begin again."
+    former = storage.read_json(unfinished / "facts.json", fix, ["precision"])["precision"]
+    setting = next((mixed for mixed in (False, True) if machine.precision(mixed) == former), None)
+    if setting is None:
+        raise resumable.OtherTask(_other_hardware(unfinished, former))
+    if options.MIXED_PRECISION is not None or former == machine.precision(None):
+        return options
+    print(f"Resuming in {former}, the precision in which this training was started.")
+    return types.SimpleNamespace(**vars(options) | {"MIXED_PRECISION": setting})
+
+
+def _other_hardware(unfinished: pathlib.Path, precision: str) -> str:
+    fix = "Hide the GPU with the environment variable CUDA_VISIBLE_DEVICES=-1"
+    if precision == "mixed_float16":
+        fix = "Resume it on a machine with a GPU"
+    return (
+        f"'{unfinished.name}' ({unfinished}) was started in {precision}, which is not supported {machine.name()}. "
+        f"{fix}, or move or delete the folder to begin again."
+    )
 
 
 def _begin(unfinished: pathlib.Path, facts: dict[str, Any]) -> None:
     # Without a finished epoch there is nothing to go on with, and nothing to lose.
     if workers.is_chief() and not (unfinished / progress.HISTORY).exists():
-        shutil.rmtree(unfinished, ignore_errors=True)
+        storage.remove(unfinished)
     resumable.begin_or_go_on(unfinished, facts)
 
 
@@ -102,17 +146,27 @@ def _facts(hyperparameters: Hyperparameters, options: types.SimpleNamespace, cas
     }
 
 
+def _check_finite(network: keras.Model, history: pd.DataFrame, hyperparameters: Hyperparameters) -> None:
+    # Every worker reads every weight, in the same order: some are averages over all workers.
+    finite = [np.isfinite(weight.numpy()).all() for weight in network.weights]
+    if not all(finite) or not np.isfinite(history["loss"].iloc[-1]):
+        lower = f'"learning_rate": {hyperparameters.learning_rate / 5:g}'
+        raise diagnosis.TrainingFailed(
+            "The training ended, but some weights or the last epoch's loss are NaN or infinite: no model was written.\n"
+            f"Set HYPERPARAMETERS = {{{lower}}} or MIXED_PRECISION = False in config.py, then train again."
+        )
+
+
 @contextlib.contextmanager
-def _told_failures(unfinished: pathlib.Path) -> Iterator[None]:
+def _told_failures(unfinished: pathlib.Path, failed: pathlib.Path) -> Iterator[None]:
     try:
         with workers.lost_workers_told():
             yield
     except diagnosis.TrainingFailed:
         # Out of the way of the next try, which will have other settings.
-        failed = unfinished.with_name(unfinished.name.replace("unfinished", "failed"))
         if workers.is_chief():
-            shutil.rmtree(failed, ignore_errors=True)
-            unfinished.rename(failed)
+            storage.remove(failed)
+            storage.move(unfinished, failed)
         raise
     except (tf.errors.ResourceExhaustedError, OSError) as error:
         # TensorFlow has one name for a full memory and a full disk.

@@ -1,4 +1,5 @@
-"""Notices a training that will come to nothing, ends it, and says what was looked at and what is likely the reason."""
+"""Stops a training that learns nothing, and reports what was checked and the likely cause."""
+import json
 
 import numpy as np
 import pandas as pd
@@ -22,27 +23,39 @@ LEAST_LIFT = 0.1
 # Where masks cover more, to predict that all belongs to them is nearly right.
 NEARLY_ALL = 0.9
 
-# With Adam, higher rates are known to make the loss jump instead of fall.
-HIGH_RATE = 5e-3
+# With Adam, higher rates are known to make the loss jump instead of fall, and with lower ones hardly anything changes.
+HIGH_RATE, LOW_RATE = 5e-3, 1e-5
 
+# A lower learning rate than this is never recommended: it only trains more slowly.
+LOWEST_ADVISED_RATE = 1e-4
+
+# Where masks cover less, a network that predicts background everywhere is nearly right.
+SMALL_SHARE = 0.002
 
 # A CT slice's own noise is a hundredth of what its values span.
 MOST_NOISE = 0.1
 
 
 class TrainingFailed(storage.PlainError):
-    """A training that came to nothing. Its text says what was seen and checked, and what to change."""
+    """A training that learned nothing. Its text says what was found and checked, and what to change."""
 
 
 class Watch(keras.callbacks.Callback):
-    """Raises TrainingFailed where the loss is no number, or where the same is predicted for all pixels of `shown` and goes on being so.
+    """Raises TrainingFailed where the loss is not finite, or predictions for `shown` are degenerate in two checks running.
 
-    `shown` are (images, masks) of the train set, as the network is given them, with as large masks as there are.
+    `shown` are (images, masks) of the train set, as the network gets them, with the largest masks. In a trial of a
+    search (`is_trial`) texts have one line and no advice: there the search chooses the hyperparameters.
     """
 
-    def __init__(self, shown: tuple[tf.Tensor, tf.Tensor], hyperparameters: Hyperparameters, budget: Budget) -> None:
+    def __init__(
+        self,
+        shown: tuple[tf.Tensor, tf.Tensor],
+        hyperparameters: Hyperparameters,
+        budget: Budget,
+        is_trial: bool = False,
+    ) -> None:
         super().__init__()
-        self._shown, self._hyperparameters, self._budget = shown, hyperparameters, budget
+        self._shown, self._hyperparameters, self._budget, self._is_trial = shown, hyperparameters, budget, is_trial
         self._steps, self._noted, self._last_fault = 0, False, ""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -60,9 +73,14 @@ class Watch(keras.callbacks.Callback):
             self._look()
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        """Says so where a training that was too short to be stopped has come to nothing."""
-        if self._steps < PATIENCE_STEPS and (fault := self._fault()):
-            print(f"\nWarning: the training has ended, but {fault}. It may have been too short.\n{self._explanation()}", flush=True)
+        """Prints a warning where a training that was too short to be stopped has learned nothing."""
+        if self._steps >= PATIENCE_STEPS or not (fault := self._fault()):
+            return
+        if self._is_trial:
+            epochs = self._budget.epochs
+            print(f"  Found nothing in {epochs} epoch{'s' if epochs != 1 else ''}: {fault}.", flush=True)
+        else:
+            print(f"\nWarning: the training has ended, but {fault}.\n{self._explanation(self._steps)}", flush=True)
 
     def _fault(self) -> str:
         logits = [self.model(image[None], training=False).numpy() for image in self._shown[0]]
@@ -73,16 +91,17 @@ class Watch(keras.callbacks.Callback):
         if fault and self._last_fault and self._steps >= PATIENCE_STEPS and self._budget.share >= PATIENCE_SHARE:
             self._fail(fault)
         if fault and not self._noted:
-            print(f"\nNote: after {self._steps} steps {fault}. If that stays so, the training will be stopped, with an explanation.", flush=True)
+            print(f"\nNote: after {self._steps} steps {fault}. If this persists, training will be stopped.", flush=True)
             self._noted = True
         self._last_fault = fault  # A single one, late in a training that went well, may pass.
 
     def _fail(self, fault: str) -> None:
-        told = f"The training was stopped after {self._steps} steps" if self._steps else "The training was not begun"
-        raise TrainingFailed(f"{told}: {fault}.\n{self._explanation()}")
+        what = f"stopped after {self._steps} steps" if self._steps else "not begun"
+        advice = "" if self._is_trial else f"\n{self._explanation()}"
+        raise TrainingFailed(f"The training was {what}: {fault}.{advice}")
 
-    def _explanation(self) -> str:
-        return explanation(*(part.numpy() for part in self._shown), self._hyperparameters)
+    def _explanation(self, short_steps: int | None = None) -> str:
+        return explanation(*(part.numpy() for part in self._shown), self._hyperparameters, short_steps)
 
 
 def sameness(logits: np.ndarray, masks: np.ndarray) -> str:
@@ -121,27 +140,47 @@ def hint(hyperparameters: Hyperparameters, cases: pd.DataFrame) -> None:
         )
 
 
-def explanation(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters) -> str:
-    """What was checked on a batch, (cases, size, size, 1) each, a line each, and what is likely wrong with it, in plain words."""
-    window = hyperparameters.clip_hu
+def explanation(
+    images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters, short_steps: int | None = None
+) -> str:
+    """What was checked on a batch, (cases, size, size, 1) each, a line each, and the likely causes.
+
+    `short_steps` is the number of steps where the training ended before it could be judged.
+    """
+    values, window = hyperparameters, hyperparameters.clip_hu
+    span = f"{images.min():g} to {images.max():g}, median {np.median(images):g}"
+    found = ", ".join(f"{value:g}" for value in np.unique(masks)[:5])
     checks = [
-        f"image values: {images.min():g} to {images.max():g}, median {np.median(images):g}" + (f"; the window clip_hu is {window}" if window else ""),
-        f"mask values: {', '.join(f'{value:g}' for value in np.unique(masks)[:5])}; {masks.mean():.2%} of the pixels belong to a mask",
+        f"image values: {span}" + (f"; the window clip_hu is {window}" if window else ""),
+        f"mask values: {found}; {_percent(np.mean(masks > 0))} of the pixels belong to a mask",
         f"empty masks: {(~masks.any((1, 2, 3))).sum()} of {len(masks)}",
-        f"learning rate: {hyperparameters.learning_rate:g} at its highest, for batches of {REFERENCE_BATCH}; loss: {hyperparameters.loss}",
+        f"learning rate: {values.learning_rate:g} at its highest, for batches of {REFERENCE_BATCH}; "
+        f"loss: {values.loss}",
     ]
-    text = "".join(f"  {check}\n" for check in checks)
-    return f"Checked on {len(images)} images of the train set with the largest masks:\n{text}" + "\n".join(_reasons(images, masks, hyperparameters))
+    heading = f"Checked on {len(images)} images of the train set with the largest masks:"
+    return "\n".join([heading, *(f"  {check}" for check in checks), *_reasons(images, masks, values, short_steps)])
 
 
-def _reasons(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
-    likely = _hopeless(images, masks, hyperparameters) or _unlucky(masks, hyperparameters)
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+def _reasons(
+    images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters, short_steps: int | None
+) -> list[str]:
+    too_short = [] if short_steps is None else [f"the training was too short, {short_steps} steps. {_LONGER}"]
+    likely = _hopeless(images, masks, hyperparameters) or too_short + _unlucky(masks, hyperparameters)
     if likely:
         return [f"Likely: {reason}" for reason in likely]
+    rate = max(hyperparameters.learning_rate / 5, LOWEST_ADVISED_RATE)
+    lower = f'Then try HYPERPARAMETERS = {{"learning_rate": {rate:.3g}}} in config.py.'
     return [
-        "None of these is wrong in itself. Look at some cases, image and mask side by side: do they belong together? Then try, in config.py, "
-        f'HYPERPARAMETERS = {{"learning_rate": {hyperparameters.learning_rate / 5:g}}}.'
+        "None of these is wrong in itself. Look at some cases, image and mask side by side: do they belong together?",
+        lower if rate < hyperparameters.learning_rate else f"Then train longer. {_LONGER}",
     ]
+
+
+_LONGER = "Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
 
 
 def _hopeless(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
@@ -172,11 +211,24 @@ def _unseen(images: np.ndarray, masks: np.ndarray, window: tuple[float, float]) 
 
 def _unlucky(masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
     """What may make a training fail that could go well."""
+    rate, largest = hyperparameters.learning_rate, (masks > 0).sum((1, 2, 3)).max()
+    change = 'Try HYPERPARAMETERS = {"learning_rate": 1e-3} in config.py.'
     tests = [
-        (hyperparameters.learning_rate > HIGH_RATE, 'the learning rate is too high. Try HYPERPARAMETERS = {"learning_rate": 1e-3} in config.py.'),
+        (rate > HIGH_RATE, f"the learning rate is too high. {change}"),
+        (rate < LOW_RATE, f"the learning rate is too low. {change}"),
         (
-            0 < masks.mean() < 0.002 and hyperparameters.loss == "binary_crossentropy",
-            'the masks are so small that "all background" is nearly right. Try HYPERPARAMETERS = {"loss": "binary_crossentropy_dice"} in config.py.',
+            0 < np.mean(masks > 0) < SMALL_SHARE,
+            f'the masks are so small that "all background" is nearly right: at most {largest} px, '
+            f"{_percent(largest / masks[0].size)} of the pixels. {_for_small_masks(hyperparameters)}",
         ),
     ]
     return [reason for found, reason in tests if found]
+
+
+def _for_small_masks(hyperparameters: Hyperparameters) -> str:
+    changes: dict[str, str | int] = {}
+    if hyperparameters.loss != "weighted_binary_crossentropy":
+        changes["loss"] = "weighted_binary_crossentropy"
+    if hyperparameters.architecture == "unet" and hyperparameters.patch_px > 1:
+        changes["patch_px"] = hyperparameters.patch_px // 2
+    return f"Try HYPERPARAMETERS = {json.dumps(changes)} in config.py, or train longer." if changes else _LONGER

@@ -78,6 +78,7 @@ def callbacks(
     hyperparameters: Hyperparameters,
     options: types.SimpleNamespace,
     budget: Budget,
+    is_trial: bool = False,
 ) -> list[keras.callbacks.Callback]:
     """What every training needs: the learning rate's schedule, a look at whether it learns, and what the terminal shows."""
     heading = (
@@ -87,7 +88,7 @@ def callbacks(
     watched = cases.nlargest(WATCHED_CASES, "mask_px")["case"].tolist()
     return [
         Schedule(budget, peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)),
-        diagnosis.Watch(_shown(train_set, watched, options), hyperparameters, budget),
+        diagnosis.Watch(_shown(train_set, watched, options), hyperparameters, budget, is_trial),
         progress.Display(budget, options.TRAINING_BATCH_SIZE, heading),
     ]
 
@@ -122,7 +123,8 @@ def fit(
         initial_epoch=diary.epochs_done,
         epochs=budget.epochs or sys.maxsize,
         callbacks=[
-            *callbacks(network, train_set, cases, hyperparameters, options, budget),
+            # Trials alone have validation cases.
+            *callbacks(network, train_set, cases, hyperparameters, options, budget, is_trial=bool(validation)),
             progress.Panel(logs, kind, _shown(train_set, shown[: progress.PANEL_CASES], options), budget),
             progress.tensorboard(logs),
             *more,

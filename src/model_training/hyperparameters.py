@@ -1,7 +1,7 @@
 """What changes the quality of a model: each hyperparameter with its default, its meaning and the range that step 2 searches."""
 import dataclasses
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import settings
@@ -84,7 +84,7 @@ def search_space(own: dict[str, Any]) -> "keras_tuner.HyperParameters":
     import keras_tuner
 
     declare(whole := keras_tuner.HyperParameters())
-    declared = {hp.name: hp for hp in whole.space}
+    declared, own = {hp.name: hp for hp in whole.space}, settings.plain(own)
     faults = [settings.unknown_name(name, declared) for name in own if name not in declared]
     faults += [fault for name, wanted in own.items() if name in declared for fault in _range_faults(declared[name], wanted)]
     if faults:
@@ -92,40 +92,41 @@ def search_space(own: dict[str, Any]) -> "keras_tuner.HyperParameters":
     space = keras_tuner.HyperParameters()
     for name, hp in declared.items():
         wanted = own.get(name, ...)
-        if isinstance(wanted, list) and len(wanted) == 1:
-            (wanted,) = wanted
-        if wanted is ... or wanted in ([True, False], [False, True]):
+        if wanted is ...:
             space.merge([hp])
         elif _is_range(name, wanted):
             _add_range(space, hp, *map(float, wanted))
-        elif isinstance(wanted, list):
-            space.Choice(name, [_as_declared(hp, value) for value in wanted])
         else:
-            space.Fixed(name, _as_declared(hp, wanted))
+            _add_values(space, hp, wanted if isinstance(wanted, list) else [wanted])
     return space
 
 
 def from_settings(overrides: dict[str, Any]) -> Hyperparameters:
     """The defaults with the values of config.py's HYPERPARAMETERS. SettingsError names what is unknown or impossible, and what was meant."""
-    faults = [settings.unknown_name(name, _RULES) for name in overrides if name not in _RULES]
-    faults += [_fault(name, value) for name, value in overrides.items() if name in _RULES and not _holds(name, value)]
+    values = settings.plain(overrides)
+    faults = [settings.unknown_name(name, _RULES) for name in values if name not in _RULES]
+    faults += [_fault(name, value) for name, value in values.items() if name in _RULES and not _holds(name, value)]
     if faults:
         raise settings.SettingsError("\n".join(f"HYPERPARAMETERS in config.py: {fault}" for fault in faults))
-    return Hyperparameters(**overrides)
+    if isinstance(values.get("clip_hu"), list):
+        values["clip_hu"] = tuple(values["clip_hu"])
+    return Hyperparameters(**values)
 
 
 def _fault(name: str, value: Any) -> str:
     near = difflib.get_close_matches(str(value), [*ARCHITECTURES, *LOSSES], n=1) if isinstance(value, str) else []
-    return f"{name}: {value!r} is not {_RULES[name][1]}." + (f" Did you mean {near[0]!r}?" if near else "")
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{name}: {settings.shown(value)} is not {_RULES[name][1]}.{hint}"
 
 
 def _range_faults(hp: "keras_tuner.engine.hyperparameters.HyperParameter", wanted: Any) -> list[str]:
     if _is_range(hp.name, wanted):
         if not hasattr(hp, "sampling"):
-            return [f"{hp.name}: {wanted!r} is a range, but this one has single values: give a list of them, in brackets, such as {hp.values}."]
-        if len(wanted) != 2 or not all(map(_number, wanted)) or not wanted[0] < wanted[1]:
-            return [f"{hp.name}: {wanted!r} is not a pair (low, high) of numbers."]
-    if wanted == []:
+            fix = f"this one has single values: give a list of them, in brackets, such as {list(hp.values)}."
+            return [f"{hp.name}: {settings.shown(wanted)} is a range, but {fix}"]
+        if len(wanted) != 2 or not all(map(_number(*_FINITE), wanted)) or not wanted[0] < wanted[1]:
+            return [f"{hp.name}: {settings.shown(wanted)} is not a pair (low, high) of numbers."]
+    if isinstance(wanted, list) and not wanted:
         return [f"{hp.name}: the list is empty; leave it out to search the whole range."]
     values = wanted if isinstance(wanted, list) or _is_range(hp.name, wanted) else [wanted]
     return [_fault(hp.name, value) for value in values if not _holds(hp.name, value)]
@@ -133,6 +134,18 @@ def _range_faults(hp: "keras_tuner.engine.hyperparameters.HyperParameter", wante
 
 def _is_range(name: str, wanted: Any) -> bool:
     return isinstance(wanted, tuple) and name != "clip_hu"
+
+
+def _add_values(
+    space: "keras_tuner.HyperParameters", hp: "keras_tuner.engine.hyperparameters.HyperParameter", wanted: list[Any]
+) -> None:
+    values = list(dict.fromkeys(_as_declared(hp, value) for value in wanted))
+    if isinstance(values[0], bool) and len(values) == 2:
+        space.merge([hp])
+    elif len(values) > 1:
+        space.Choice(hp.name, values)
+    else:
+        space.Fixed(hp.name, values[0])
 
 
 def _add_range(space: "keras_tuner.HyperParameters", hp: "keras_tuner.engine.hyperparameters.HyperParameter", low: float, high: float) -> None:
@@ -149,7 +162,7 @@ def _with_end(high: float) -> float:
 def _as_declared(hp: "keras_tuner.engine.hyperparameters.HyperParameter", value: Any) -> Any:
     # Keras Tuner keeps texts, numbers and truth values, each kind for itself.
     if hp.name == "clip_hu":
-        return f"{value[0]:g}..{value[1]:g}" if value else "none"
+        return f"{value[0]:.12g}..{value[1]:.12g}" if value else "none"
     return float(value) if hasattr(hp, "sampling") else value
 
 
@@ -160,29 +173,42 @@ def _window_called(name: str) -> tuple[float, float] | None:
 def _holds(name: str, value: Any) -> bool:
     try:
         return bool(_RULES[name][0](value))
-    except (TypeError, ValueError):
+    except Exception:
+        # So may any object fail that a user puts here.
         return False
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _window(value: Any) -> bool:
-    return value is None or (len(value) == 2 and all(map(_number, value)) and value[0] < value[1])
+    if value is None:
+        return True
+    low, high = value
+    # In 32 bits, in which images are computed, its ends must differ too.
+    width = max(1e-6 * abs(low), 1e-6 * abs(high), 1e-12)
+    return isinstance(value, (tuple, list)) and all(map(_number(*_FINITE), value)) and high - low >= width
 
+
+def _number(low: float, high: float, kinds: type | tuple[type, ...] = (int, float)) -> Callable[[Any], bool]:
+    return lambda value: settings.is_number(value, low, high, kinds)
+
+
+def _one_of(names: Collection[str]) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: isinstance(value, str) and value in names, f"one of {', '.join(names)}"
+
+
+# No image has larger values, and far from what 32 bits hold.
+_FINITE = (-1e9, 1e9)
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "architecture": (lambda value: value in ARCHITECTURES, f"one of {', '.join(ARCHITECTURES)}"),
-    "filters": (lambda value: isinstance(value, int) and 1 <= value <= 256, "a whole number from 1 to 256"),
-    "patch_px": (lambda value: value in (1, 2, 4) and isinstance(value, int), "1, 2 or 4"),
-    "clip_hu": (_window, "None or a pair (low, high), such as (-200, 200)"),
-    "loss": (lambda value: value in LOSSES, f"one of {', '.join(LOSSES)}"),
-    "learning_rate": (lambda value: _number(value) and 0 < value <= 1, "a number between 0 and 1, such as 1e-3"),
+    "architecture": _one_of(ARCHITECTURES),
+    "filters": (_number(1, 256, int), "a whole number from 1 to 256"),
+    "patch_px": (lambda value: settings.is_number(value, 1, 4, int) and value != 3, "1, 2 or 4"),
+    "clip_hu": (_window, "None or a pair (low, high), such as (-200, 200), of numbers from -1e9 to 1e9"),
+    "loss": _one_of(LOSSES),
+    "learning_rate": (_number(1e-10, 1), "a number between 0 and 1, such as 1e-3 (at least 1e-10)"),
     "horizontal_flip": (lambda value: isinstance(value, bool), "True or False"),
-    "rotation_degrees": (lambda value: _number(value) and 0 <= value <= 180, "an angle from 0 to 180"),
-    "scale": (lambda value: _number(value) and 0 <= value <= 1, "a number from 0 to 1, such as 0.2"),
-    "gamma": (lambda value: _number(value) and 0 <= value <= 2, "a number from 0 to 2, such as 0.3"),
-    "gaussian_noise": (lambda value: _number(value) and value >= 0, "a number of at least 0"),
-    "augmentation_probability": (lambda value: _number(value) and 0 <= value <= 1, "a number from 0 to 1, such as 0.25"),
+    "rotation_degrees": (_number(0, 180), "an angle from 0 to 180"),
+    "scale": (_number(0, 1), "a number from 0 to 1, such as 0.2"),
+    "gamma": (_number(0, 2), "a number from 0 to 2, such as 0.3"),
+    "gaussian_noise": (_number(0, 1e6), "a number from 0 to 1000000, such as 10"),
+    "augmentation_probability": (_number(0, 1), "a number from 0 to 1, such as 0.25"),
 }

@@ -82,13 +82,18 @@ class Diary(keras.callbacks.Callback):
         self.folder, self._batch_size = folder, batch_size
         self._epochs = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(network=network, optimizer=network.optimizer, epochs=self._epochs)
-        self._manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
         # Asked for, the optimizer makes the variable of its rate: made later, it would be restored later, over what the schedule has set.
         tf.convert_to_tensor(network.optimizer.learning_rate)
-        if last := tf.train.latest_checkpoint(str(former / "checkpoint")):
-            checkpoint.restore(last)
-        # A row that was written before its checkpoint was not tells of an epoch that will be run again.
-        self.history = pd.read_csv(former / HISTORY).iloc[: self.epochs_done] if self.epochs_done else pd.DataFrame(columns=["seconds"], dtype=float)
+        self.history = pd.DataFrame(columns=["seconds"], dtype=float)
+        if (former / HISTORY).exists():
+            rows = _read_history(former)
+            _restore(checkpoint, former, len(rows))
+            # A row that was written before its checkpoint was not tells of an epoch that will be run again.
+            self.history = rows.iloc[: self.epochs_done] if self.epochs_done else self.history
+            if len(self.history) != self.epochs_done:
+                raise storage.DamagedFile(f"{former / HISTORY}: finished epochs are missing. {_restart_hint(former)}")
+        # It reads what lies there, too, but without a plain message for what is damaged.
+        self._manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoint"), max_to_keep=1)
 
     @property
     def epochs_done(self) -> int:
@@ -112,6 +117,35 @@ class Diary(keras.callbacks.Callback):
         storage.write_whole(self.folder / HISTORY, self.history.to_csv(index=False))
         self._epochs.assign(epoch + 1)
         self._manager.save(epoch + 1)
+
+
+def _read_history(folder: pathlib.Path) -> pd.DataFrame:
+    numbers = {"epoch": int, "images": int, "seconds": float, "loss": float, "dice": float}
+    rows = storage.read_table(folder / HISTORY, _restart_hint(folder), numbers, dtype=numbers)
+    if rows.isna().any(axis=None) or rows["epoch"].tolist() != list(range(1, len(rows) + 1)):
+        raise storage.DamagedFile(f"{folder / HISTORY}: not a complete row for every epoch. {_restart_hint(folder)}")
+    return rows
+
+
+def _restore(checkpoint: tf.train.Checkpoint, former: pathlib.Path, epochs: int) -> None:
+    """Restores the last checkpoint in `former`. DamagedFile if it is incomplete, or missing among other files."""
+    folder = former / "checkpoint"
+    fault = f"{folder}: the checkpoint is damaged or incomplete. {_restart_hint(former)}"
+    try:
+        last = tf.train.latest_checkpoint(str(folder))
+        if last:
+            checkpoint.restore(last).assert_existing_objects_matched()
+    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.UnavailableError):
+        raise  # No memory, no permission, or no connection to the other workers.
+    except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+        raise storage.DamagedFile(fault) from error
+    # A training killed before its first checkpoint has a row, but no list of checkpoints; after `drop_checkpoint` no folder.
+    if last is None and folder.exists() and (epochs > 1 or (folder / "checkpoint").exists()):
+        raise storage.DamagedFile(fault)
+
+
+def _restart_hint(folder: pathlib.Path) -> str:
+    return f"Delete the folder '{folder.name}' ({folder}) to start this training again from its first epoch."
 
 
 def drop_checkpoint(folder: pathlib.Path) -> None:

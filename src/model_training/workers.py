@@ -7,9 +7,13 @@ chief, writes what is kept; what the others write is thrown away. They all need 
 """
 import contextlib
 import functools
+import json
+import os
 import pathlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -32,14 +36,15 @@ def strategy() -> tf.distribute.Strategy:
 
 
 def count() -> int:
-    """How many programs train together; 1 where TF_CONFIG tells of none."""
-    cluster = _resolver().cluster_spec().as_dict()
-    return max(1, len(cluster.get("chief", [])) + len(cluster.get("worker", [])))
+    """How many programs train together; 1 where TF_CONFIG is not set, or empty. PlainError where it is malformed."""
+    cluster, _, _ = _tf_config()
+    return max(1, sum(map(len, cluster.values())))
 
 
 def is_chief() -> bool:
-    """Whether this program writes what is kept."""
-    return count() == 1 or _resolver().task_type == "chief" or ("chief" not in _resolver().cluster_spec().as_dict() and _resolver().task_id == 0)
+    """Whether this program writes what is kept. PlainError where TF_CONFIG is malformed."""
+    cluster, kind, index = _tf_config()
+    return count() == 1 or kind == "chief" or ("chief" not in cluster and index == 0)
 
 
 def chief_first(task: Callable[[], None]) -> None:
@@ -88,5 +93,52 @@ def check(batch_size: int, minutes: float | None) -> None:
         raise storage.PlainError("Several workers end together only by epochs: their clocks differ. Set TRAINING_TIME_LIMIT_MINUTES = None in config.py.")
 
 
-def _resolver() -> tf.distribute.cluster_resolver.TFConfigClusterResolver:
-    return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+_TF_CONFIG_EXAMPLE = '{"cluster": {"worker": ["node1:29417", "node2:29417"]}, "task": {"type": "worker", "index": 0}}'
+
+
+def _tf_config() -> tuple[dict[str, list[str]], str, int]:
+    """The addresses of each kind of worker, and this program's own kind and index; ({}, "", 0) where it trains alone."""
+    text = os.environ.get("TF_CONFIG", "")
+    if not text.strip():
+        os.environ.pop("TF_CONFIG", None)  # TensorFlow and Keras read it too, and fail where it is empty.
+        return {}, "", 0
+    try:
+        return _validated(json.loads(text))
+    except (ValueError, RecursionError) as error:  # JSON's own errors are ValueErrors, too.
+        raise storage.PlainError(
+            f"The environment variable TF_CONFIG is malformed: {error}. Set it as in TF_CONFIG='{_TF_CONFIG_EXAMPLE}' "
+            "(see cluster/README.md), or unset it to train on this machine alone."
+        ) from error
+
+
+def _validated(config: Any) -> tuple[dict[str, list[str]], str, int]:
+    if not isinstance(config, dict):
+        raise ValueError(f"it holds {type(config).__name__}, not a JSON object {{...}}")
+    cluster, task = config.get("cluster", {}), config.get("task", {})
+    if not isinstance(cluster, dict) or not isinstance(task, dict):
+        raise ValueError('"cluster" and "task" must be JSON objects {...}')
+    if not cluster:
+        return {}, "", 0
+    _check_addresses(cluster)
+    kind, index = task.get("type"), str(task.get("index"))
+    if not isinstance(kind, str) or kind not in cluster:
+        raise ValueError(f'"task" needs a "type", one of those in "cluster": {", ".join(cluster)}')
+    if not index.isdecimal() or int(index) >= len(cluster[kind]):
+        raise ValueError(f'"task" needs an "index" from 0 to {len(cluster[kind]) - 1}, one per address of "{kind}"')
+    return cluster, kind, int(index)
+
+
+def _check_addresses(cluster: dict[str, Any]) -> None:
+    if not set(cluster) <= {"chief", "worker"}:
+        raise ValueError(f'"cluster" may hold "chief" and "worker" only, but holds {", ".join(cluster)}')
+    if not all(isinstance(addresses, list) and addresses for addresses in cluster.values()):
+        raise ValueError('in "cluster" each kind of worker must have a list of addresses')
+    addresses = [address for kind in cluster.values() for address in kind]
+    for address in addresses:
+        host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+        if not re.fullmatch(r"[^\s/]+", host) or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 2**16:
+            raise ValueError(f"{address!r} is no address with a port, such as node1:29417")
+    if len(set(addresses)) < len(addresses):
+        raise ValueError('"cluster" holds the same address twice')
+    if len(cluster.get("chief", [])) > 1:
+        raise ValueError('"cluster" may hold one "chief" only')

@@ -4,8 +4,11 @@ A network is a keras.Model that takes raw images as they lie on disk, float32 (b
 of the same shape. Scaling the intensities is its first layer, so that it can't be forgotten or done twice; a pixel belongs to the mask
 where its probability is at least one half (`predict_masks`).
 """
+from collections.abc import Callable
+
 import numpy as np
 import scipy.special
+import tensorflow as tf
 from tensorflow import keras
 
 from networks import deeplabv3_plus, layers, unet
@@ -54,7 +57,19 @@ def set_prior(network: keras.Model, mask_share: float) -> None:
 
 def predict_masks(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """The masks, uint8 0 and 1 (batch, size, size), of raw images (batch, size, size, 1): 1 where the probability is at least one half."""
-    return cut(network(images, training=False).numpy()[..., 0])
+    return cut(compiled(network)(tf.cast(images, tf.float32)).numpy()[..., 0])
+
+
+def compiled(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The network's inference as a graph, compiled on the first call and kept with the network.
+
+    From float32 (batch, size, size, 1), of any batch size, to logits of the same shape: equal to the bit to those of
+    `network(images, training=False)`, which takes up to ten times as long.
+    """
+    if not hasattr(network, "compiled_inference"):
+        signature = [tf.TensorSpec(network.input_shape, tf.float32)]
+        network.compiled_inference = tf.function(lambda images: network(images, training=False), signature)
+    return network.compiled_inference
 
 
 def cut(logits: np.ndarray) -> np.ndarray:

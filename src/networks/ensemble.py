@@ -5,28 +5,36 @@ some are wrong: the mean Dice coefficient between them is a good guess of the Di
 arXiv:1811.09800, for networks with dropout).
 """
 import dataclasses
+import functools
 import itertools
 import pathlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 import networks
+import storage
 from masks import cleaning, metrics
 from networks import saved_model
+
+
+class ImageOutOfRange(storage.PlainError):
+    """An image whose values are so large that a network with finite weights computes non-finite logits for it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Ensemble:
     """Networks for images of one size. `mirrored`: each predicts the mirror image too, which it must have been trained on. `cleaned`: small and
-    isolated areas are taken out of the masks (see `masks.cleaning`).
+    isolated areas are taken out of the masks (see `masks.cleaning`). `folders`: where the networks were read from, for error messages.
     """
 
     networks: Sequence[keras.Model]
     mirrored: bool
     cleaned: bool
+    folders: Sequence[pathlib.Path] = ()
 
     @property
     def image_size(self) -> int:
@@ -39,14 +47,15 @@ class Ensemble:
         return self.networks[0].get_layer("scale_intensity").clip_hu is None
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Each member's logits, float32 (members, batch, size, size), of raw images (batch, size, size, 1)."""
-        images = np.asarray(images)
-        members = []
-        for network in self.networks:
-            members.append(network(images, training=False).numpy()[..., 0])
-            if self.mirrored:
-                members.append(network(images[:, :, ::-1], training=False).numpy()[:, :, ::-1, 0])
-        return np.stack(members)
+        """Each member's logits, float32 (members, batch, size, size), of raw images (batch, size, size, 1).
+
+        PlainError where a network's weights are not finite, ImageOutOfRange where the logits of an image are not.
+        """
+        images = np.asarray(images, np.float32)
+        members = np.concatenate([predict(images).numpy() for predict in self._predictions])
+        if not np.isfinite(members).all():
+            self._refuse(images, members)
+        return members
 
     def mask(self, logits: np.ndarray) -> np.ndarray:
         """The members' common mask, uint8 0 and 1 (size, size), from the logits of one image, (members, size, size)."""
@@ -55,11 +64,46 @@ class Ensemble:
 
     def scaled(self, image: np.ndarray) -> np.ndarray:
         """One raw image, (size, size), as the networks see it."""
-        return self.networks[0].get_layer("scale_intensity")(image[None, ..., None]).numpy()[0, ..., 0]
+        return self._scale(np.asarray(image, np.float32)[None, ..., None]).numpy()[0, ..., 0]
+
+    @functools.cached_property
+    def _predictions(self) -> list[Callable[[np.ndarray], tf.Tensor]]:
+        return [_compiled(network, self.mirrored) for network in self.networks]
+
+    @functools.cached_property
+    def _scale(self) -> Callable[[np.ndarray], tf.Tensor]:
+        layer = self.networks[0].get_layer("scale_intensity")
+        return tf.function(lambda images: layer(images), [tf.TensorSpec(self.networks[0].input_shape, tf.float32)])
+
+    def _refuse(self, images: np.ndarray, members: np.ndarray) -> None:
+        for folder, network in zip(self.folders, self.networks, strict=True):
+            if not all(np.isfinite(weights).all() for weights in network.get_weights()):
+                raise storage.PlainError(f"{folder}: the model's weights hold non-finite values. Train it again.")
+        image = images[~np.isfinite(members).all(axis=(0, 2, 3))][0]
+        raise ImageOutOfRange(
+            f"values from {image.min():g} to {image.max():g}, for which the network's result is not finite. "
+            "Rescale the image as the train set's images are."
+        )
+
+
+def _compiled(network: keras.Model, mirrored: bool) -> Callable[[np.ndarray], tf.Tensor]:
+    """The network's logits, (1 or 2, batch, size, size); the second ones are predicted on the mirror image."""
+
+    def members(images: tf.Tensor) -> tf.Tensor:
+        logits = [network(images, training=False)[..., 0]]
+        if mirrored:
+            # In one graph: it computes both at the same time. Not in one batch: small ones are equal to the bit.
+            logits.append(network(images[:, :, ::-1], training=False)[:, :, ::-1, 0])
+        return tf.stack(logits)
+
+    return tf.function(members, [tf.TensorSpec(network.input_shape, tf.float32)])
 
 
 def predicted_dice(logits: np.ndarray) -> float:
-    """The mean Dice coefficient between the masks of every two members, from the logits of one image, (members, size, size); NaN for one."""
+    """The mean Dice coefficient between the masks of every two members, from the logits of one image, (members, size, size); NaN for one.
+
+    Two empty masks have 1, as in `masks.metrics`: the members agree, which is all that this tells.
+    """
     masks = networks.cut(logits)
     return statistics.fmean(metrics.dice(*pair) for pair in itertools.combinations(masks, 2)) if len(masks) > 1 else float("nan")
 
@@ -71,4 +115,4 @@ def read(folders: Sequence[pathlib.Path], cleaned: bool | None = None) -> Ensemb
     mirrored = all(saved_model.read_hyperparameters(folder)["horizontal_flip"] for folder in folders)
     if cleaned is None:
         cleaned = all(saved_model.read_training(folder)["known"]["cleaning_is_harmless"] for folder in folders)
-    return Ensemble([saved_model.read(folder) for folder in folders], mirrored, cleaned)
+    return Ensemble([saved_model.read(folder) for folder in folders], mirrored, cleaned, tuple(folders))

@@ -44,18 +44,30 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-class Dice(keras.metrics.MeanMetricWrapper):
-    """The mean of all images' Dice coefficients, the logits cut at a probability of one half. Empty against empty is 1, as in `masks.metrics`."""
+class Dice(keras.metrics.Mean):
+    """`dice`: the mean Dice coefficient of the images whose mask is not empty, at the probability threshold 0.5; 0 if there is no such image.
+    `false_positives`: the number of images with an empty mask and a prediction that is not empty.
+
+    An empty mask has the Dice coefficient 1 if nothing is predicted: averaged in, it would reward a network that never predicts anything.
+    """
 
     def __init__(self, name: str = "dice", dtype: str | None = None) -> None:
-        super().__init__(_dice, name=name, dtype=dtype)
+        super().__init__(name=name, dtype=dtype)
+        self._false_positives = self.add_weight("false_positives", initializer="zeros")
 
+    def update_state(self, masks: tf.Tensor, logits: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
+        """Adds a batch. Images have no other weights than these: ValueError for a `sample_weight`."""
+        if sample_weight is not None:
+            raise ValueError("the Dice coefficient takes no sample weights")
+        true, predicted = tf.cast(masks, tf.float32), tf.cast(logits >= 0, tf.float32)
+        true_px, predicted_px = tf.reduce_sum(true, _PIXELS), tf.reduce_sum(predicted, _PIXELS)
+        dices = tf.math.divide_no_nan(2.0 * tf.reduce_sum(true * predicted, _PIXELS), true_px + predicted_px)
+        super().update_state(dices, tf.cast(true_px > 0, tf.float32))
+        self._false_positives.assign_add(tf.reduce_sum(tf.cast((true_px == 0) & (predicted_px > 0), tf.float32)))
 
-def _dice(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    true, predicted = tf.cast(masks, tf.float32), tf.cast(logits >= 0, tf.float32)
-    both = tf.reduce_sum(true * predicted, _PIXELS)
-    total = tf.reduce_sum(true, _PIXELS) + tf.reduce_sum(predicted, _PIXELS)
-    return tf.where(total > 0, tf.math.divide_no_nan(2.0 * both, total), 1.0)
+    def result(self) -> dict[str, tf.Tensor]:
+        """Both values by name; Keras writes each into its logs."""
+        return {self.name: super().result(), "false_positives": self._false_positives}
 
 
 _PIXELS = (1, 2, 3)

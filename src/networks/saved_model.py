@@ -1,67 +1,186 @@
-"""A trained network on disk: what was learned, and what is needed to build the network anew. No code and no pickle lies in it.
+"""A trained network on disk: its weights, and what is needed to build the network again. No code, no pickle.
 
     model/
-      weights.weights.h5      the weights, HDF5
+      weights.weights.h5      the weights (see `weights_file`)
       hyperparameters.json    as `model_training.hyperparameters` declares them
       training.json           image size, seed, times, versions, and the SHA-256 of every image that was trained on
       history.csv             a row per epoch: loss, Dice, learning rate, seconds
       logs/                   for TensorBoard
+
+A model folder may come from somebody else, or be edited by hand: its values are checked before they are used.
 """
 import hashlib
 import json
 import pathlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 from tensorflow import keras
 
 import networks
 import storage
+from networks import weights_file
+
+# Versions of the project and of the model folder. Raise FORMAT when older versions can't read what this one writes.
+VERSION, FORMAT = "1.0", 1
+
+# As the settings' own limits.
+_MAX_FILTERS, _MAX_IMAGE_SIZE, _MAX_FLOAT = 256, 8192, 1e9
+
+_WEIGHTS, _HYPERPARAMETERS, _TRAINING = "weights.weights.h5", "hyperparameters.json", "training.json"
+_BUILT_OF = ("architecture", "filters", "patch_px", "clip_hu")
 
 
-def write(folder: pathlib.Path, network: keras.Model, hyperparameters: dict[str, Any], training: dict[str, Any], history: pd.DataFrame) -> None:
-    """Writes a network built by `networks.build` into `folder`. `training` holds at least the image_size; the versions are added."""
-    network.save_weights(folder / "weights.weights.h5")
-    versions = {"python": platform.python_version(), "tensorflow": tf.__version__}
-    for name, values in (("hyperparameters", hyperparameters), ("training", training | versions)):
-        (folder / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+def write(
+    folder: pathlib.Path,
+    network: keras.Model,
+    hyperparameters: dict[str, Any],
+    training: dict[str, Any],
+    history: pd.DataFrame,
+) -> None:
+    """Writes a network of `networks.build` into `folder`. `training` has at least image_size; versions are added."""
+    (folder / _WEIGHTS).write_bytes(weights_file.to_bytes(network))
+    versions = {"version": VERSION, "format": FORMAT, "python": platform.python_version(), "tensorflow": tf.__version__}
+    for name, values in ((_HYPERPARAMETERS, hyperparameters), (_TRAINING, training | versions)):
+        (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     history.to_csv(folder / "history.csv", index=False)
 
 
 def read(folder: pathlib.Path) -> keras.Model:
-    """The network that `write` wrote, with its weights, in float32: its predictions are those of a float32 network to the bit, and those of one that
-    was trained in 16 bit but for its rounding. MissingResult where there is none.
+    """The network that `write` wrote, with its weights, in float32.
+
+    Its predictions equal those of a float32 network to the bit, and those of one trained in 16 bit up to rounding.
+    MissingResult where there is none; DamagedFile where a file is not as `write` wrote it.
     """
     training, hyperparameters = read_training(folder), read_hyperparameters(folder)
-    network = networks.build(
-        **{name: hyperparameters[name] for name in ("architecture", "filters", "patch_px", "clip_hu")}, image_size=training["image_size"]
-    )
-    network.load_weights(folder / "weights.weights.h5")
+    network = networks.build(**{name: hyperparameters[name] for name in _BUILT_OF}, image_size=training["image_size"])
+    weights_file.load(network, _existing(folder, _WEIGHTS), _fix(folder))
     return network
 
 
 def read_training(folder: pathlib.Path) -> dict[str, Any]:
-    """What training.json tells. MissingResult where there is no model."""
-    return _read_json(folder / "training.json")
+    """The content of training.json; looking up a missing key raises DamagedFile. Errors as `read`."""
+    values = _read_json(folder, _TRAINING)
+    if isinstance(values.get("known"), dict):
+        values["known"] = _Values(folder / _TRAINING, values["known"])
+    written = values.get("format", FORMAT)
+    if isinstance(written, int) and written > FORMAT:
+        raise storage.PlainError(
+            f"{folder}: written by version {values.get('version', '?')} of this program (format {written}); "
+            f"this is version {VERSION} (format {FORMAT}). Update this program."
+        )
+    _check(values, folder / _TRAINING)
+    return values
 
 
 def read_hyperparameters(folder: pathlib.Path) -> dict[str, Any]:
-    """What hyperparameters.json tells. MissingResult where there is no model."""
-    return _read_json(folder / "hyperparameters.json")
+    """The content of hyperparameters.json, checked against training.json. Errors as `read`."""
+    trained_with = read_training(folder).get("hyperparameters")
+    values = _read_json(folder, _HYPERPARAMETERS)
+    if isinstance(trained_with, dict) and trained_with != values:
+        names = trained_with.keys() | values.keys()
+        changed = ", ".join(sorted(name for name in names if trained_with.get(name, ...) != values.get(name, ...)))
+        raise storage.DamagedFile(
+            f"{folder / _HYPERPARAMETERS}: {changed} changed after the training. Copy \"hyperparameters\" from "
+            f"{_TRAINING} into this file. To try other values, set HYPERPARAMETERS in config.py and train again."
+        )
+    _check(values, folder / _HYPERPARAMETERS)
+    return values
 
 
 def fingerprint(folders: Sequence[pathlib.Path]) -> str:
-    """Twelve letters that are others for other weights, of one model or of several that predict together."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        digest.update((folder / "weights.weights.h5").read_bytes())
-    return digest.hexdigest()[:12]
+    """Twelve hexadecimal digits that identify the weights of a model, or of several that predict together."""
+    checksums = [weights_file.checksum(_existing(folder, _WEIGHTS), _fix(folder)) for folder in folders]
+    return hashlib.sha256(b"".join(checksums)).hexdigest()[:12]
 
 
-def _read_json(file: pathlib.Path) -> dict[str, Any]:
-    for wanted in (file.parent, file):
-        storage.require(wanted, "cross_validate_train_set" if file.parent.name.startswith("fold ") else "train_final_model")
-    return json.loads(file.read_text(encoding="utf-8"))
+class _Values(dict):
+    """The values of a JSON file; the DamagedFile for a missing key names it."""
+
+    def __init__(self, file: pathlib.Path, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._file = file
+
+    def __missing__(self, name: str) -> Any:
+        raise storage.DamagedFile(f"{self._file}: {name} is missing. {_EDITED} {_fix(self._file.parent)}")
+
+
+def _read_json(folder: pathlib.Path, name: str) -> _Values:
+    return _Values(folder / name, storage.read_json(_existing(folder, name), _fix(folder)))
+
+
+def _existing(folder: pathlib.Path, name: str) -> pathlib.Path:
+    file = folder / name
+    storage.require(folder, _step(folder)[1])
+    if file.exists():
+        return file
+    if deeper := next(folder.glob(f"*/{name}"), None):
+        inner = deeper.parent.name
+        raise storage.DamagedFile(f"{folder}: the model is one folder too deep, in '{inner}'. Move its files up.")
+    if any((folder / other).exists() for other in (_WEIGHTS, _HYPERPARAMETERS, _TRAINING)):
+        raise storage.DamagedFile(f"{file}: the file is missing: the folder was not copied completely. {_fix(folder)}")
+    storage.require(file, _step(folder)[1])
+    return file
+
+
+def _step(folder: pathlib.Path) -> tuple[int, str]:
+    return (7, "cross_validate_train_set") if folder.name.startswith("fold ") else (3, "train_final_model")
+
+
+def _fix(folder: pathlib.Path) -> str:
+    number, function = _step(folder)
+    return f"Copy the folder '{folder.name}' from its source again, or delete it and run step {number} ({function})."
+
+
+_EDITED = "The file was damaged or edited by hand."
+
+
+def _check(values: dict[str, Any], file: pathlib.Path) -> None:
+    """DamagedFile where a value is none that a setting allows: a network of any size could be asked for."""
+    for name, (test, allowed) in _RULES.items():
+        if name in values and not test(values[name]):
+            raise storage.DamagedFile(f"{file}: {name} must be {allowed}. {_EDITED} {_fix(file.parent)}")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _window(value: Any) -> bool:
+    if value is None or not (isinstance(value, list) and len(value) == 2 and _finite(value)):
+        return value is None
+    return bool(np.float32(value[0]) < np.float32(value[1]))  # The network divides by their difference.
+
+
+def _finite(values: list) -> bool:
+    return all(isinstance(value, (int, float)) and abs(value) <= _MAX_FLOAT for value in values)
+
+
+def _statistics(value: Any) -> bool:
+    entries = value.values() if isinstance(value, dict) else [None]
+    return all(_finite(entry if isinstance(entry, list) else [entry]) for entry in entries)
+
+
+def _size(value: Any) -> bool:
+    return _whole(value) and 0 < value <= _MAX_IMAGE_SIZE and value % 32 == 0
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "format": (lambda value: _whole(value) and value >= 1, "a whole number of at least 1"),
+    "image_size": (_size, f"a multiple of 32 up to {_MAX_IMAGE_SIZE}"),
+    "architecture": (lambda value: value in networks.ARCHITECTURES, f"one of {', '.join(networks.ARCHITECTURES)}"),
+    "filters": (lambda value: _whole(value) and 1 <= value <= _MAX_FILTERS, f"a whole number from 1 to {_MAX_FILTERS}"),
+    "patch_px": (lambda value: _whole(value) and value in (1, 2, 4), "1, 2 or 4"),
+    "clip_hu": (_window, "null or two numbers, the lower one first"),
+    "horizontal_flip": (lambda value: isinstance(value, bool), "true or false"),
+    "image_sha256": (_texts, "a list of texts"),
+    "known": (_statistics, "the train set's statistics, finite numbers"),
+}

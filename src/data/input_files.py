@@ -1,0 +1,249 @@
+"""Which files of a folder are a user's CSV files, which were meant to be and can't be used, and which are skipped."""
+import collections
+import dataclasses
+import os
+import pathlib
+import re
+import stat
+import unicodedata
+from collections.abc import Iterable
+
+# A file name may have 255 bytes; some of them are left for what programs add while they write.
+MAX_NAME_BYTES = 251
+# Of equal faults, as many are listed.
+MAX_LISTED = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A folder's CSV files by stem (the name without .csv), sorted; a line per fault; one per kind of skipped file."""
+
+    files: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    faults: list[str] = dataclasses.field(default_factory=list)
+    skipped: list[str] = dataclasses.field(default_factory=list)
+    # The stems, as `comparable` gives them, of files that are reported in `faults`.
+    unusable: frozenset[str] = frozenset()
+
+
+def find(folder: pathlib.Path, prefix_bytes: int = 0) -> Found:
+    """The CSV files directly in `folder`, which need not exist. Opens none of them.
+
+    `faults`: what was clearly meant as data and can't be used, such as a broken link, a compressed file, or a name that
+    differs from another only in upper and lower case. `skipped`: other files that could be data, counted by ending.
+    Files that operating systems add are ignored. `prefix_bytes`: what the results' names have in front of the file's.
+    """
+    paths, faults = list_folder(folder)
+    files, others, skipped, unusable = [], [], [], set()
+    for path in paths:
+        if fault := _fault(path, prefix_bytes):
+            faults.append(f"{printable(path)}: {fault}")
+            unusable.add(comparable(_stem(path)))
+        elif _is_csv(path):
+            files.append(path)
+        elif fault := broken_link(path):
+            skipped.append(f"{printable(path)}: {fault}")
+        elif not path.is_dir():
+            others.append(path)
+    first, repeated = _by_name(files)
+    faults += repeated
+    unusable.update(comparable(path.stem) for path in set(files).difference(first))
+    skipped += counted(folder, others, "only CSV files are read")
+    return Found({path.stem: path for path in first}, faults, skipped, frozenset(unusable))
+
+
+def list_folder(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str]]:
+    """What is in `folder`, sorted, without the files that operating systems add; and the fault if it can't be listed.
+
+    A folder that does not exist is empty. It is a fault if one beside it differs only in upper and lower case.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        return [], _not_listed(folder, error)
+    # Sorted: the order in which a disk lists its files differs between machines.
+    return [folder / name for name in sorted(names) if not _is_litter(name)], []
+
+
+def broken_link(path: pathlib.Path) -> str:
+    """Where a symbolic link leads that leads nowhere, and the fix; "" for anything else."""
+    if not path.is_symlink() or os.path.exists(path):
+        return ""
+    target = os.readlink(path)
+    if ".git/annex/" in target.replace("\\", "/"):
+        return "a git-annex link; its content is not on this machine. Fetch it with `datalad get` or `git annex get`."
+    fix = "Connect that disk, correct the link, or remove it."
+    return f"a symbolic link to {printable(target)}, which can't be reached. {fix}"
+
+
+def name_fault(name: str, added_bytes: int = 0) -> str:
+    """Why no result can be named after `name`, and the fix; "" if one can. `added_bytes`: what the result's adds."""
+    try:
+        length = len(name.encode()) + added_bytes
+    except UnicodeEncodeError:
+        return "its name is not UTF-8. Rename it; letters, digits, - and _ are safe."
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
+        return "a control character, such as a line break, in its name. Rename it; letters, digits, - and _ are safe."
+    if length <= MAX_NAME_BYTES:
+        return ""
+    return f"its name is too long: the result's name would have {length} bytes, more than {MAX_NAME_BYTES}. Shorten it."
+
+
+def comparable(name: str) -> str:
+    """The same text for names that differ only in upper and lower case or in Unicode normalization (NFC, NFD)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def alike(name: str, other: str) -> str:
+    """How two names differ that are the same for `comparable`."""
+    if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other):
+        return f"looks like {printable(other)}; accented letters are encoded differently (Unicode NFC and NFD)."
+    return f"differs from {printable(other)} only in upper and lower case."
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """The path as one line that a terminal can show: control characters and bytes that are not UTF-8 are escaped."""
+    return "".join(character if character.isprintable() else _escaped(character) for character in os.fspath(path))
+
+
+def grouped(faults: Iterable[str]) -> list[str]:
+    """The faults, "<file>: <text>", equal texts only once, with their count and the first MAX_LISTED files.
+
+    Of texts that differ only in numbers, quoted words or CSV files, the first MAX_LISTED, and how many there are more.
+    """
+    kinds: dict[str, dict[str, list[str]]] = {}
+    for fault in faults:
+        file, separator, text = fault.partition(": ")
+        kind = kinds.setdefault(re.sub(r"'[^']*'|\S+\.csv\b|\d+", "#", text or fault), {})
+        kind.setdefault(text if separator else fault, []).append(file if separator else "")
+    return [line for texts in kinds.values() for line in _shortened(texts)]
+
+
+def counted(folder: pathlib.Path, skipped: Iterable[pathlib.Path], reason: str) -> list[str]:
+    """A line for each file name ending of the `skipped` files in `folder`: how many there are, and why."""
+    lines = []
+    for ending, count in sorted(collections.Counter(map(_ending, skipped)).items()):
+        files = f"file{'s' * (count > 1)}"
+        kind = f"{ending} {files}" if ending else f"{files} without ending"
+        lines.append(f"{printable(folder)}: {count} {kind} skipped: {reason}.")
+    return lines
+
+
+def _fault(path: pathlib.Path, prefix_bytes: int) -> str:
+    if not _is_csv(path):
+        return _disguised(path) or _too_deep(path)
+    if fault := name_fault(path.stem, prefix_bytes + len(".npy")):
+        return fault
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return broken_link(path) or f"can't be read ({error.strerror}). Check that its disk is connected."
+    if stat.S_ISDIR(mode):
+        return "a folder. Rename it, and move CSV files out of it, beside it."
+    if not stat.S_ISREG(mode):
+        return "not a regular file. Remove it."
+    return "" if os.access(path, os.R_OK) else "can't be read. Check that your account may read it."
+
+
+# What <name>.csv.<ending> is.
+_DISGUISES = {
+    "gz zip bz2 xz zst lz4 z 7z rar tar tgz": "compressed. Unpack it.",
+    "icloud dropbox onedrive gsheet cloud nextcloud owncloud": "a placeholder of a file in a cloud. Download the file.",
+    "part partial crdownload download opdownload": "an incomplete download. Complete it, or remove it.",
+    "lnk url webloc symlink": "only a shortcut. Put the file itself here.",
+    "txt": "its name ends in .csv.txt, of which Windows may hide the .txt. Remove .txt from the name.",
+}
+
+
+def _is_csv(path: pathlib.Path) -> bool:
+    return path.name.lower().endswith(".csv") and not path.name.startswith(".")
+
+
+def _disguised(path: pathlib.Path) -> str:
+    """What a file is that was clearly meant as a CSV file but has another name, and the fix; "" for others."""
+    if path.name.lower() == ".csv":
+        return "no name in front of .csv. Rename it."
+    base, _, ending = path.name.lower().rpartition(".")
+    if not base.endswith(".csv") or base == ".csv":
+        return ""
+    return next((text for endings, text in _DISGUISES.items() if ending in endings.split()), "")
+
+
+def _stem(path: pathlib.Path) -> str:
+    return re.sub(r"(?i)^\.(?=.*icloud$)|\.csv(\.\w+)?$", "", path.name)  # iCloud puts a dot in front.
+
+
+def _too_deep(folder: pathlib.Path) -> str:
+    """What to say of CSV files in a subfolder, at any depth; "" if there are none."""
+    if folder.name.startswith(".") or not folder.is_dir():
+        return ""
+    unreadable: list[OSError] = []
+    count = sum(_is_csv(folder / name) for _, _, names in os.walk(folder, onerror=unreadable.append) for name in names)
+    if unreadable and not count:
+        return f"a subfolder that can't be opened ({unreadable[0].strerror}). Move it elsewhere."
+    files = f"{count} CSV file{'s' * (count > 1)}"
+    return f"{files} in a subfolder, where they are not read. Move them up, beside it." if count else ""
+
+
+def _by_name(files: list[pathlib.Path]) -> tuple[list[pathlib.Path], list[str]]:
+    """The files, one for each name that `comparable` tells from others, sorted; and a fault for each of the rest."""
+    first: dict[str, pathlib.Path] = {}
+    faults = []
+    for path in reversed(files):  # Of a.CSV and a.csv the latter is kept.
+        other = first.setdefault(comparable(path.stem), path)
+        if other is not path:
+            faults.append(f"{printable(path)}: {alike(path.name, other.name)} Rename or remove one of them.")
+    return sorted(first.values()), faults
+
+
+def _not_listed(folder: pathlib.Path, error: OSError) -> list[str]:
+    if fault := broken_link(folder):
+        return [f"{printable(folder)}: {fault}"]
+    if isinstance(error, FileNotFoundError):
+        near = [path for path in sorted(folder.parent.glob("*")) if comparable(path.name) == comparable(folder.name)]
+        return [f"{printable(path)}: {alike(path.name, folder.name)} Rename it to {folder.name}." for path in near]
+    if isinstance(error, NotADirectoryError):
+        return [f"{printable(folder)}: not a folder. Rename it, and put the files in a folder of this name."]
+    cause = "your account may read it" if isinstance(error, PermissionError) else "its disk is connected"
+    return [f"{printable(folder)}: can't be opened ({error.strerror}). Check that {cause}."]
+
+
+# What macOS, Windows, Linux and network disks add.
+_LITTER = {
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r", "$recycle.bin", "system volume information",
+    "@eadir", "#recycle", "lost+found",
+}  # fmt: skip
+
+
+def _is_litter(name: str) -> bool:
+    # Other hidden files could be data only as <name>.csv or as what stands for it.
+    if name.startswith("."):
+        return name.startswith(("._", ".~")) or ".csv" not in name.lower()
+    return name.lower() in _LITTER or name.startswith("~$")
+
+
+def _ending(path: pathlib.Path) -> str:
+    # As it is reported: ".dcm", ".nii.gz", "" for none.
+    if path.name.startswith("."):
+        return "hidden"
+    found = re.search(r"((\.[A-Za-z]\w{0,9})?\.(gz|bz2|xz|zip)|\.[^.\s]{1,12})$", path.name, re.IGNORECASE)
+    return printable(found.group().lower()) if found else ""
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    # A byte that is not UTF-8 is a surrogate in Python's names of files.
+    is_byte = 0xDC80 <= code <= 0xDCFF
+    return f"\\x{code - 0xDC00:02x}" if is_byte else character.encode("unicode_escape", "surrogatepass").decode()
+
+
+def _shortened(texts: dict[str, list[str]]) -> list[str]:
+    more = sum(map(len, list(texts.values())[MAX_LISTED:]))
+    lines = [_line(text, files) for text, files in list(texts.items())[:MAX_LISTED]]
+    return [*lines, f"  ... and {more} more of this kind"] if more else lines
+
+
+def _line(text: str, files: list[str]) -> str:
+    if len(files) == 1:
+        return f"{files[0]}: {text}" if files[0] else text
+    more = [f"  ... and {len(files) - MAX_LISTED} more"] if len(files) > MAX_LISTED else []
+    return "\n".join([f"{len(files)} times: {text}", *(f"  {file}" for file in files[:MAX_LISTED] if file), *more])

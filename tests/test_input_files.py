@@ -1,0 +1,219 @@
+"""Every file of a folder is found, reported as a fault, counted as skipped, or added by an operating system."""
+import os
+import pathlib
+import unicodedata
+
+import pytest
+from data import input_files
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder `images` with one CSV file, a.csv."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.csv").write_text("1\n")
+    return tmp_path / "images"
+
+
+def only_fault(folder, **options):
+    found = input_files.find(folder, **options)
+    assert list(found.files) == ["a"] and len(found.faults) == 1
+    return found.faults[0]
+
+
+def test_csv_files_are_found_by_their_stems_in_the_order_of_their_names(folder):
+    for name in ("c.csv", "B.CSV", "patient 7.scan.csv", "ä.csv"):
+        (folder / name).write_text("1\n")
+    found = input_files.find(folder)
+    assert list(found.files) == ["B", "a", "c", "patient 7.scan", "ä"] and not found.faults and not found.skipped
+    assert found.files["B"] == folder / "B.CSV"
+
+
+def test_a_missing_folder_is_empty(tmp_path):
+    assert input_files.find(tmp_path / "images") == input_files.Found()
+
+
+def test_links_to_files_and_folders_are_followed(folder, tmp_path):
+    (tmp_path / "elsewhere.csv").write_text("1\n")
+    (folder / "b.csv").symlink_to(tmp_path / "elsewhere.csv")
+    (tmp_path / "link").symlink_to(folder)
+    assert list(input_files.find(tmp_path / "link").files) == ["a", "b"]
+
+
+@pytest.mark.parametrize("target, told", [
+    ("/mnt/unmounted/b.csv", "a symbolic link to /mnt/unmounted/b.csv, which can't be reached. Connect that disk"),
+    ("../.git/annex/objects/Zx/b.csv", "its content is not on this machine. Fetch it with `datalad get`"),
+    ("b.csv", "a symbolic link to b.csv, which can't be reached"),
+])  # fmt: skip
+def test_a_broken_link_is_a_fault_with_its_fix(folder, target, told):
+    (folder / "b.csv").symlink_to(target)
+    assert told in only_fault(folder)
+
+
+def test_a_folder_that_is_a_broken_link_is_a_fault(tmp_path):
+    (tmp_path / "images").symlink_to("/mnt/unmounted")
+    found = input_files.find(tmp_path / "images")
+    assert not found.files and "images: a symbolic link to /mnt/unmounted" in found.faults[0]
+
+
+@pytest.mark.parametrize("name, told", [
+    (".b.csv.icloud", "placeholder"), ("b.csv.nextcloud", "placeholder"), ("b.csv.gz", "compressed. Unpack it."),
+    ("b.CSV.ZIP", "compressed. Unpack it."), ("b.csv.bz2", "compressed. Unpack it."),
+    ("b.csv.crdownload", "incomplete download"), ("b.csv.lnk", "shortcut"), ("b.csv.txt", "Remove .txt from the name"),
+    (".csv", "no name in front of .csv. Rename it."),
+])  # fmt: skip
+def test_a_name_that_stands_for_a_csv_file_is_a_fault(folder, name, told):
+    (folder / name).write_text("x")
+    assert told in only_fault(folder)
+
+
+def test_a_folder_named_as_a_csv_file_is_a_fault(folder):
+    (folder / "b.csv").mkdir()
+    assert "b.csv: a folder. Rename it" in only_fault(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_a_pipe_is_a_fault_and_is_not_waited_for(folder):
+    os.mkfifo(folder / "b.csv")
+    assert "b.csv: not a regular file" in only_fault(folder)
+
+
+def test_csv_files_in_a_subfolder_are_a_fault(folder):
+    (folder / "day 1" / "morning").mkdir(parents=True)
+    for name in ("day 1/b.csv", "day 1/morning/c.csv", "day 1/notes.txt"):
+        (folder / name).write_text("1\n")
+    assert "day 1: 2 CSV files in a subfolder, where they are not read. Move them up" in only_fault(folder)
+
+
+def test_a_subfolder_without_csv_files_is_ignored(folder):
+    (folder / "plots").mkdir()
+    (folder / "plots" / "a.png").write_text("x")
+    assert not input_files.find(folder).faults
+
+
+def test_names_that_differ_only_in_upper_and_lower_case_are_a_fault(folder):
+    (folder / "A.csv").write_text("1\n")
+    if len(list(folder.iterdir())) == 1:
+        pytest.skip("this disk does not tell them apart")
+    assert "A.csv: differs from a.csv only in upper and lower case. Rename or remove one of them." in only_fault(folder)
+
+
+def test_names_that_look_equal_are_a_fault_which_says_so(folder):
+    (folder / "a.csv").unlink()
+    for form in ("NFC", "NFD"):
+        (folder / unicodedata.normalize(form, "é.csv")).write_text("1\n")
+    if len(list(folder.iterdir())) == 1:
+        pytest.skip("this disk does not tell them apart")
+    found = input_files.find(folder)
+    assert len(found.files) == len(found.faults) == 1 and "Unicode NFC and NFD" in found.faults[0]
+
+
+@pytest.mark.parametrize("name, told", [
+    (b"b\xff.csv", r"images/b\xff.csv: its name is not UTF-8. Rename it"),
+    (b"b\r.csv", r"images/b\r.csv: a control character, such as a line break, in its name"),
+    (b"b\n.csv", r"images/b\n.csv: a control character"),
+    (b"b\x1b[31m.csv", r"images/b\x1b[31m.csv: a control character"),
+])  # fmt: skip
+def test_a_name_that_no_result_can_have_is_a_fault_that_any_terminal_can_print(folder, name, told):
+    try:
+        (folder / os.fsdecode(name)).write_text("1\n")
+    except OSError:
+        pytest.skip("this disk does not allow such a name")
+    fault = only_fault(folder)
+    assert told in fault and fault.isprintable() and fault.encode()
+
+
+@pytest.mark.parametrize(
+    "prefix_bytes, length, usable", [(0, 247, True), (0, 248, False), (20, 227, True), (20, 228, False)]
+)
+def test_a_name_is_usable_up_to_the_length_that_its_result_s_name_can_have(folder, prefix_bytes, length, usable):
+    (folder / ("é" * (length // 2) + "b" * (length % 2) + ".csv")).write_text("1\n")
+    told = ["its name is too long: the result's name would have 252 bytes, more than 251. Shorten it."]
+    faults = input_files.find(folder, prefix_bytes).faults
+    assert [fault.split(": ", 1)[1] for fault in faults] == ([] if usable else told)
+
+
+def test_an_unreadable_folder_is_a_fault_not_an_empty_one(folder):
+    if os.name == "nt" or os.geteuid() == 0:
+        pytest.skip("this account may read everything")
+    folder.chmod(0)
+    found = input_files.find(folder)
+    folder.chmod(0o700)
+    assert not found.files and "images: can't be opened (Permission denied). Check that your" in found.faults[0]
+
+
+def test_an_unreadable_file_is_a_fault(folder, monkeypatch):
+    (folder / "b.csv").write_text("1\n")
+    monkeypatch.setattr(os, "access", lambda path, _: path.name != "b.csv")
+    assert "b.csv: can't be read. Check that your account may read it." in only_fault(folder)
+
+
+@pytest.mark.parametrize("error, told", [
+    (PermissionError(13, "Permission denied"), "can't be opened (Permission denied). Check that your account may read"),
+    (OSError(5, "Input/output error"), "can't be opened (Input/output error). Check that its disk is connected."),
+])  # fmt: skip
+def test_a_folder_that_can_not_be_listed_is_a_fault(folder, monkeypatch, error, told):
+    def refuse(_):
+        raise error
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    found = input_files.find(folder)
+    assert not found.files and told in found.faults[0]
+
+
+def test_a_file_in_place_of_the_folder_is_a_fault(tmp_path):
+    (tmp_path / "images").write_text("x")
+    assert "images: not a folder" in input_files.find(tmp_path / "images").faults[0]
+
+
+def test_a_folder_s_name_in_other_case_is_a_fault(tmp_path):
+    (tmp_path / "Images").mkdir()
+    if (tmp_path / "images").exists():
+        pytest.skip("this disk does not tell them apart")
+    (fault,) = input_files.find(tmp_path / "images").faults
+    assert "Images: differs from images only in upper and lower case. Rename it to images." in fault
+
+
+def test_other_files_are_counted_by_ending_a_line_each(folder):
+    names = ["b.dcm", "c.DCM", "d.nii.gz", "e.png", "f", "e.x.npy", "images.zip", ".hidden.csv", "notes 1.2 of May"]
+    for name in names:
+        (folder / name).write_text("x")
+    found = input_files.find(folder)
+    told = ["1 .dcm", "2 .dcm", "1 .nii.gz", "1 .npy", "1 .png", "1 .zip", "1 hidden", "2 files without ending"]
+    assert [text for text in told if any(f"images: {text}" in line for line in found.skipped)] == told[1:]
+    assert not found.faults and f"{folder}: 2 .dcm files skipped: only CSV files are read." in found.skipped
+
+
+def test_what_operating_systems_add_is_ignored(folder):
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._a.csv", ".~lock.a.csv#", "~$b.xlsx", ".gitkeep", "Icon\r"):
+        (folder / name).write_text("x")
+    for name in ("__MACOSX", "@eaDir", ".ipynb_checkpoints"):
+        (folder / name).mkdir()
+        (folder / name / "a.csv").write_text("x")
+    found = input_files.find(folder)
+    assert list(found.files) == ["a"] and not found.faults and not found.skipped
+
+
+def test_printable_leaves_what_a_terminal_can_show():
+    assert input_files.printable(pathlib.Path("A/é 腹部.csv")) == "A/é 腹部.csv"
+    assert input_files.printable("a\x07\udcfe\u202e") == r"a\x07\xfe\u202e"
+
+
+def test_equal_faults_are_listed_once_with_their_count_and_the_first_ten():
+    faults = [f"/data/{number}.csv: the file is empty. Export it again." for number in range(5000)]
+    (text,) = input_files.grouped(faults)
+    lines = text.split("\n")
+    assert lines[:2] == ["5000 times: the file is empty. Export it again.", "  /data/0.csv"]
+    assert len(lines) == 12 and lines[-1] == "  ... and 4990 more"
+
+
+def test_faults_that_differ_in_numbers_only_are_shortened_to_ten_lines():
+    faults = [f"/data/{number}.csv: row {number} has {number} values: 'x {number}'." for number in range(5000)]
+    lines = input_files.grouped(["/data/x.csv: another.", *faults])
+    assert lines[:3] == ["/data/x.csv: another.", *faults[:2]] and len(lines) == 12
+    assert lines[-1] == "  ... and 4990 more of this kind"
+
+
+def test_few_different_faults_stay_as_they_are():
+    faults = ["a.csv: one.", "b.csv: two.", "no file here", "c.csv: row 2 is 3.", "c.csv: row 3 is 4."]
+    assert input_files.grouped(faults) == faults
