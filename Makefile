@@ -14,7 +14,7 @@ WORKSPACE ?= .
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test tensorboard
+.PHONY: help environment demo test campaign tensorboard
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,10 @@ demo: environment  ## every step, in order, on generated slices, in the folder d
 
 test: environment  ## the whole test suite
 	@$(RUN) -m pytest -q -rs -n 2 --dist loadfile tests
+
+campaign: environment  ## kill steps, damage their files, mutate CSV texts: about 15 minutes, not part of the test suite
+	@$(RUN) tests/campaign_files.py
+	@$(RUN) tests/campaign_csv.py
 
 tensorboard:  ## see the trainings in the browser (make tensorboard WORKSPACE=demo: the demo's)
 	@if test ! -e .venv/installed && $(ACTIVE) >/dev/null 2>&1; then run=python; else $(MAKE_ENVIRONMENT) && run=$(RUN); fi && \

@@ -31,7 +31,7 @@ def main(root):
             # Training mode would change them.
             for weight, value in zip(network.non_trainable_weights, statistics, strict=True):
                 weight.assign(value)
-    print(f"{network.name}, batch of {options.TRAINING_BATCH_SIZE}: " + ", ".join(f"Dice {float(dice.result()):.4f} in {mode}" for mode, dice in found.items()))
+    print(f"{network.name}, batch of {options.TRAINING_BATCH_SIZE}: " + ", ".join(f"Dice {float(dice.result()['dice']):.4f} in {mode}" for mode, dice in found.items()))
 
 
 if __name__ == "__main__":

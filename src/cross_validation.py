@@ -3,7 +3,8 @@
     cross-validation/
       facts.json          what was trained, and on which data
       fold 1/, 2/ ...     the folds' models, as `model`; prediction uses them together where PREDICT_WITH_FOLDS is True
-      out of fold.csv     a row per train case: its fold, Dice and the other metrics; those that the models disagree with most on top
+      out of fold.csv     a row per train case: its fold, Dice and the other metrics, the lowest Dice first; true_px is
+                          0 for an empty reference mask
       images/             comparison images of these, by rank
 
 Nobody's mask is right for sure: where a model that has never seen a case disagrees with its mask, the mask may be wrong. A cross-validation
@@ -22,7 +23,7 @@ import resumable
 import settings
 import storage
 from data import preloaded_dataset, splitting
-from masks import drawing, metrics
+from masks import agreement, drawing, metrics
 from model_training import diagnosis, fitting, hyperparameters, machine, workers
 from networks import ensemble
 
@@ -34,6 +35,11 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
     """Writes `cross-validation`, with the hyperparameters of config.py. Errors as `train_final_model`; DatasetError for too few cases or groups."""
     options = settings.load(workspace.root)
     values = hyperparameters.from_settings(options.HYPERPARAMETERS)
+    with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
+        _cross_validate(workspace, values, options)
+
+
+def _cross_validate(workspace: storage.Workspace, values: hyperparameters.Hyperparameters, options: types.SimpleNamespace) -> None:
     cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     try:
         folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
@@ -91,9 +97,20 @@ def _draw(workspace: storage.Workspace, table: pd.DataFrame) -> None:
 
 
 def _tell(workspace: storage.Workspace, table: pd.DataFrame) -> None:
-    by_fold = table.groupby("fold")["dice"].mean()
     print(
-        f"\n{len(table)} train cases, each predicted by a model that has not seen it: Dice {table['dice'].mean():.3f}; the folds' means lie from "
-        f"{by_fold.min():.3f} to {by_fold.max():.3f}.\nThe models disagree most with these masks. Look at them, some may be drawn wrong: "
-        f"{workspace.cross_validation / 'images'}\n{table[['case', 'fold', 'dice', 'hausdorff95_px']].head(5).to_string(index=False)}"
+        f"\n{len(table)} train cases, each predicted by a model that was not trained on it: {_dice_text(table)}.\n"
+        f"The models disagree most with these reference masks. Check them, some may be wrong: "
+        f"{workspace.cross_validation / 'images'}\n"
+        f"{table[['case', 'fold', 'dice', 'hausdorff95_px']].head(5).to_string(index=False)}"
     )
+
+
+def _dice_text(table: pd.DataFrame) -> str:
+    # The mean would be inflated by cases with an empty reference mask: two empty masks have the Dice coefficient 1.
+    masks = agreement.EmptyReferences.count(table["true_px"], table["predicted_px"])
+    measured = table[table["true_px"] > 0]
+    by_fold = measured.groupby("fold")["dice"].mean()
+    text = f"Dice {measured['dice'].mean():.3f}; the folds' means are {by_fold.min():.3f} to {by_fold.max():.3f}"
+    if not masks.empty:
+        return text
+    return f"{text}, all over the {len(measured)} with a non-empty reference mask. {masks.text().removesuffix('.')}"

@@ -62,7 +62,7 @@ def main() -> None:
     print(f"the comparisons      {WORKSPACE.images}")
     print(f"the new predictions  {WORKSPACE.new_predictions}")
     print(f"the doubted masks    {WORKSPACE.cross_validation / 'images'}")
-    print("the trainings        make tensorboard WORKSPACE=demo")
+    print("the trainings        python src/show_tensorboard.py demo")
 
 
 def _heading(text: str) -> None:

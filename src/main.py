@@ -10,7 +10,7 @@ command_line.begin()
 # --- Step 1: Create the preloaded dataset, from the CSV files in `original dataset`
 # data.original_dataset.create_preloaded_dataset()
 
-# --- Step 2: Explore architectures and hyperparameters; see them with `make tensorboard`
+# --- Step 2: Explore architectures and hyperparameters; see them with `python src/show_tensorboard.py`
 # model_exploration.explore_hyperparameters()
 
 # --- Step 3: Train the final model, with the hyperparameters of config.py

@@ -50,6 +50,21 @@ def test_what_is_undefined_is_nan_and_never_raises():
         assert np.isnan(found.icc) and np.isnan(found.ccc) and found.cases == len(one)
 
 
+@pytest.mark.parametrize("count, defined", [(0, False), (2, False), (3, False), (4, True)])
+def test_limits_of_agreement_and_icc_need_four_cases(count, defined):
+    one, other = np.array([10.0, 20, 30, 40])[:count], np.array([11.0, 19, 33, 40])[:count]
+    found = agreement.agree(one, other)
+    assert np.isfinite([found.lower_limit, found.upper_limit, found.icc, found.ccc]).tolist() == [defined] * 4
+    assert np.isnan(found.bias) if count == 0 else found.bias == pytest.approx((other - one).mean())
+
+
+def test_empty_reference_masks_and_the_false_positives_among_them_are_counted():
+    found = agreement.EmptyReferences.count([5, 0, 0, 0, 7], [0, 0, 4, 9, 7])
+    assert found == agreement.EmptyReferences(cases=5, empty=3, false_positives=2)
+    assert found.text() == "3 of 5 reference masks are empty; 2 of 3 were predicted non-empty (false positives)."
+    assert agreement.EmptyReferences.count([5, 7], [0, 7]).text() == ""
+
+
 def test_failed_cases_are_counted_beside_the_mean():
     found = agreement.summarize([1.0, 2.0, np.inf, 3.0, np.nan], list("abcde"), 1)
     assert (found.mean, found.median, found.minimum, found.maximum, found.cases, found.failed) == (2, 2, 1, 3, 3, 2)

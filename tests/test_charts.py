@@ -86,6 +86,12 @@ def test_areas_are_drawn_against_each_other_with_bias_and_limits():
     assert "cm2" in right.get_xlabel()
 
 
+def test_for_three_cases_no_limits_are_plotted_and_the_plot_says_why():
+    true, predicted = np.array([100.0, 120.0, 140.0]), np.array([104.0, 119.0, 150.0])
+    right = charts.areas(true, predicted, "cm2", agreement.agree(true, predicted)).axes[1]
+    assert len(right.lines) == 1 and "3 of 4 cases needed" in right.get_title()
+
+
 @pytest.mark.parametrize("areas", [([5.0], [5.0]), ([0.0, 0.0], [0.0, 0.0])])
 def test_areas_that_are_all_alike_can_be_drawn(areas):
     true, predicted = map(np.array, areas)

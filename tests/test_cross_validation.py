@@ -2,6 +2,7 @@
 import json
 import shutil
 
+import cross_validation
 import model_training
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def test_every_case_is_judged_once_by_a_model_that_has_not_seen_it(fresh, capsys
     assert len(pictures) == 8 and pictures[0] == f"01 {table['case'][0]}.png"
     assert pyplot.imread(fresh.cross_validation / "images" / pictures[0]).shape[:2] == (1024, 1024)
     output = capsys.readouterr().out
-    assert "8 train cases, each predicted by a model that has not seen it: Dice 0." in output and table["case"][0] in output
+    assert "8 train cases, each predicted by a model that was not trained on it: Dice 0." in output and table["case"][0] in output
 
 
 def test_groups_stay_whole(fresh, monkeypatch):
@@ -107,3 +108,10 @@ def test_more_folds_than_groups_are_refused(fresh):
     configure(fresh, CROSS_VALIDATION_FOLDS=9)
     with pytest.raises(storage.DatasetError, match=r"wanted at least 9 groups of cases for 9 folds, found 8\. Lower CROSS_VALIDATION_FOLDS"):
         cross_validate_train_set(fresh)
+
+
+def test_empty_reference_masks_are_not_averaged_in():
+    table = pd.DataFrame({"fold": [1, 1, 2, 2], "dice": [0.5, 1.0, 0.7, 0.0], "true_px": [9, 0, 9, 0], "predicted_px": [5, 0, 9, 3]})
+    told = "Dice 0.600; the folds' means are 0.500 to 0.700, all over the 2 with a non-empty reference mask. 2 of 4 reference masks are empty; 1 of 2 was predicted non-empty"
+    assert cross_validation._dice_text(table).startswith(told)
+    assert cross_validation._dice_text(table[table["true_px"] > 0]) == "Dice 0.600; the folds' means are 0.500 to 0.700"

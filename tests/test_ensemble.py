@@ -3,6 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import storage
+import tensorflow as tf
 from conftest import drawn
 from masks import metrics
 from networks import build, ensemble, saved_model
@@ -72,3 +73,40 @@ def test_one_member_alone_guesses_nothing():
 def test_a_missing_fold_names_the_step_that_makes_it(tmp_path):
     with pytest.raises(storage.MissingResult, match="cross_validate_train_set"):
         ensemble.read([tmp_path / "fold 1"])
+
+
+@pytest.mark.parametrize("clip_hu", [None, (-200, 200)])
+def test_compiled_logits_are_the_network_s_to_the_bit_for_any_batch_size(images, clip_hu):
+    keras.utils.set_random_seed(1)
+    network = build("unet", 32, 2, 2, clip_hu)
+    model = ensemble.Ensemble([network], mirrored=True, cleaned=False)
+    for batch in (100 * images[:1], 100 * images):
+        there, back = network(batch).numpy()[..., 0], network(batch[:, :, ::-1]).numpy()[:, :, ::-1, 0]
+        np.testing.assert_array_equal(model.logits(batch), [there, back])
+    seen = network.get_layer("scale_intensity")(100 * images).numpy()[2, ..., 0]
+    np.testing.assert_array_equal(model.scaled(100 * images[2, ..., 0]), seen)
+
+
+def test_weights_that_are_not_finite_are_refused_with_the_model_s_folder(tmp_path, images):
+    networks, folders = [build(image_size=32, **VALUES) for _ in range(2)], [tmp_path / "1", tmp_path / "2"]
+    networks[1].set_weights([np.full_like(weights, np.nan) for weights in networks[1].get_weights()])
+    model = ensemble.Ensemble(networks, mirrored=False, cleaned=False, folders=folders)
+    with pytest.raises(storage.PlainError, match="2: the model's weights hold non-finite values. Train it again") as caught:
+        model.logits(images)
+    assert not isinstance(caught.value, ensemble.ImageOutOfRange)
+
+
+def test_an_image_whose_logits_are_not_finite_is_not_blamed_on_the_model(tmp_path, images):
+    # The sum of its values is beyond 32 bits.
+    write(tmp_path / "1", 1)
+    images[1] = 3e38
+    with pytest.raises(ensemble.ImageOutOfRange, match=r"values from 3e\+38 to 3e\+38, .*Rescale the image"):
+        ensemble.read([tmp_path / "1"]).logits(images)
+
+
+def test_many_networks_are_compiled_without_a_warning_of_tensorflow(images, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(tf.get_logger(), "warning", lambda text, *arguments: warnings.append(text % arguments if arguments else text))
+    network = build(image_size=32, **VALUES)
+    assert ensemble.Ensemble([network] * 6, mirrored=False, cleaned=False).logits(images).shape == (6, 3, 32, 32)
+    assert warnings == []

@@ -27,7 +27,7 @@ FLOORS = [
     {"model_training.budget", "model_training.hyperparameters", "model_training.machine", "model_training.workers"},
     {"data", "networks"},
     {"masks"},
-    {"settings", "own_process", "processor", "resumable"},
+    {"settings", "own_process", "processor", "resumable", "worker_pool"},
     {"storage"},
 ]
 
@@ -183,6 +183,8 @@ def test_every_module_has_its_test_file():
     elsewhere |= {"model_training.fitting", "model_training.progress", "model_exploration.oracle", "model_exploration.trials"}
     # What the evaluation is made of, by the evaluation; its report in a browser; the nearest pixel by the metrics.
     elsewhere |= {"evaluation.tables", "evaluation.methods", "evaluation.seal", "masks.nearest"}
+    # Names of files by the input files; the processes of step 1 by that step.
+    elsewhere |= {"data.file_names", "worker_pool"}
     # The parts of a prediction by the steps that predict.
     elsewhere |= {"prediction.new_image", "prediction.quality"}
     # The parts of the storage by its own test.

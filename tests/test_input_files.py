@@ -4,7 +4,7 @@ import pathlib
 import unicodedata
 
 import pytest
-from data import input_files
+from data import file_names, input_files
 
 
 @pytest.fixture
@@ -195,8 +195,8 @@ def test_what_operating_systems_add_is_ignored(folder):
 
 
 def test_printable_leaves_what_a_terminal_can_show():
-    assert input_files.printable(pathlib.Path("A/é 腹部.csv")) == "A/é 腹部.csv"
-    assert input_files.printable("a\x07\udcfe\u202e") == r"a\x07\xfe\u202e"
+    assert file_names.printable(pathlib.Path("A/é 腹部.csv")) == "A/é 腹部.csv"
+    assert file_names.printable("a\x07\udcfe\u202e") == r"a\x07\xfe\u202e"
 
 
 def test_equal_faults_are_listed_once_with_their_count_and_the_first_ten():

@@ -50,13 +50,13 @@ def test_judgements_come_back_as_written(tmp_path):
 
 
 def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
-    for values, told in ((np.ones(16), "16 values; the case's own mask has 4 x 4"), (MASK[..., None], "4 x 4 x 1 values"), (np.array([None] * 4), "can't be read as an array")):
+    for values, told in ((np.ones(16), "16 values; the case's own mask has 4 x 4"), (MASK[..., None], "4 x 4 x 1 values"), (np.array([None] * 4), "not a complete NumPy array")):
         np.save(tmp_path / "one.npy", values)
         with pytest.raises(storage.DatasetError) as caught:
             mask_folder.read(tmp_path, "one", (4, 4))
         assert told in str(caught.value) and "one.npy" in str(caught.value)
     (tmp_path / "one.npy").write_text("no array")
-    with pytest.raises(storage.DatasetError, match="one.npy: can't be read as an array of numbers"):
+    with pytest.raises(storage.DatasetError, match="one.npy: not a complete NumPy array.*Write it again with numpy.save"):
         mask_folder.read(tmp_path, "one", (4, 4))
     csv_array.write(tmp_path / "one.CSV", MASK)
     with pytest.raises(storage.DatasetError, match="there is one.CSV, too. Remove one of them"):
@@ -68,4 +68,26 @@ def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
 def test_a_table_of_facts_that_another_program_wrote_is_told(tmp_path):
     (tmp_path / "_model.json").write_text("{}")
     with pytest.raises(storage.DatasetError, match="_model.json: does not tell which model made the masks"):
+        mask_folder.read_maker(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-3], lambda content: b"", lambda content: b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_truncated_mask_an_empty_one_and_a_git_lfs_pointer_are_reported_with_a_fix(tmp_path, damage):
+    preloaded_dataset.write(tmp_path, "one", MASK)
+    (tmp_path / "one.npy").write_bytes(damage((tmp_path / "one.npy").read_bytes()))
+    with pytest.raises(storage.DatasetError, match=r"one\.npy: .* repeat step 4"):
+        mask_folder.read(tmp_path, "one", (4, 4))
+
+
+@pytest.mark.parametrize("content", ["case;predicted_dice;unlike_train_set\na;0,5;\n", "case,predicted_dice\na,0.5\n", "case,predicted_dice,unlike_train_set\na,good,\n", ""])
+def test_a_damaged_table_of_predictions_is_reported_with_a_fix(tmp_path, content):
+    (tmp_path / "_table.csv").write_text(content)
+    with pytest.raises(storage.DamagedFile, match=r"_table\.csv: .*Repeat step 4"):
+        mask_folder.read_judgements(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"id": "abc", "image_sha'])
+def test_a_damaged_description_of_the_model_is_reported_with_a_fix(tmp_path, content):
+    (tmp_path / "_model.json").write_text(content)
+    with pytest.raises(storage.DamagedFile, match=r"_model\.json: .*Repeat step 4"):
         mask_folder.read_maker(tmp_path)

@@ -9,6 +9,7 @@ import own_process
 import pandas as pd
 import pytest
 import resumable
+import settings
 import storage
 import tensorflow as tf
 from conftest import configure, files
@@ -170,7 +171,7 @@ def test_a_search_of_other_settings_is_refused_and_kept_or_begun_anew(fresh, mon
     before = files(fresh.model_tuning)
     own = {"architecture": "unet", "filters": [2, 3], "patch_px": 2}
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2)
-    with pytest.raises(resumable.OtherTask, match=r"SEED \(was 1, is 2\).*filters \(was Fixed {'conditions': \[\], 'value': 2}, is Choice"):
+    with pytest.raises(resumable.OtherTask, match=r"SEED \(was 1, is 2\).*filters.\] \(was Fixed {'conditions': \[\], 'value': 2}, is Choice"):
         explore_hyperparameters(fresh)
     assert files(fresh.model_tuning) == before
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2, EXPLORATION_START_ANEW=True)
@@ -248,3 +249,50 @@ def test_one_group_can_not_be_validated_on(fresh):
     with pytest.raises(storage.DatasetError, match="No validation set can be made"):
         explore_hyperparameters(fresh)
     table.write_text(content)
+
+
+def with_empty_masks(workspace, chosen):
+    """Empties the masks of the train cases for which `chosen`, by the case's name, is true."""
+    file = workspace.preloaded_dataset / "cases.csv"
+    table = pd.read_csv(file)
+    empty = (table["split"] == "train") & table["case"].map(chosen)
+    table.assign(mask_px=table["mask_px"].where(~empty, 0)).to_csv(file, index=False)
+    for case in table["case"][empty]:
+        preloaded_dataset.write(workspace.train_set / "masks", case, np.zeros((64, 64), np.uint8))
+
+
+@pytest.fixture
+def changeable(fresh, tmp_path):
+    """A copy whose masks a test may change."""
+    shutil.copytree(fresh.root, tmp_path / "copy", ignore=lambda *_: ["explored"])
+    return storage.Workspace(tmp_path / "copy")
+
+
+def validation_cases(workspace):
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    return cases["case"][model_exploration._held_out(cases, settings.load(workspace.root))].tolist()
+
+
+def test_a_validation_set_with_empty_masks_alone_is_refused_before_anything_is_trained(changeable, monkeypatch):
+    monkeypatch.setattr(model_exploration.model_training, "train", lambda *_: 1 / 0)
+    held_out = validation_cases(changeable)
+    with_empty_masks(changeable, held_out.__contains__)
+    with pytest.raises(storage.DatasetError, match=rf"All {len(held_out)} masks of the validation part are empty: no trial can be scored\. Set another SEED"):
+        explore_hyperparameters(changeable)
+    assert not changeable.model_tuning.exists()
+
+
+def test_false_positives_among_empty_validation_masks_are_counted_for_each_trial(changeable, capsys):
+    held_out = validation_cases(changeable)
+    with_empty_masks(changeable, held_out[1:].__contains__)
+    space = {"architecture": "unet", "filters": 4, "patch_px": 4, "learning_rate": (0.05, 0.2)}
+    configure(changeable, EXPLORATION_MAX_TRIALS=1, EXPLORATION_EPOCHS=2, TRAINING_BATCH_SIZE=1, EXPLORATION_SEARCH_SPACE=space, EXPLORATION_KEPT_MODELS=1)
+    explore_hyperparameters(changeable)
+    table = pd.read_csv(changeable.model_tuning / "trials.csv")
+    images, masks = next(iter(preloaded_dataset.pairs(changeable.train_set, held_out, 64).batch(len(held_out))))
+    (folder,) = (path.parent for path in changeable.model_tuning.rglob("*.h5"))
+    predicted = saved_model.read(folder)(images, training=False).numpy() >= 0
+    assert table["empty_masks"].tolist() == [len(held_out) - 1] and table["false_positives"].tolist() == [predicted[1:].any(axis=(1, 2, 3)).sum()]
+    both = 2 * (predicted[0] & (masks[0].numpy() > 0)).sum() / (predicted[0].sum() + masks[0].numpy().sum())
+    assert table["val_dice"][0] == pytest.approx(both, abs=1e-5)
+    assert "an empty reference mask and only count as false positives, if predicted non-empty" in capsys.readouterr().out

@@ -1,4 +1,5 @@
 """Steps 4 and 6: a mask for every case and every new image, of the right size, and no bad file stops the others."""
+import errno
 import json
 
 import networks
@@ -11,7 +12,7 @@ import storage
 from conftest import configure, files, write_pair
 from data import csv_array, familiarity, mask_folder, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from masks import cleaning, metrics
+from masks import cleaning, drawing, metrics
 from matplotlib import pyplot
 from networks import ensemble, saved_model
 from tensorflow import keras
@@ -275,3 +276,135 @@ def test_the_folds_models_predict_together_when_asked_to(prepared):
     write_model(folders[1], trained_on=[row.image_sha256])
     with pytest.raises(storage.DatasetError, match=f"{row.case}: in the test set"):
         prediction.predict_test_set(prepared)
+
+
+def predict_with_faults(workspace):
+    """The text of the DatasetError with which step 6 ends."""
+    with pytest.raises(storage.DatasetError) as caught:
+        prediction.predict_new_images(workspace)
+    return str(caught.value)
+
+
+def write_bright(workspace, *names, shape=(64, 64)):
+    for name in names:
+        csv_array.write(workspace.new_images / f"{name}.csv", np.full(shape, 60))
+
+
+def test_files_that_were_meant_as_data_are_counted_and_named_and_do_not_stop_the_others(new_images, capsys):
+    write_bright(new_images, "a", "z")
+    folder = new_images.new_images
+    (folder / "broken.csv").symlink_to(folder.parent / "nowhere.csv")
+    (folder / "packed.csv.gz").write_bytes(b"x")
+    (folder / ("x" * 250 + ".csv")).write_text("1,2\n3,4\n")
+    (folder / "line\rend.csv").write_text("1,2\n3,4\n")
+    (folder / "scan.dcm").write_bytes(b"x")
+    told = predict_with_faults(new_images)
+    assert all(text in told for text in ("broken.csv: a symbolic link", "packed.csv.gz: compressed", "its name is too long", "line\\rend.csv: a control character"))
+    output = capsys.readouterr().out
+    assert "Predicted 2 of 6 images" in output and "1 .dcm file skipped" in output
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png", "z.csv", "z.png"]
+
+
+def test_a_name_that_is_not_utf_8_costs_no_other_prediction(new_images):
+    write_bright(new_images, "a")
+    try:
+        (new_images.new_images / "b\udcff.csv").write_text("1,2\n3,4\n")
+    except OSError:
+        pytest.skip("this disk takes only names in UTF-8")
+    assert "b\\xff.csv: its name is not UTF-8" in predict_with_faults(new_images)
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+
+
+@pytest.mark.parametrize(
+    "shape, text", [((1, 60000), "a flattened array"), ((2, 60000), "at most 8192 px a side"), ((9000, 3), "at most 8192 px a side")]
+)
+def test_an_image_too_long_for_a_square_is_refused_alone(new_images, shape, text):
+    write_bright(new_images, "a"), write_bright(new_images, "long", shape=shape)
+    told = predict_with_faults(new_images)
+    assert "long.csv: " in told and text in told
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+
+
+def test_an_array_with_the_header_of_pandas_is_refused_alone(new_images):
+    write_bright(new_images, "a")
+    csv_array.write(new_images.new_images / "b.csv", np.vstack([np.arange(64), np.full((64, 64), 60)]))
+    assert "b.csv: 65 x 64" in (told := predict_with_faults(new_images)) and "header" in told
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+
+
+@pytest.mark.parametrize("module, function", [(csv_array, "read"), (csv_array, "write"), (drawing, "to_png")])
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, "Input/output error", "b.csv")])
+def test_what_fails_for_one_image_leaves_nothing_of_it_and_all_of_the_others(new_images, monkeypatch, module, function, error):
+    write_bright(new_images, "a", "b", "c")
+    true = getattr(module, function)
+
+    first = iter([True])  # A picture does not have its file's name: the first one fails, whosoever it is.
+
+    def failing(*arguments):
+        if next(first, False) if function == "to_png" else "b.csv" in str(arguments[0]):
+            raise error
+        return true(*arguments)
+
+    monkeypatch.setattr(module, function, failing)
+    told = predict_with_faults(new_images)
+    assert ".csv: " in told and ("memory" in told or "disk" in told)
+    table = pd.read_csv(new_images.new_predictions / "_table.csv")["image"].tolist()
+    assert len(table) == 2
+    assert sorted(files(new_images.new_predictions)) == sorted(["_table.csv", *(f"{name}.{ending}" for name in table for ending in ("csv", "png"))])
+
+
+def test_a_full_disk_ends_the_step_and_leaves_the_former_predictions(new_images, monkeypatch):
+    write_bright(new_images, "a", "b", "c")
+    prediction.predict_new_images(new_images)
+    before = files(new_images.new_predictions)
+
+    def full(path, values):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(csv_array, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        prediction.predict_new_images(new_images)
+    assert files(new_images.new_predictions) == before
+
+
+def test_images_that_are_worked_on_side_by_side_keep_their_order_and_their_own_masks(new_images):
+    shapes = {f"{number:02d}": (20 + number, 64) for number in range(14)}
+    for name, shape in shapes.items():
+        write_bright(new_images, name, shape=shape)
+    prediction.predict_new_images(new_images)
+    table = pd.read_csv(new_images.new_predictions / "_table.csv", dtype={"image": str})
+    assert table["image"].tolist() == list(shapes) and list(zip(table["height"], table["width"], strict=True)) == list(shapes.values())
+    for name, shape in shapes.items():
+        assert csv_array.read(new_images.new_predictions / f"{name}.csv").shape == shape
+
+
+def test_new_images_that_link_to_nowhere_are_told_so(new_images):
+    new_images.new_images.rmdir()
+    new_images.new_images.symlink_to(new_images.root / "unmounted")
+    assert "new images: a symbolic link to" in predict_with_faults(new_images)
+
+
+def test_an_image_that_makes_the_network_overflow_is_refused_alone(workspace):
+    write_model(workspace.model, clip_hu=None)
+    workspace.new_images.mkdir()
+    write_bright(workspace, "a")
+    (workspace.new_images / "b.csv").write_text((",".join(["3e38"] * 64) + "\n") * 64)
+    assert "b.csv: values from 3e+38" in predict_with_faults(workspace)
+    assert sorted(files(workspace.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+
+
+@pytest.mark.parametrize("step", ["predict_test_set", "predict_new_images"])
+def test_a_model_whose_weights_are_not_finite_predicts_nothing(prepared, monkeypatch, step):
+    prepared.new_images.mkdir()
+    write_bright(prepared, "a")
+    true = saved_model.read
+
+    def damaged(folder):
+        network = true(folder)
+        network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
+        return network
+
+    monkeypatch.setattr(saved_model, "read", damaged)
+    with pytest.raises(storage.PlainError, match="model: the model's weights hold non-finite values. Train it again"):
+        getattr(prediction, step)(prepared)
+    assert not prepared.predictions.exists() and not prepared.new_predictions.exists()

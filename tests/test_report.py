@@ -1,5 +1,6 @@
 """The report in a real browser: sorting, filtering, looking at cases, marking them, and getting the marks out again."""
 import csv
+import hashlib
 
 import evaluation
 import numpy as np
@@ -20,13 +21,17 @@ def report(tmp_path_factory):
     for folder in (workspace.test_set / "images", workspace.test_set / "masks", workspace.predictions):
         folder.mkdir(parents=True)
     names = [f"hospital__case {number}, \"odd\" <b>" if number == 2 else f"hospital__case {number}" for number in range(CASES)]
+    mask_px = []
     for number, case in enumerate(names):
         image, mask = phantoms.draw(number, 64)
         found = mask.copy()
         found[: (0, 20, 24, 28, 64)[number]] = 0
+        mask_px.append(int(mask.sum()))
         for folder, values in ((workspace.test_set / "images", image.astype(np.int16)), (workspace.test_set / "masks", mask), (workspace.predictions, found)):
             preloaded_dataset.write(folder, case, values)
-    table = pd.DataFrame({"case": names, "split": "test", "group": names, "image_sha256": names, "mask_sha256": names})
+    digests = [hashlib.sha256(case.encode()).hexdigest() for case in names]
+    table = pd.DataFrame({"case": names, "split": "test", "group": names, "image_sha256": digests, "mask_sha256": digests, "mask_px": mask_px})
+    table = table.assign(image_file="a.csv", dtype="int16", height=64, width=64, minimum=0, maximum=0)
     table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
     preloaded_dataset.write_facts(workspace.preloaded_dataset, {"cases": 25, "SEED": 1, "TEST_SHARE": 0.2, "MASK_SPECK_PX": 4})
     mask_folder.write_maker(workspace.predictions, {"id": "1a2b3c", "image_sha256": []})

@@ -108,6 +108,17 @@ def test_a_trial_whose_repeats_fail_stands_behind_those_whose_never_did(workspac
     assert rows[-1]["val_dice"] == max(row["val_dice"] for row in rows)
 
 
+def test_each_trial_s_false_positives_are_kept_with_its_score(workspace):
+    class Counting(Trainings):
+        def __call__(self, trial):
+            return super().__call__(trial).assign(val_false_positives=[9.0, len(self.ended)])
+
+    for _ in range(2):  # Also after the search was reopened.
+        rows = run(workspace, Counting(), EXPLORATION_MAX_TRIALS=3)
+        assert [row["false_positives"] for row in rows] == [1, 2, 3]
+    assert math.isnan(run(storage.Workspace(workspace.root / "other"), Trainings(), EXPLORATION_MAX_TRIALS=1)[0]["false_positives"])
+
+
 def test_the_weights_of_the_best_by_its_repeats_are_kept(workspace):
     folder = workspace.model_tuning / "trials"
 

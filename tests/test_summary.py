@@ -57,6 +57,31 @@ def test_failed_repeats_are_told(tmp_path, capsys):
 
 
 def test_where_all_failed_the_reasons_are_told(tmp_path):
-    with pytest.raises(storage.PlainError, match="(?s)No trial of the exploration came to a result.*failed: the loss is no finite number"):
+    with pytest.raises(storage.PlainError, match="(?s)All trials failed.*failed: the loss is no finite number"):
         summary.tell(tmp_path, ROWS[1:2])
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 1
+
+
+def test_a_trial_that_found_nothing_stands_behind_all_that_found_something(tmp_path):
+    nothing = row("nothing", 0.5, [0.0, 0.0, 0.0], rate=1e-4)
+    rows = [nothing, row("once", 0.1, rate=2e-4), row("moody", 0.4, [0.3], rate=3e-4, repeats_failed=2)]
+    summary.write(tmp_path, rows)
+    assert pd.read_csv(tmp_path / "trials.csv")["trial"].tolist() == ["once", "moody", "nothing"]
+    assert json.loads((tmp_path / "best hyperparameters.json").read_text())["learning_rate"] == 2e-4
+
+
+def test_where_no_trial_found_anything_none_is_recommended(tmp_path, capsys):
+    with pytest.raises(storage.PlainError, match="No trial found anything: all validation Dice coefficients are 0. Raise EXPLORATION_EPOCHS"):
+        summary.tell(tmp_path, [row("one", 0.0), row("other", 0.0, [0.0, 0.0], rate=1e-4)])
+    assert "HYPERPARAMETERS" not in capsys.readouterr().out and not (tmp_path / "best hyperparameters.json").exists()
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 2
+
+
+def test_empty_validation_masks_and_each_trial_s_false_positives_are_reported(tmp_path, capsys):
+    rows = [row("one", 0.5) | {"false_positives": 2.0}, row("other", 0.4, rate=1e-4) | {"false_positives": 0.0}]
+    summary.tell(tmp_path, rows, empty_masks=3)
+    output, table = capsys.readouterr().out, pd.read_csv(tmp_path / "trials.csv")
+    assert table["empty_masks"].tolist() == [3, 3] and table["false_positives"].tolist() == [2, 0]
+    assert "3 validation masks are empty: val_dice is over the others" in output and "false_positives" in output.splitlines()[2]
+    summary.tell(tmp_path, rows)
+    assert "validation masks" not in capsys.readouterr().out and "false_positives" not in pd.read_csv(tmp_path / "trials.csv")

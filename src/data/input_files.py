@@ -5,11 +5,10 @@ import os
 import pathlib
 import re
 import stat
-import unicodedata
 from collections.abc import Iterable
 
-# A file name may have 255 bytes; some of them are left for what programs add while they write.
-MAX_NAME_BYTES = 251
+from data import file_names
+
 # Of equal faults, as many are listed.
 MAX_LISTED = 10
 
@@ -21,7 +20,7 @@ class Found:
     files: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
     faults: list[str] = dataclasses.field(default_factory=list)
     skipped: list[str] = dataclasses.field(default_factory=list)
-    # The stems, as `comparable` gives them, of files that are reported in `faults`.
+    # The stems, as `file_names.comparable` gives them, of files that are reported in `faults`.
     unusable: frozenset[str] = frozenset()
 
 
@@ -36,17 +35,17 @@ def find(folder: pathlib.Path, prefix_bytes: int = 0) -> Found:
     files, others, skipped, unusable = [], [], [], set()
     for path in paths:
         if fault := _fault(path, prefix_bytes):
-            faults.append(f"{printable(path)}: {fault}")
-            unusable.add(comparable(_stem(path)))
+            faults.append(f"{file_names.printable(path)}: {fault}")
+            unusable.add(file_names.comparable(_stem(path)))
         elif _is_csv(path):
             files.append(path)
         elif fault := broken_link(path):
-            skipped.append(f"{printable(path)}: {fault}")
+            skipped.append(f"{file_names.printable(path)}: {fault}")
         elif not path.is_dir():
             others.append(path)
     first, repeated = _by_name(files)
     faults += repeated
-    unusable.update(comparable(path.stem) for path in set(files).difference(first))
+    unusable.update(file_names.comparable(path.stem) for path in set(files).difference(first))
     skipped += counted(folder, others, "only CSV files are read")
     return Found({path.stem: path for path in first}, faults, skipped, frozenset(unusable))
 
@@ -72,37 +71,7 @@ def broken_link(path: pathlib.Path) -> str:
     if ".git/annex/" in target.replace("\\", "/"):
         return "a git-annex link; its content is not on this machine. Fetch it with `datalad get` or `git annex get`."
     fix = "Connect that disk, correct the link, or remove it."
-    return f"a symbolic link to {printable(target)}, which can't be reached. {fix}"
-
-
-def name_fault(name: str, added_bytes: int = 0) -> str:
-    """Why no result can be named after `name`, and the fix; "" if one can. `added_bytes`: what the result's adds."""
-    try:
-        length = len(name.encode()) + added_bytes
-    except UnicodeEncodeError:
-        return "its name is not UTF-8. Rename it; letters, digits, - and _ are safe."
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
-        return "a control character, such as a line break, in its name. Rename it; letters, digits, - and _ are safe."
-    if length <= MAX_NAME_BYTES:
-        return ""
-    return f"its name is too long: the result's name would have {length} bytes, more than {MAX_NAME_BYTES}. Shorten it."
-
-
-def comparable(name: str) -> str:
-    """The same text for names that differ only in upper and lower case or in Unicode normalization (NFC, NFD)."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
-
-
-def alike(name: str, other: str) -> str:
-    """How two names differ that are the same for `comparable`."""
-    if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other):
-        return f"looks like {printable(other)}; accented letters are encoded differently (Unicode NFC and NFD)."
-    return f"differs from {printable(other)} only in upper and lower case."
-
-
-def printable(path: str | os.PathLike[str]) -> str:
-    """The path as one line that a terminal can show: control characters and bytes that are not UTF-8 are escaped."""
-    return "".join(character if character.isprintable() else _escaped(character) for character in os.fspath(path))
+    return f"a symbolic link to {file_names.printable(target)}, which can't be reached. {fix}"
 
 
 def grouped(faults: Iterable[str]) -> list[str]:
@@ -124,14 +93,14 @@ def counted(folder: pathlib.Path, skipped: Iterable[pathlib.Path], reason: str) 
     for ending, count in sorted(collections.Counter(map(_ending, skipped)).items()):
         files = f"file{'s' * (count > 1)}"
         kind = f"{ending} {files}" if ending else f"{files} without ending"
-        lines.append(f"{printable(folder)}: {count} {kind} skipped: {reason}.")
+        lines.append(f"{file_names.printable(folder)}: {count} {kind} skipped: {reason}.")
     return lines
 
 
 def _fault(path: pathlib.Path, prefix_bytes: int) -> str:
     if not _is_csv(path):
         return _disguised(path) or _too_deep(path)
-    if fault := name_fault(path.stem, prefix_bytes + len(".npy")):
+    if fault := file_names.name_fault(path.stem, prefix_bytes + len(".npy")):
         return fault
     try:
         mode = path.stat().st_mode
@@ -185,26 +154,26 @@ def _too_deep(folder: pathlib.Path) -> str:
 
 
 def _by_name(files: list[pathlib.Path]) -> tuple[list[pathlib.Path], list[str]]:
-    """The files, one for each name that `comparable` tells from others, sorted; and a fault for each of the rest."""
+    """The files, one for each name that `file_names.comparable` tells from others, sorted; and a fault for each of the rest."""
     first: dict[str, pathlib.Path] = {}
     faults = []
     for path in reversed(files):  # Of a.CSV and a.csv the latter is kept.
-        other = first.setdefault(comparable(path.stem), path)
+        other = first.setdefault(file_names.comparable(path.stem), path)
         if other is not path:
-            faults.append(f"{printable(path)}: {alike(path.name, other.name)} Rename or remove one of them.")
+            faults.append(f"{file_names.printable(path)}: {file_names.alike(path.name, other.name)} Rename or remove one of them.")
     return sorted(first.values()), faults
 
 
 def _not_listed(folder: pathlib.Path, error: OSError) -> list[str]:
     if fault := broken_link(folder):
-        return [f"{printable(folder)}: {fault}"]
+        return [f"{file_names.printable(folder)}: {fault}"]
     if isinstance(error, FileNotFoundError):
-        near = [path for path in sorted(folder.parent.glob("*")) if comparable(path.name) == comparable(folder.name)]
-        return [f"{printable(path)}: {alike(path.name, folder.name)} Rename it to {folder.name}." for path in near]
+        near = [path for path in sorted(folder.parent.glob("*")) if file_names.comparable(path.name) == file_names.comparable(folder.name)]
+        return [f"{file_names.printable(path)}: {file_names.alike(path.name, folder.name)} Rename it to {folder.name}." for path in near]
     if isinstance(error, NotADirectoryError):
-        return [f"{printable(folder)}: not a folder. Rename it, and put the files in a folder of this name."]
+        return [f"{file_names.printable(folder)}: not a folder. Rename it, and put the files in a folder of this name."]
     cause = "your account may read it" if isinstance(error, PermissionError) else "its disk is connected"
-    return [f"{printable(folder)}: can't be opened ({error.strerror}). Check that {cause}."]
+    return [f"{file_names.printable(folder)}: can't be opened ({error.strerror}). Check that {cause}."]
 
 
 # What macOS, Windows, Linux and network disks add.
@@ -226,14 +195,7 @@ def _ending(path: pathlib.Path) -> str:
     if path.name.startswith("."):
         return "hidden"
     found = re.search(r"((\.[A-Za-z]\w{0,9})?\.(gz|bz2|xz|zip)|\.[^.\s]{1,12})$", path.name, re.IGNORECASE)
-    return printable(found.group().lower()) if found else ""
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    # A byte that is not UTF-8 is a surrogate in Python's names of files.
-    is_byte = 0xDC80 <= code <= 0xDCFF
-    return f"\\x{code - 0xDC00:02x}" if is_byte else character.encode("unicode_escape", "surrogatepass").decode()
+    return file_names.printable(found.group().lower()) if found else ""
 
 
 def _shortened(texts: dict[str, list[str]]) -> list[str]:

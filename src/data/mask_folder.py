@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 import storage
-from data import csv_array, preloaded_dataset
+from data import csv_array
 
 # A leading underscore puts them on top of the list.
 JUDGEMENTS = "_table.csv"

@@ -24,30 +24,23 @@ files; equal ones once, with their count and the first ten files:
 
 Warnings, not faults: files that are not CSV files, empty masks, masks that cover nearly all of the image.
 """
-import concurrent.futures.process
-import contextlib
 import dataclasses
-import multiprocessing.resource_tracker
 import os
 import pathlib
 import re
-import signal
-import threading
-import time
 import types
-import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import joblib
-import joblib.externals.loky.backend.resource_tracker
 import numpy as np
 import pandas as pd
 import tqdm
 
 import settings
 import storage
-from data import csv_array, input_files, mask_folder, preloaded_dataset, splitting
+import worker_pool
+from data import csv_array, file_names, input_files, mask_folder, preloaded_dataset, splitting
 from masks import cleaning
 
 # A mask that covers more is rarely meant: often the two values were swapped.
@@ -105,12 +98,12 @@ def _find_pairs(root: pathlib.Path) -> _Input:
     loose = []
     for path in paths:
         if fault := input_files.broken_link(path):
-            found.faults.append(f"{input_files.printable(path)}: {fault}")
+            found.faults.append(f"{file_names.printable(path)}: {fault}")
         elif path.is_dir():
             _find_in(path, found)
         elif ".csv" in path.name.lower():
             place = f"{root.name}/<subdirectory>/images or /masks"
-            found.faults.append(f"{input_files.printable(path)}: not where it belongs. Move it to {place}.")
+            found.faults.append(f"{file_names.printable(path)}: not where it belongs. Move it to {place}.")
         elif path.name != "README.md":
             loose.append(path)
     reason = "only CSV files in <subdirectory>/images and /masks are read"
@@ -125,8 +118,8 @@ def _find_pairs(root: pathlib.Path) -> _Input:
 def _find_in(folder: pathlib.Path, found: _Input) -> None:
     """Adds what lies in a subdirectory to what was found."""
     paths, faults = input_files.list_folder(folder)
-    if fault := _misplaced(folder) or input_files.name_fault(folder.name, len("__x.npy")):
-        faults = [f"{input_files.printable(folder)}: {fault}"]
+    if fault := _misplaced(folder) or file_names.name_fault(folder.name, len("__x.npy")):
+        faults = [f"{file_names.printable(folder)}: {fault}"]
     if faults:
         found.faults.extend(faults)
         return
@@ -155,38 +148,38 @@ def _misplaced(folder: pathlib.Path) -> str:
 
 
 def _is_kind(path: pathlib.Path) -> bool:
-    return input_files.comparable(path.name) in _KINDS
+    return file_names.comparable(path.name) in _KINDS
 
 
 def _beside(folder: pathlib.Path, others: list[pathlib.Path]) -> tuple[list[str], list[str]]:
     """Faults and skipped files of what lies in a subdirectory beside its folders images and masks: `others`."""
     deep = [path for path in others if path.is_dir() and any(map(_is_kind, input_files.list_folder(path)[0]))]
     fix = f"Move the folder up, beside {folder.name}."
-    faults = [f"{input_files.printable(path)}: its images lie one level too deep. {fix}" for path in deep]
+    faults = [f"{file_names.printable(path)}: its images lie one level too deep. {fix}" for path in deep]
     reason = "only the folders images and masks are read"
     skipped = input_files.counted(folder, [path for path in others if not path.is_dir()], reason)
     folders = [path for path in others if path.is_dir() and path not in deep]
     unread = [path for path in folders if any(path.rglob("*.[cC][sS][vV]"))]
-    skipped += [f"{input_files.printable(path)}: a folder of CSV files, skipped: {reason}." for path in unread]
+    skipped += [f"{file_names.printable(path)}: a folder of CSV files, skipped: {reason}." for path in unread]
     return faults, skipped
 
 
 def _unpaired(images: input_files.Found, masks: input_files.Found) -> Iterator[str]:
     reported = images.unusable | masks.unusable
-    names = {input_files.comparable(stem): path for stem, path in masks.files.items()}
+    names = {file_names.comparable(stem): path for stem, path in masks.files.items()}
     for stem, image in images.files.items():
-        name = input_files.comparable(stem)
+        name = file_names.comparable(stem)
         if name in reported or stem in masks.files:
             continue
         if name in names:
-            difference = input_files.alike(names[name].name, image.name)
+            difference = file_names.alike(names[name].name, image.name)
             yield f"{image}: the name of its mask {difference} Give both the same name."
         else:
             yield f"{image}: image without mask. Add a mask of the same name to the folder masks, or remove the image."
-    reported |= set(map(input_files.comparable, images.files))
+    reported |= set(map(file_names.comparable, images.files))
     fix = "Add an image of the same name to the folder images, or remove the mask."
     for stem, mask in masks.files.items():
-        if input_files.comparable(stem) not in reported:
+        if file_names.comparable(stem) not in reported:
             yield f"{mask}: mask without image. {fix}"
 
 
@@ -195,10 +188,10 @@ def _repeated_names(pairs: list[_Pair]) -> list[str]:
     first: dict[str, _Pair] = {}
     faults = []
     for pair in pairs:
-        other = first.setdefault(input_files.comparable(pair.case), pair)
+        other = first.setdefault(file_names.comparable(pair.case), pair)
         if other is not pair:
             same = other.case == pair.case
-            clash = f"is also that of {other.image}." if same else input_files.alike(pair.case, other.case)
+            clash = f"is also that of {other.image}." if same else file_names.alike(pair.case, other.case)
             faults.append(f"{pair.image}: its case name, {pair.case}, {clash} Rename one of them.")
     return faults
 
@@ -266,65 +259,8 @@ def _convert_all(pairs: list[_Pair], draft: pathlib.Path, options: types.SimpleN
         for kind in ("images", "masks"):
             (draft / split / kind).mkdir(parents=True)
     jobs = (joblib.delayed(_convert)(pair, draft / "train set", options.IMAGE_SIZE, options.MASK_SPECK_PX) for pair in pairs)
-    try:
-        with contextlib.ExitStack() as stack:
-            with _interrupts_deferred():
-                workers = joblib.Parallel(-1, return_as="generator", initializer=_begin_worker, initargs=(os.getpid(),))
-                outcomes = workers(jobs)
-                stack.callback(_close, outcomes)
-            return list(tqdm.tqdm(outcomes, total=len(pairs), desc="Reading", unit=" pairs", disable=None))
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise storage.PlainError(_WORKER_ENDED) from error
-
-
-def _close(outcomes: Generator) -> None:
-    with warnings.catch_warnings(action="ignore"):  # If it is stopped early, joblib advises the programmer.
-        outcomes.close()
-
-
-_WORKER_ENDED = (
-    "The system ended a process that reads the original dataset, most likely because memory ran out. "
-    "Close other programs and run the step again."
-)
-
-
-@contextlib.contextmanager
-def _interrupts_deferred() -> Iterator[None]:
-    # Ctrl-C reaches all processes of a terminal. Workers that are just starting would print tracebacks, and so would
-    # those whose start is interrupted here. In this block Ctrl-C is noted, and takes effect at its end; the processes
-    # that the block starts never get it: this one ends them. Windows has no such masks.
-    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    for tracker in (multiprocessing.resource_tracker, joblib.externals.loky.backend.resource_tracker):
-        tracker.ensure_running()  # Started later, these would allow interrupts again.
-    noted: list[int] = []
-    # A library's thread may get it all the same, and passes it on to this handler.
-    handler = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if noted:
-            signal.raise_signal(signal.SIGINT)
-
-
-def _begin_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    # A parent that is killed can't end its workers; they then get another parent. On Windows they don't: there they end
-    # when they have been idle for 5 minutes.
-    while os.getppid() == parent:
-        time.sleep(_POLL_SECONDS)
-    os._exit(1)
-
-
-_POLL_SECONDS = 0.2
+    with worker_pool.outcomes(jobs) as outcomes:
+        return list(tqdm.tqdm(outcomes, total=len(pairs), desc="Reading", unit=" pairs", disable=None))
 
 
 def _convert(pair: _Pair, folder: pathlib.Path, image_size: int, speck_px: int) -> dict[str, Any]:

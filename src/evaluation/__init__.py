@@ -2,7 +2,8 @@
 
     results/
       metrics.csv        a row per test case: Dice and the others, areas, what step 4 guessed
-      summary.json       each metric's mean, spread, interval and number of failures; agreement of the areas; how often this set was looked at
+      summary.json       each metric's mean, SD, interval and number of failures; empty reference masks; agreement of
+                         the areas; number of evaluations
       summary.md, .tex   the same as a table for a manuscript
       methods.txt        a paragraph for one: data, split, training, versions, metrics
       *.png              the plots
@@ -10,8 +11,10 @@
     images/<case>.png    comparison images of the cases that IMAGES_TO_DRAW chooses; _worst.png: the worst twelve
     evaluations.csv      a row per evaluation, of this and former test sets; never replaced
 
-A distance is infinite where one of two masks is empty. Means are over the cases that have a finite value; the others are counted beside
-them as failed, so that they neither swallow the mean nor vanish from it.
+A distance is infinite where one of two masks is empty. Means are over the cases that have a finite value; the others
+are counted beside them as failed, so that they neither swallow the mean nor vanish from it. Cases with an empty
+reference mask are not averaged in: their number is reported, and for how many of them the prediction is not empty
+(false positives).
 """
 import pathlib
 import types
@@ -25,7 +28,7 @@ import tqdm
 import settings
 import storage
 from data import mask_folder, preloaded_dataset
-from evaluation import report, seal, tables
+from evaluation import manuscript, report, seal, tables
 from masks import charts, cleaning, drawing, metrics
 
 # How many of the worst are on the contact sheet.
@@ -39,8 +42,14 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     DatasetError where masks are missing, or the model was trained on a test image.
     """
     options = settings.load(workspace.root)
-    cases = preloaded_dataset.read_cases(workspace, "test")
-    predictions = _predictions(workspace, options, cases)
+    with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
+        cases = preloaded_dataset.read_cases(workspace, "test")
+        predictions = _predictions(workspace, options, cases)
+        with storage.locked(workspace.results), storage.locked(workspace.images), storage.locked(predictions, shared=True):
+            _evaluate(workspace, options, cases, predictions)
+
+
+def _evaluate(workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame, predictions: pathlib.Path) -> None:
     made_by = mask_folder.read_maker(predictions)
     preloaded_dataset.refuse_seen(cases, made_by["image_sha256"] if made_by else [])
     spacings = _spacings(options, cases)
@@ -50,8 +59,8 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
         # As step 1 has done it with the true masks: one reader's slips of the pen are not to count, and the other's neither.
         second = _measure(workspace, cases, _given(options, "SECOND_READER_FOLDER", cases), spacings, options, dataset["MASK_SPECK_PX"])
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
-    # After all that a slip in config.py can stop, before there is anything to look at.
-    looks = seal.note_look(workspace, cases, _maker_s_name(made_by, options), table["dice"].mean())
+    # After everything that a mistake in config.py can stop, before there is a result to see.
+    looks = seal.note_look(workspace, cases, _maker_s_name(made_by, options), tables.measured(table)["dice"].mean())
     # Another program's folder may hold a table of that name, too.
     judgements = mask_folder.read_judgements(predictions) if made_by else None
     if judgements is not None:
@@ -127,7 +136,9 @@ def _spacings(options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, 
     """The side of a pixel of each case, in mm, where it is known."""
     given = options.PIXEL_SPACING_MM
     if options.SURFACE_DICE_TOLERANCE_MM and not given:
-        raise settings.SettingsError("SURFACE_DICE_TOLERANCE_MM in config.py is told in mm, but PIXEL_SPACING_MM is None. Set that too, or neither.")
+        raise settings.SettingsError(
+            "SURFACE_DICE_TOLERANCE_MM in config.py is in mm, but PIXEL_SPACING_MM is not set. Set both, or neither."
+        )
     if not isinstance(given, str):
         return dict.fromkeys(cases["case"], given) if given else {}
     try:
@@ -171,13 +182,16 @@ def _distance(distance_px: float) -> str:
 
 
 def _write(folder: pathlib.Path, found: tables.Findings, viewed: list[dict]) -> None:
-    plots = {"distributions.png": charts.distributions(found.table, found.drawn), "areas.png": charts.areas(*found.areas(), found.area_agreement)}
+    plots = {}
+    if len(found.measured):
+        plots["distributions.png"] = charts.distributions(found.measured, found.drawn)
+        plots["areas.png"] = charts.areas(*found.areas(), found.area_agreement)
     if tables.foresight(found.table):
-        plots["predicted_dice.png"] = charts.predicted_and_true_dice(found.table)
+        plots["predicted_dice.png"] = charts.predicted_and_true_dice(found.measured)
     pictures = {name: charts.to_png(figure) for name, figure in plots.items()}
     for name, picture in pictures.items():
         (folder / name).write_bytes(picture)
     found.table.to_csv(folder / "metrics.csv", index=False)
-    for name, content in found.files().items():
+    for name, content in manuscript.files(found).items():
         (folder / name).write_text(content, encoding="utf-8")
     (folder / "report.html").write_text(report.page(found, pictures, viewed), encoding="utf-8")

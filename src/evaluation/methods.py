@@ -28,8 +28,10 @@ def _test_set(found: "Findings") -> str:
     fits = cases <= splitting.most(made["cases"], made["TEST_SHARE"])
     told += f"drawn at random (seed {made['SEED']}) as about {share}" if fits else f"the smallest one: each held more than {share}"
     told += "; groups, such as the images of one patient, lay wholly in the test set or outside it. " if grouped else ". "
-    told += "None of its images was trained on." if found.made_by else "Whether any of them was trained on is not known."
-    return told + (f" Areas of at most {made['MASK_SPECK_PX']} px had been taken out of the true masks as slips of the pen." if made["MASK_SPECK_PX"] else "")
+    unknown = "It is unknown whether any of them was used for training."
+    told += "None of its images was used for training." if found.made_by else unknown
+    speck = f" Connected components of at most {made['MASK_SPECK_PX']} px were removed from the reference masks."
+    return told + (speck if made["MASK_SPECK_PX"] else "")
 
 
 def _training(made_by: dict[str, Any] | None) -> str:
@@ -47,34 +49,70 @@ def _training(made_by: dict[str, Any] | None) -> str:
     together = [f"{models} such networks (one per fold of a cross-validation over {len(made_by['image_sha256'])} images)"] if models > 1 else []
     together += ["the image and its mirror image"] if made_by["mirrored"] else []
     told += f" The mask is where the mean of the logits of {' on '.join(together)} is at least 0." if together else ""
-    return told + (" Small and isolated areas were taken out of it." if made_by["cleaned"] else "")
+    return told + (" Small isolated components were removed from it." if made_by["cleaned"] else "")
 
 
 def _result(found: "Findings") -> str:
-    row = found.summary.loc["dice"]
+    sentences = [_mean_dice(found)] if len(found.measured) else []
+    sentences += [_empty_masks(found)] if found.empty.empty else []
+    if 0 < found.groups < agreement.LEAST_GROUPS:
+        unit = "groups" if found.groups < len(found.measured) else "images"
+        needed = f"at least {agreement.LEAST_GROUPS} {unit}, and there were {found.groups}"
+        sentences += [f"No confidence interval is given: it would need {needed}."]
+    return " ".join(sentences + ([found.second_text()] if found.second is not None else []))
+
+
+def _mean_dice(found: "Findings") -> str:
+    row, cases = found.summary.loc["dice"], len(found.measured)
     spread = [f"95 % CI {row['ci_low']:.3f} to {row['ci_high']:.3f}"] if math.isfinite(row["ci_low"]) else []
-    spread += [f"SD {row['sd']:.3f}"] if math.isfinite(row["sd"]) else []
-    told = f"The mean Dice coefficient was {row['mean']:.3f}{' (' + '; '.join(spread) + ')' if spread else ''}."
-    return told + (f" {found.second_text()}" if found.second is not None else "")
+    over = f" over {cases} images of {found.groups} group{'s' * (found.groups > 1)}" if found.groups < cases else ""
+    spread += [f"SD {row['sd']:.3f}{over}"] if math.isfinite(row["sd"]) else []
+    which = f" over the {cases} images with a non-empty reference mask" if found.empty.empty and cases > 1 else ""
+    return f"The mean Dice coefficient{which} was {row['mean']:.3f}{' (' + '; '.join(spread) + ')' if spread else ''}."
+
+
+def _empty_masks(found: "Findings") -> str:
+    masks = found.empty
+    if masks.empty == masks.cases:
+        start = "The reference masks of all images were empty, so that no mean of a metric is given"
+    else:
+        of_masks = "mask of 1 image was" if masks.empty == 1 else f"masks of {masks.empty} images were"
+        start = f"The reference {of_masks} empty: these were excluded from all metrics"
+    return f"{start}; the prediction was non-empty for {masks.false_positives} of {masks.empty}."
 
 
 def _metrics(found: "Findings") -> str:
-    failed, cases = int(found.summary.loc["hausdorff_px", "failed"]), len(found.cases)
+    failed, cases = int(found.summary.loc["hausdorff_px", "failed"]), len(found.measured)
     tolerance = found.options.SURFACE_DICE_TOLERANCE_MM
     return (
         "Overlap was measured by the Dice coefficient, the Jaccard index, precision and recall; distances by the Hausdorff distance over all pixels of the masks and, over "
         "their border pixels, by its 95th percentile (the larger of both directions), by the average symmetric surface distance and by the surface Dice coefficient at a "
-        f"tolerance of {f'{tolerance} mm' if tolerance else f'{metrics.TOLERANCE_PX:g} px'}; areas by their difference in percent of the true one. Where both masks were empty, "
-        "overlap was taken as 1 and distances as 0; where one was, overlap as 0 and distances as infinite, which was so in "
-        f"{failed} of {cases} cases; mean distances are over the others. {_intervals(found)}Agreement of areas: Bland-Altman, ICC(2,1) and Lin's CCC, all cases taken as independent."
+        f"tolerance of {f'{tolerance} mm' if tolerance else f'{metrics.TOLERANCE_PX:g} px'}; "
+        "areas by their difference in percent of the true one."
+        f"{_missed(failed, cases)}{_intervals(found)}{_areas(cases)}"
     )
+
+
+def _missed(failed: int, cases: int) -> str:
+    if not cases:
+        return ""
+    return (
+        " Where the prediction was empty, overlap was taken as 0 and distances as infinite, which was so in "
+        f"{failed} of {cases} cases; mean distances are over the others."
+    )
+
+
+def _areas(cases: int) -> str:
+    if cases < agreement.MIN_CASES:
+        return ""
+    return " Agreement of areas: Bland-Altman, ICC(2,1) and Lin's CCC, all cases taken as independent."
 
 
 def _intervals(found: "Findings") -> str:
     if found.summary["ci_low"].isna().all():
         return ""
-    drawn = "groups" if found.cases["group"].nunique() < len(found.cases) else "cases"
-    return f"Confidence intervals are expanded percentile bootstraps ({agreement.BOOTSTRAPS} samples of {drawn}). "
+    sampled = "groups" if found.groups < len(found.measured) else "cases"
+    return f" Confidence intervals are expanded percentile bootstraps ({agreement.BOOTSTRAPS} samples of {sampled})."
 
 
 def _augmentation(values: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import tqdm
 
 from data import mask_folder, preloaded_dataset
 from evaluation import methods, tables
-from masks import drawing, metrics
+from masks import agreement, drawing, metrics
 
 # Of so many of the worst cases the picture is on the page: each takes some 50 kB.
 PICTURES = 300
@@ -53,7 +53,8 @@ def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]
         "headline": _headline(found),
         "summary": _summary_table(found.summary),
         "second": "" if found.second is None else f"<h3>A second reader's masks of the same cases</h3><p>{html.escape(found.second_text())}</p>{_summary_table(found.second_summary)}",
-        "areas": html.escape(found.area_text()),
+        "notes": "".join(f"<p>{html.escape(note)}</p>" for note in found.notes()),
+        "areas": html.escape(found.area_text()) if len(found.measured) else "",
         "looks": html.escape(found.looks_text()),
         "foresight": _foresight(found),
         "plots": plots,
@@ -75,15 +76,22 @@ def _headline(found: tables.Findings) -> str:
     for name in [name for name in found.drawn if name in ("dice", "surface_dice") or name.startswith(("hausdorff95", "assd"))]:
         row = found.summary.loc[name]
         digits = tables.digits(name)
-        interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}" if np.isfinite(row["ci_low"]) else "no interval: too few cases or groups"
+        interval = "no 95 % CI: too few cases or groups"
+        if np.isfinite(row["ci_low"]):
+            interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}"
         failed = f", <b>{int(row['failed'])} failed</b>" if row["failed"] else ""
         second = "" if found.second is None else f"<small>second reader: {_number(found.second_summary.loc[name, 'mean'], digits)}</small>"
         boxes.append(f"<div><span>{tables.METRICS[name]}</span><strong>{_number(row['mean'], digits)}</strong><small>{interval}{failed}</small>{second}</div>")
-    return "".join(boxes)
+    return "".join([*boxes, *([_empty_box(found.empty)] if found.empty.empty else [])])
+
+
+def _empty_box(masks: agreement.EmptyReferences) -> str:
+    excluded = f"<small>not averaged in; <b>{masks.false_positives} of {masks.empty} predicted non-empty</b></small>"
+    return f"<div><span>Empty reference masks</span><strong>{masks.empty} of {masks.cases}</strong>{excluded}</div>"
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if np.isfinite(value) else "none"
+    return f"{value:.{digits}f}" if np.isfinite(value) else "-"
 
 
 def _summary_table(summary: pd.DataFrame) -> str:
@@ -99,7 +107,7 @@ def _definitions(found: tables.Findings) -> str:
 
 
 def _empty_masks(found: tables.Findings) -> str:
-    """What each metric gives there: asked, not told."""
+    """The value of each metric there, computed."""
     empty, filled = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
     pairs = {"both are": (empty, empty), "the true one is": (empty, filled), "the prediction is": (filled, empty)}
     values = pd.DataFrame({title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in found.names} for title, pair in pairs.items()})
@@ -111,10 +119,13 @@ def _foresight(found: tables.Findings) -> str:
     figures = tables.foresight(found.table)
     if not figures:
         return ""
+    cases = tables.measured(found.table)["predicted_dice"].count()
     return (
-        "<h3>Did the model know how good it was?</h3><p>Each mask's Dice was predicted without its true mask, from how far the model's masks of the image and of its "
-        f"mirror image, or those of the folds' models, agree. Spearman's rank correlation with the true Dice: {figures[0]:.2f}, over {found.table['predicted_dice'].count()} cases; "
-        f"{tables.excess(figures[1])} Where the correlation is high, the predicted Dice tells which new masks are to be looked at first.</p>"
+        "<h3>How reliable is the predicted Dice?</h3><p>Each mask's Dice was predicted without its true mask, from how "
+        "far the model's masks of the image and of its mirror image, or those of the folds' models, agree. "
+        f"Spearman's rank correlation with the true Dice: {figures[0]:.2f}, over {cases} cases; "
+        f"{tables.excess(figures[1])} If the correlation is high, check the new masks with the lowest predicted Dice "
+        "first.</p>"
     )
 
 

@@ -14,6 +14,10 @@ BOOTSTRAPS = 2000
 # Of fewer groups the interval would hold the true mean in far fewer than 95 of 100 samples: in 91 of 5 normal values, in 86 of 4, 72 of 3.
 LEAST_GROUPS = 5
 
+# With fewer cases there are no limits of agreement and no ICC. Limits shall contain 95 of 100 new differences:
+# estimated from 2 cases they contain 64, from 3 77, from 4 82, from 10 91 (normal differences, t-distribution).
+MIN_CASES = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
@@ -50,6 +54,32 @@ def summarize(values: Sequence[float], groups: Sequence[str], seed: int) -> Summ
 
 
 @dataclasses.dataclass(frozen=True)
+class EmptyReferences:
+    """How many of the `cases` have an empty reference mask, and for how many of these the prediction is not empty.
+
+    Two empty masks have the Dice coefficient 1 by convention: a mean over all cases would reward predicting nothing.
+    """
+
+    cases: int
+    empty: int
+    false_positives: int
+
+    @classmethod
+    def count(cls, true_px: Sequence[int], predicted_px: Sequence[int]) -> "EmptyReferences":
+        """Counts them, from the number of pixels of each case's reference mask and prediction."""
+        empty = np.asarray(true_px) == 0
+        return cls(len(empty), int(empty.sum()), int(np.count_nonzero(np.asarray(predicted_px)[empty])))
+
+    def text(self) -> str:
+        """Both in a sentence; "" if no reference mask is empty."""
+        if not self.empty:
+            return ""
+        are, were = ("is" if self.empty == 1 else "are"), ("was" if self.false_positives == 1 else "were")
+        found = f"{self.false_positives} of {self.empty} {were} predicted non-empty (false positives)"
+        return f"{self.empty} of {self.cases} reference masks {are} empty; {found}."
+
+
+@dataclasses.dataclass(frozen=True)
 class Agreement:
     """Of two measurements of the same cases, the second less the first: see `agree`."""
 
@@ -66,13 +96,13 @@ def agree(one: Sequence[float], other: Sequence[float]) -> Agreement:
 
     The bias and the limits of agreement, bias -+ 1.96 SD of the differences (Bland and Altman 1986, Lancet 327); ICC(2,1), two-way random,
     absolute agreement, single measurement (Shrout and Fleiss 1979, Psychol. Bull. 86); Lin's concordance correlation coefficient (Lin 1989,
-    Biometrics 45, with the variances of n). NaN where fewer than two cases, or cases that are all alike, leave a figure undefined. All of these
-    take the cases as independent of one another.
+    Biometrics 45, with the variances of n). All but the bias are NaN for fewer than MIN_CASES cases; ICC and CCC also
+    if all values are the same. All of these take the cases as independent of one another.
     """
     pair = np.stack([np.asarray(one, float), np.asarray(other, float)], axis=1)
     cases = len(pair)
     nan = float("nan")
-    if cases < 2:
+    if cases < MIN_CASES:
         return Agreement(float(np.mean(pair[:, 1] - pair[:, 0])) if cases else nan, nan, nan, nan, nan, cases)
     differences = pair[:, 1] - pair[:, 0]
     bias, spread = float(differences.mean()), 1.96 * float(differences.std(ddof=1))

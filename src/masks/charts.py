@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import seaborn
 
-from masks.agreement import Agreement
+from masks.agreement import MIN_CASES, Agreement
 
 Figure = matplotlib.figure.Figure
 
@@ -50,7 +50,9 @@ def areas(true: np.ndarray, predicted: np.ndarray, unit: str, found: Agreement) 
         if np.isfinite(height):
             right.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
             right.annotate(f"{text} {height:+,.{1 if unit == 'px' else 2}f}", (1, height), xycoords=("axes fraction", "data"), xytext=(-4, 3), textcoords="offset points", ha="right", fontsize=9)
-    right.set(xlabel=f"mean of both areas ({unit})", ylabel=f"predicted less true area ({unit})")
+    if found.cases < MIN_CASES:
+        right.set_title(f"no limits of agreement: {found.cases} of {MIN_CASES} cases needed", fontsize=10)
+    right.set(xlabel=f"mean of both areas ({unit})", ylabel=f"predicted − true area ({unit})")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     return figure

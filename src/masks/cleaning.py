@@ -5,6 +5,8 @@ import numpy as np
 import scipy.ndimage
 import scipy.sparse
 
+from masks import nearest
+
 # Found by trying on muscle masks: the large muscles, left and right, differ in size by less than that.
 MAIN_SHARE = 0.1
 # A fragment of a muscle is rarely further than this from the rest of it; a stray area, in bowel or bone, usually is.
@@ -60,7 +62,7 @@ def _clusters(labels: np.ndarray, count: int) -> np.ndarray:
     # at every offset within the distance: the cost goes with the number of border pixels, not with the square of the number of areas.
     if count == 1:
         return np.arange(2)
-    border = (labels > 0) & ~scipy.ndimage.binary_erosion(labels > 0, border_value=1)
+    border = nearest.border(labels > 0)
     padded = np.pad(labels, MAX_DISTANCE_PX).ravel()
     width = labels.shape[1] + 2 * MAX_DISTANCE_PX
     rows, columns = np.nonzero(border)

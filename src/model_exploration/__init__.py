@@ -20,6 +20,7 @@ import pathlib
 import shutil
 import types
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,24 +48,41 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     """
     options = settings.load(workspace.root)
     space = hyperparameters.search_space(options.EXPLORATION_SEARCH_SPACE)
+    with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
+        _explore(workspace, options, space)
+
+
+def _explore(workspace: storage.Workspace, options: types.SimpleNamespace, space: Any) -> None:
     cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     held_out = _held_out(cases, options)
+    empty = int((cases["mask_px"][held_out] == 0).sum())
     if workers.count() > 1:
         raise storage.PlainError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
-    facts = _facts(options, cases, space.get_config())
+    # Only where there are empty masks does the score differ from that of earlier versions, whose searches must not be resumed then.
+    facts = _facts(options, cases, space.get_config()) | ({"scored without empty masks": empty} if empty else {})
     with resumable.alone(workspace.model_tuning, writes=not search.is_worker()):
         if search.is_worker():
             search.wait_for_chief()
             resumable.begin_or_go_on(workspace.model_tuning, facts)
         else:
             _begin(workspace, facts, options.EXPLORATION_START_ANEW)
-            print(f"Each trial trains on {(~held_out).sum()} cases of the train set and is scored by its Dice on the other {held_out.sum()}.")
+            others = f"the other {held_out.sum()}{_but(empty)}"
+            trained = f"{(~held_out).sum()} cases of the train set"
+            print(f"Each trial trains on {trained} and is scored by its Dice on {others}.")
             diagnosis.hint(hyperparameters.Hyperparameters(clip_hu=None, gaussian_noise=_most(space.get_config(), "gaussian_noise")), cases)
             _write_hparams_page(workspace, space.get_config())
         trainer = _Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
-        found = search.run(space, options, workspace.model_tuning, trainer, lambda rows: _report(workspace, rows))
+        report = functools.partial(_report, workspace, empty)
+        found = search.run(space, options, workspace.model_tuning, trainer, report)
     if found is not None:
-        summary.tell(workspace.model_tuning, found)
+        summary.tell(workspace.model_tuning, found, empty)
+
+
+def _but(empty: int) -> str:
+    if not empty:
+        return ""
+    have = "has" if empty == 1 else "have"
+    return f"; {empty} of these {have} an empty reference mask and only count as false positives, if predicted non-empty"
 
 
 def _begin(workspace: storage.Workspace, facts: dict, anew: bool) -> None:
@@ -112,9 +130,9 @@ def _begun_anew_if_other(train: Callable[[], pd.DataFrame], unfinished: pathlib.
         return train()
 
 
-def _report(workspace: storage.Workspace, rows: list[dict]) -> None:
+def _report(workspace: storage.Workspace, empty_masks: int, rows: list[dict]) -> None:
     try:
-        summary.write(workspace.model_tuning, rows)
+        summary.write(workspace.model_tuning, rows, empty_masks)
     except OSError as error:
         # On Windows a table that is open in another program can't be renewed: no reason to end the night's search.
         print(f"  The table and the picture of the trials were not renewed: {error}", flush=True)
@@ -127,9 +145,20 @@ def _most(space: dict, name: str) -> float:
 
 def _held_out(cases: pd.DataFrame, options: types.SimpleNamespace) -> np.ndarray:
     try:
-        return splitting.split(cases["group"].tolist(), options.EXPLORATION_VALIDATION_SHARE, options.SEED)
+        held_out = splitting.split(cases["group"].tolist(), options.EXPLORATION_VALIDATION_SHARE, options.SEED)
     except ValueError as error:
         raise storage.DatasetError([f"No validation set can be made: {error}. Add data, or change GROUP_CASES_BY in config.py."]) from error
+    for part, name in ((held_out, "validation"), (~held_out, "training")):
+        if (cases["mask_px"][part] == 0).all():
+            fault = f"All {part.sum()} masks of the {name} part are empty: no trial can be scored."
+            raise storage.DatasetError([f"{fault} {_OTHER_SPLIT}"])
+    return held_out
+
+
+_OTHER_SPLIT = (
+    "Set another SEED or EXPLORATION_VALIDATION_SHARE, or change GROUP_CASES_BY, in config.py; or add cases with "
+    "non-empty masks."
+)
 
 
 def _facts(options: types.SimpleNamespace, cases: pd.DataFrame, space: dict) -> dict:

@@ -23,6 +23,9 @@ SCORE = "val_dice"
 # How many of the best are trained again with other seeds.
 FINALISTS = 3
 
+# What a row takes from the trial.
+_OWN = ("epochs", "seconds", "false_positives", "searched", "failure")
+
 # After so many failures, one after the other, the fault is not the single trial's.
 FAILURES_IN_A_ROW = 5
 
@@ -80,7 +83,9 @@ class Oracle:
         trial.score, trial.best_step = trial.metrics.get_last_value(SCORE), 0
 
     def rows(self) -> list[dict]:
-        """For each trial that was searched: trial, status, val_dice, repeats (theirs), repeats_failed (how many), epochs, seconds, searched, failure ..."""
+        """For each trial that was searched: trial, status, val_dice, repeats (theirs), repeats_failed (how many),
+        epochs, seconds, false_positives, searched, failure ...
+        """
         repeats, failed = collections.defaultdict(list), collections.Counter()
         for trial in self.trials.values():
             if trial.status == "COMPLETED" and self._told(trial).repeat:
@@ -90,7 +95,7 @@ class Oracle:
         for trial in self._searched():
             told = self._told(trial)
             found = {"trial": told.name, "status": trial.status.lower(), SCORE: trial.score, "repeats": repeats[trial.trial_id], "repeats_failed": failed[trial.trial_id]}
-            own = {name: getattr(told, name) for name in ("epochs", "seconds", "searched", "failure")}
+            own = {name: getattr(told, name) for name in _OWN}
             rows.append(found | own | {"hyperparameters": dataclasses.asdict(told.values)})
         return rows
 

@@ -20,6 +20,9 @@ from model_exploration import oracle, trials
 CHIEF_PATIENCE_SECONDS = 600
 _IDLE_SECONDS = 0.2
 
+# A column of a training's history, where its validation cases are scored.
+_FALSE_POSITIVES = "val_false_positives"
+
 
 class TrialFailed(Exception):
     """A trial that came to nothing; its text says why. The search goes on."""
@@ -105,7 +108,10 @@ class _Tuner(keras_tuner.Tuner):
             return {oracle.SCORE: math.nan, "seconds": math.nan}
         score, seconds = float(history[oracle.SCORE].iloc[-1]), float(history["seconds"].sum())
         print(f"  Dice {score:.4f} in {seconds / 60:.1f} min", flush=True)
-        return {oracle.SCORE: score, "seconds": seconds}
+        values = {oracle.SCORE: score, "seconds": seconds}
+        if _FALSE_POSITIVES in history:
+            values[trials.FALSE_POSITIVES] = float(history[_FALSE_POSITIVES].iloc[-1])
+        return values
 
     def save(self) -> None:
         """Keeps the oracle's state, which is all there is."""

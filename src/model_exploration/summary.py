@@ -15,30 +15,45 @@ from model_exploration import trials
 _SHOWN = 5
 
 
-def write(folder: pathlib.Path, rows: list[dict]) -> None:
-    """Writes trials.csv, trials.png and best hyperparameters.json into `folder`, each whole, from the rows that `search.run` gives."""
+def write(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
+    """Writes trials.csv, trials.png and best hyperparameters.json into `folder`, each whole, from `search.run`'s rows.
+
+    If there are `empty_masks` among the validation cases, trials.csv has their number and each trial's false positives.
+    """
     ranked = trials.ranked(rows)
-    storage.write_whole(folder / "trials.csv", _table(ranked).to_csv(index=False))
+    storage.write_whole(folder / "trials.csv", _table(ranked, empty_masks).to_csv(index=False))
     scored = [row for row in ranked if row["status"] == "completed"]
     if scored:
         values = pd.DataFrame([row["searched"] for row in scored])
         storage.write_whole(folder / "trials.png", charts.to_png(charts.search(values, np.array([trials.score(row) for row in scored]), "validation Dice")))
-        storage.write_whole(folder / "best hyperparameters.json", json.dumps(scored[0]["hyperparameters"], indent=2) + "\n")
+    best = folder / "best hyperparameters.json"
+    if scored and not trials.found_nothing(scored[0]):
+        storage.write_whole(best, json.dumps(scored[0]["hyperparameters"], indent=2) + "\n")
+    else:
+        best.unlink(missing_ok=True)  # Of a time when the best one had not been repeated.
 
 
-def tell(folder: pathlib.Path, rows: list[dict]) -> None:
-    """Prints the best trials, which of them differ by more than chance, what failed, and the lines for config.py. PlainError where all failed."""
-    write(folder, rows)
+def tell(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
+    """Writes as `write`, and prints the best trials, which differ by more than chance, and the lines for config.py.
+
+    PlainError if all trials failed. If none found anything, none is recommended.
+    """
+    write(folder, rows, empty_masks)
     ranked = trials.ranked(rows)
     scored = [row for row in ranked if row["status"] == "completed"]
     failed = [row for row in ranked if row["status"] == "failed"]
     if not scored:
         reasons = "\n".join(f"  {row['trial']}: {row['failure']}" for row in failed)
-        raise storage.PlainError(f"No trial of the exploration came to a result.\n{reasons}\nMend that, and delete the folder '{folder.name}'.")
-    table = _table(scored)
-    told = ["trial", "val_dice", "repeats_mean", "repeats_sd"]
+        fix = f"Fix the cause, and delete the folder '{folder.name}'."
+        raise storage.PlainError(f"All trials failed.\n{reasons}\n{fix}")
+    table = _table(scored, empty_masks)
+    told = ["trial", "val_dice", "repeats_mean", "repeats_sd", *(["false_positives"] if empty_masks else [])]
     told += [name for name in ("epochs", *scored[0]["searched"]) if table[name].nunique() > 1]
     print(f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table[told].head(_SHOWN).to_string(index=False, na_rep='')}")
+    if empty_masks:
+        are = "mask is" if empty_masks == 1 else "masks are"
+        counted = "false_positives counts those predicted non-empty"
+        print(f"{empty_masks} validation {are} empty: val_dice is over the others, {counted}.")
     if failed:
         print(f"Failed: {len(failed)}; trials.csv says why.")
     for row in scored:
@@ -47,12 +62,24 @@ def tell(folder: pathlib.Path, rows: list[dict]) -> None:
     others = [other for other in scored[1:] if min(len(scored[0]["repeats"]), len(other["repeats"])) >= 2]
     for other in others:
         print(_comparison(scored[0], other, len(others)))
-    print(f"\nTo train the final model with the best one, write in config.py:\nHYPERPARAMETERS = {scored[0]['hyperparameters']!r}")
+    if trials.found_nothing(scored[0]):
+        print(f"\nNo trial found anything: no validation Dice coefficient is above 0.01. {_TRAIN_LONGER}")
+    else:
+        print(f"\nTo train the final model with the best one, write in config.py:\nHYPERPARAMETERS = {scored[0]['hyperparameters']!r}")
 
 
-def _table(rows: list[dict]) -> pd.DataFrame:
-    columns = ("trial", "val_dice", "repeats_mean", "repeats_sd", "repeats", "repeats_failed", "epochs", "seconds")
-    told = [{name: row.get(name) for name in columns} | _spread(row["repeats"]) | row["searched"] for row in rows]
+_TRAIN_LONGER = "Raise EXPLORATION_EPOCHS in config.py, and check the masks and the search space."
+
+
+def _table(rows: list[dict], empty_masks: int) -> pd.DataFrame:
+    columns = ["trial", "val_dice", "repeats_mean", "repeats_sd", "repeats", "repeats_failed", "epochs", "seconds"]
+    empty = {}
+    if empty_masks:
+        empty = {"empty_masks": empty_masks}
+        columns += ["false_positives"]
+    told = []
+    for row in rows:
+        told.append({name: row.get(name) for name in columns} | empty | _spread(row["repeats"]) | row["searched"])
     ends = pd.DataFrame([{name: row[name] for name in ("status", "failure")} for row in rows])
     return pd.concat([pd.DataFrame(told), ends], axis=1)
 

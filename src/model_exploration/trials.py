@@ -11,12 +11,21 @@ from model_training import hyperparameters
 _NOTE = "tuner/"
 REPEAT_OF, REPEAT, EPOCHS, FAILURE = (_NOTE + name for name in ("repeat_of", "repeat", "epochs", "failure"))
 
+# The name that Keras Tuner knows it by.
+FALSE_POSITIVES = "false_positives"
+
+
+# A few pixels that happen to lie in a mask are no result.
+_MIN_SCORE = 0.01
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
     """What one trial trains: `values`, for so many `epochs`; `searched` are the values by the tuner's names.
 
-    With a `repeat` of 1, 2 ... it is that trial (`repeat_of`) once more, with a further seed. `seconds` and `failure` tell of its end.
+    With a `repeat` of 1, 2 ... it is that trial (`repeat_of`) once more, with a further seed. `seconds`,
+    `false_positives` (how many empty validation masks were predicted non-empty; NaN if unknown) and `failure` tell of its
+    end.
     """
 
     name: str
@@ -26,6 +35,7 @@ class Trial:
     repeat: int
     repeat_of: str
     seconds: float
+    false_positives: float
     failure: str
 
 
@@ -41,9 +51,13 @@ def describe(trial: Any, options: types.SimpleNamespace) -> Trial:
         values.get(EPOCHS, options.EXPLORATION_EPOCHS),
         values.get(REPEAT, 0),
         values.get(REPEAT_OF, ""),
-        trial.metrics.get_last_value("seconds") if trial.metrics.exists("seconds") else math.nan,
+        *(_last(trial, name) for name in ("seconds", FALSE_POSITIVES)),
         values.get(FAILURE, ""),
     )
+
+
+def _last(trial: Any, name: str) -> float:
+    return trial.metrics.get_last_value(name) if trial.metrics.exists(name) else math.nan
 
 
 def searched(trial: Any) -> dict[str, Any]:
@@ -53,14 +67,25 @@ def searched(trial: Any) -> dict[str, Any]:
 
 def ranked(rows: list[dict]) -> list[dict]:
     """Rows as `Oracle.rows` gives them, the best first: those that were trained again by the mean of these trainings alone, then the others by
-    their one, then those of which a further training failed; those without a score last.
+    their one, then those of which a further training failed, then those that found nothing; those without a score last.
     """
-    return sorted(rows, key=lambda row: (row["status"] != "completed", row["repeats_failed"] > 0, not row["repeats"], -score(row), row["trial"]))
+    return sorted(rows, key=_rank)
+
+
+def _rank(row: dict) -> tuple:
+    # Repeats must not lift a trial that found nothing above one that found something.
+    last = (row["status"] != "completed", found_nothing(row), row["repeats_failed"] > 0)
+    return *last, not row["repeats"], -score(row), row["trial"]
 
 
 def score(row: dict) -> float:
     """What is to be expected of a trial's values, NaN where nothing is. Its first training made it one of the best, and may have been a lucky one."""
     return (statistics.mean(row["repeats"]) if row["repeats"] else row["val_dice"]) if row["status"] == "completed" else math.nan
+
+
+def found_nothing(row: dict) -> bool:
+    """Whether a trial's predictions have next to no pixel in common with the masks; True where it has no score."""
+    return not score(row) >= _MIN_SCORE
 
 
 def note_failure(trial: Any, reason: str) -> None:

@@ -35,15 +35,21 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     """
     options = settings.load(workspace.root)
     hyperparameters = from_settings(options.HYPERPARAMETERS)
-    cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
-    diagnosis.hint(hyperparameters, cases)
-    history = train(workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model)
+    with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
+        cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+        diagnosis.hint(hyperparameters, cases)
+        history = train(workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model)
     # The time's end may come within an epoch: its few images tell little.
     whole = history[history["images"] == history["images"].max()]
     print(
         f"Model trained for {len(history)} epochs in {history['seconds'].sum() / 60:.1f} min, "
-        f"Dice {whole['dice'].iloc[-1]:.3f} on the images it was trained on."
+        f"Dice {whole['dice'].iloc[-1]:.3f} on the images it was trained on{_empty_masks(cases)}."
     )
+
+
+def _empty_masks(cases: pd.DataFrame) -> str:
+    empty = int((cases["mask_px"] == 0).sum())
+    return f" ({empty} of {len(cases)} reference masks are empty and not counted)" if empty else ""
 
 
 def train(
@@ -150,7 +156,7 @@ def _check_finite(network: keras.Model, history: pd.DataFrame, hyperparameters: 
     # Every worker reads every weight, in the same order: some are averages over all workers.
     finite = [np.isfinite(weight.numpy()).all() for weight in network.weights]
     if not all(finite) or not np.isfinite(history["loss"].iloc[-1]):
-        lower = f'"learning_rate": {hyperparameters.learning_rate / 5:g}'
+        lower = f'"learning_rate": {max(diagnosis.LOWEST_ADVISED_RATE, hyperparameters.learning_rate / 5):.3g}'
         raise diagnosis.TrainingFailed(
             "The training ended, but some weights or the last epoch's loss are NaN or infinite: no model was written.\n"
             f"Set HYPERPARAMETERS = {{{lower}}} or MIXED_PRECISION = False in config.py, then train again."

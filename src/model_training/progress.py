@@ -122,7 +122,7 @@ class Diary(keras.callbacks.Callback):
 def _read_history(folder: pathlib.Path) -> pd.DataFrame:
     numbers = {"epoch": int, "images": int, "seconds": float, "loss": float, "dice": float}
     rows = storage.read_table(folder / HISTORY, _restart_hint(folder), numbers, dtype=numbers)
-    if rows.isna().any(axis=None) or rows["epoch"].tolist() != list(range(1, len(rows) + 1)):
+    if rows[[*numbers]].isna().any(axis=None) or rows["epoch"].tolist() != list(range(1, len(rows) + 1)):
         raise storage.DamagedFile(f"{folder / HISTORY}: not a complete row for every epoch. {_restart_hint(folder)}")
     return rows
 

@@ -52,7 +52,7 @@ class Ensemble:
         PlainError where a network's weights are not finite, ImageOutOfRange where the logits of an image are not.
         """
         images = np.asarray(images, np.float32)
-        members = np.concatenate([predict(images).numpy() for predict in self._predictions])
+        members = np.concatenate([predict(tf.constant(images)).numpy() for predict in self._predictions])
         if not np.isfinite(members).all():
             self._refuse(images, members)
         return members
@@ -64,19 +64,19 @@ class Ensemble:
 
     def scaled(self, image: np.ndarray) -> np.ndarray:
         """One raw image, (size, size), as the networks see it."""
-        return self._scale(np.asarray(image, np.float32)[None, ..., None]).numpy()[0, ..., 0]
+        return self._scale(tf.constant(image[None, ..., None], tf.float32)).numpy()[0, ..., 0]
 
     @functools.cached_property
-    def _predictions(self) -> list[Callable[[np.ndarray], tf.Tensor]]:
+    def _predictions(self) -> list[Callable[[tf.Tensor], tf.Tensor]]:
         return [_compiled(network, self.mirrored) for network in self.networks]
 
     @functools.cached_property
-    def _scale(self) -> Callable[[np.ndarray], tf.Tensor]:
+    def _scale(self) -> Callable[[tf.Tensor], tf.Tensor]:
         layer = self.networks[0].get_layer("scale_intensity")
-        return tf.function(lambda images: layer(images), [tf.TensorSpec(self.networks[0].input_shape, tf.float32)])
+        return networks.graph(layer, self.networks[0].input_shape)
 
     def _refuse(self, images: np.ndarray, members: np.ndarray) -> None:
-        for folder, network in zip(self.folders, self.networks, strict=True):
+        for network, folder in itertools.zip_longest(self.networks, self.folders, fillvalue="the model"):
             if not all(np.isfinite(weights).all() for weights in network.get_weights()):
                 raise storage.PlainError(f"{folder}: the model's weights hold non-finite values. Train it again.")
         image = images[~np.isfinite(members).all(axis=(0, 2, 3))][0]
@@ -86,17 +86,17 @@ class Ensemble:
         )
 
 
-def _compiled(network: keras.Model, mirrored: bool) -> Callable[[np.ndarray], tf.Tensor]:
+def _compiled(network: keras.Model, mirrored: bool) -> Callable[[tf.Tensor], tf.Tensor]:
     """The network's logits, (1 or 2, batch, size, size); the second ones are predicted on the mirror image."""
 
     def members(images: tf.Tensor) -> tf.Tensor:
         logits = [network(images, training=False)[..., 0]]
         if mirrored:
-            # In one graph: it computes both at the same time. Not in one batch: small ones are equal to the bit.
+            # In one graph: both are computed at the same time. Not in one batch, whose size may change the rounding.
             logits.append(network(images[:, :, ::-1], training=False)[:, :, ::-1, 0])
         return tf.stack(logits)
 
-    return tf.function(members, [tf.TensorSpec(network.input_shape, tf.float32)])
+    return networks.graph(members, network.input_shape)
 
 
 def predicted_dice(logits: np.ndarray) -> float:

@@ -45,10 +45,11 @@ LOSSES: dict[str, Loss] = {
 
 
 class Dice(keras.metrics.Mean):
-    """`dice`: the mean Dice coefficient of the images whose mask is not empty, at the probability threshold 0.5; 0 if there is no such image.
-    `false_positives`: the number of images with an empty mask and a prediction that is not empty.
+    """`dice`: the mean Dice coefficient of the images whose mask is not empty, at the probability threshold 0.5; 0 if
+    there is no such image. `false_positives`: the number of images with an empty mask and a non-empty prediction.
 
-    An empty mask has the Dice coefficient 1 if nothing is predicted: averaged in, it would reward a network that never predicts anything.
+    An empty mask has the Dice coefficient 1 if nothing is predicted: averaged in, it would reward a network that never
+    predicts anything.
     """
 
     def __init__(self, name: str = "dice", dtype: str | None = None) -> None:

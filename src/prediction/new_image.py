@@ -6,7 +6,7 @@ import numpy as np
 import skimage.transform
 
 import storage
-from data import csv_array, input_files
+from data import csv_array, file_names
 from masks import drawing
 from networks import ensemble
 from prediction import quality
@@ -20,10 +20,10 @@ def read(file: pathlib.Path, model: ensemble.Ensemble) -> tuple[np.ndarray, np.n
     image = csv_array.read(file)
     size, side = model.image_size, max(image.shape)
     if fault := csv_array.explain_shape(image, size):
-        raise storage.DatasetError([f"{input_files.printable(file)}: {image.shape[0]} x {image.shape[1]}: {fault}"])
+        raise storage.DatasetError([f"{file_names.printable(file)}: {image.shape[0]} x {image.shape[1]}: {fault}"])
     if side > MAX_SIDE_PX:
         shape = f"{image.shape[0]} x {image.shape[1]} px"
-        raise storage.DatasetError([f"{input_files.printable(file)}: {shape}; at most {MAX_SIDE_PX} px a side can be predicted. Crop it or make it smaller."])
+        raise storage.DatasetError([f"{file_names.printable(file)}: {shape}; at most {MAX_SIDE_PX} px a side can be predicted. Crop it or make it smaller."])
     if image.shape == (size, size):
         return image, image.astype(np.float32)
     square = _padded(image.astype(np.float32), side, mirrored=model.standardised)

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 
 from storage.errors import PlainError
-from storage.locks import beside, locked
+from storage.locks import locked
 
 # Inside a mount point. A complete draft is first staged; when the former entries are out of the way, its own are being placed.
 _DRAFT, _STAGED, _PLACING, _FORMER = ".draft", ".staged", ".placing", ".former"

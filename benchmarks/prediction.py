@@ -1,0 +1,172 @@
+"""Step 6 of this checkout against another commit of it: images per second, or the memory over many images.
+
+    python benchmarks/prediction.py                       40 phantoms of 512 px, the default U-Net, against 3c0ec4c
+    python benchmarks/prediction.py --memory --images 2000 --size 64
+    python benchmarks/prediction.py --model "model"       a trained model's weights instead of random ones; set --size to its own
+
+Both predict the same files with the same weights, which is checked by their masks. A round is the whole step, with reading the model and
+compiling; the first one, which loads libraries, does not count. The two take turns. The other commit is checked out in a temporary folder.
+"""
+import argparse
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+HERE, THERE = "this checkout", "the other"
+
+
+def main():
+    options = parsed()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that the temporary checkout goes.
+    if options.serve:
+        return serve(options, *map(pathlib.Path, options.serve))
+    with tempfile.TemporaryDirectory() as folder, worktree(pathlib.Path(folder) / "checkout", options.commit) as other:
+        programs = {name: Program(root, pathlib.Path(folder) / name) for name, root in ((HERE, ROOT), (THERE, other))}
+        try:
+            rounds = [[program.run() for program in programs.values()] for _ in range(options.rounds)]
+        finally:
+            for program in programs.values():
+                program.end()
+        same = compared(*(pathlib.Path(folder) / name for name in programs))
+    report(options, rounds if options.memory else rounds[1:], same)
+
+
+def parsed():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--commit", default="3c0ec4c")
+    parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model")
+    parser.add_argument("--memory", action="store_true", help="one round; tells the memory at fifths of it")
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.rounds = 1 if options.memory else options.rounds + 1
+    return options
+
+
+@contextlib.contextmanager
+def worktree(folder, commit):
+    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(folder), commit], cwd=ROOT, check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", str(folder)], cwd=ROOT, check=True)
+
+
+class Program:
+    """A checkout's step 6 in a process of its own, which waits for a line to run it once more."""
+
+    def __init__(self, checkout, workspace):
+        command = [sys.executable, __file__, *sys.argv[1:], "--serve", str(checkout), str(workspace)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self):
+        """The seconds of one round, and the memory in MB at fifths of it."""
+        self._process.stdin.write("run\n")
+        self._process.stdin.flush()
+        seconds, *memory = map(float, self._process.stdout.readline().split())
+        return seconds, memory
+
+    def end(self):
+        self._process.terminate()
+        self._process.wait()
+
+
+def serve(options, checkout, root):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.path.insert(0, str(checkout / "src"))
+    import command_line
+
+    command_line.keep_memory()
+    import prediction
+    import storage
+
+    workspace = storage.Workspace(root)
+    prepare(workspace, options)
+    for _ in sys.stdin:
+        with contextlib.redirect_stdout(sys.stderr):
+            start, memory = time.perf_counter(), Memory()
+            prediction.predict_new_images(workspace)
+            seconds, fifths = time.perf_counter() - start, memory.fifths()
+        print(seconds, *fifths, flush=True)
+
+
+def prepare(workspace, options):
+    """A model, and phantoms of eight kinds under as many names as are wanted."""
+    import numpy as np
+    import pandas as pd
+    from data import csv_array, familiarity, phantoms
+    from networks import build, saved_model
+    from tensorflow import keras
+
+    workspace.new_images.mkdir(parents=True)
+    for number in range(options.images):
+        csv_array.write(workspace.new_images / f"{number:05d}.csv", phantoms.draw(number % 8, options.size)[0])
+    if options.model:
+        shutil.copytree(options.model, workspace.model)
+        return
+    keras.utils.set_random_seed(1)
+    values = {"architecture": "unet", "filters": 32, "patch_px": 4, "clip_hu": (-200, 200)}
+    known = familiarity.describe([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": True}
+    training = {"image_size": options.size, "image_sha256": [], "known": known}
+    workspace.model.mkdir()
+    network = build(image_size=options.size, **values)
+    saved_model.write(workspace.model, network, values | {"horizontal_flip": True}, training, pd.DataFrame())
+
+
+class Memory:
+    """This program's memory, looked at ten times a second. Linux only."""
+
+    def __init__(self):
+        self._values, self._ended = [], threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self):
+        while not self._ended.wait(0.1):
+            pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+            self._values.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+
+    def fifths(self):
+        self._ended.set()
+        self._thread.join()
+        return [self._values[len(self._values) * fifth // 5 - 1] for fifth in range(1, 6)]
+
+
+def compared(one, other):
+    """How many masks of the two differ, of how many, and the share of the pixels that these masks cover."""
+    import numpy as np
+
+    names = sorted(path.name for path in (one / "new predictions").glob("[!_]*.csv"))
+    pairs = [[np.loadtxt(root / "new predictions" / name, int, delimiter=",") for root in (one, other)] for name in names[:8]]
+    return sum(not np.array_equal(*pair) for pair in pairs), len(pairs), np.mean([pair[0].mean() for pair in pairs])
+
+
+def report(options, rounds, same):
+    different, count, share = same
+    print(f"{different} of {count} masks differ; they cover {share:.1%} of the image")
+    ways = list(zip(*rounds, strict=True))
+    if options.memory:
+        for name, ((_, memory),) in zip((HERE, THERE), ways, strict=True):
+            growth = 1000 * (memory[-1] - memory[0]) / (0.8 * options.images)
+            print(f"{name}: MB at fifths of {options.images} images: {', '.join(f'{value:.0f}' for value in memory)}; {growth:.1f} kB per image")
+        return
+    speeds = [statistics.median(options.images / seconds for seconds, _ in way) for way in ways]
+    ratios = sorted(other / own for (own, _), (other, _) in rounds)
+    for name, speed in zip((HERE, THERE), speeds, strict=True):
+        print(f"{name}: {speed:.2f} images of {options.size} px per s")
+    print(f"ratio: median {statistics.median(ratios):.2f}, {ratios[0]:.2f} to {ratios[-1]:.2f}, {len(rounds)} rounds")
+
+
+if __name__ == "__main__":
+    main()
