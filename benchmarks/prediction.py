@@ -2,10 +2,11 @@
 
     python benchmarks/prediction.py                       40 phantoms of 512 px, the default U-Net, against 3c0ec4c
     python benchmarks/prediction.py --memory --images 2000 --size 64
-    python benchmarks/prediction.py --model "model"       a trained model's weights instead of random ones; set --size to its own
+    python benchmarks/prediction.py --model "model"       with a trained model's weights; set --size to its image size
 
-Both predict the same files with the same weights, which is checked by their masks. A round is the whole step, with reading the model and
-compiling; the first one, which loads libraries, does not count. The two take turns. The other commit is checked out in a temporary folder.
+Both predict the same files with the same weights; their masks are compared. A round is the whole step, including
+reading and compiling the model; the first round, which loads libraries, does not count. The two take turns. The other
+commit is checked out in a temporary folder.
 """
 import argparse
 import contextlib
@@ -144,11 +145,12 @@ class Memory:
 
 
 def compared(one, other):
-    """How many masks of the two differ, of how many, and the share of the pixels that these masks cover."""
+    """How many masks differ, of how many compared, and the share of the pixels that they cover."""
     import numpy as np
 
     names = sorted(path.name for path in (one / "new predictions").glob("[!_]*.csv"))
-    pairs = [[np.loadtxt(root / "new predictions" / name, int, delimiter=",") for root in (one, other)] for name in names[:8]]
+    folders = [root / "new predictions" for root in (one, other)]
+    pairs = [[np.loadtxt(folder / name, int, delimiter=",") for folder in folders] for name in names[:8]]
     return sum(not np.array_equal(*pair) for pair in pairs), len(pairs), np.mean([pair[0].mean() for pair in pairs])
 
 
@@ -159,7 +161,8 @@ def report(options, rounds, same):
     if options.memory:
         for name, ((_, memory),) in zip((HERE, THERE), ways, strict=True):
             growth = 1000 * (memory[-1] - memory[0]) / (0.8 * options.images)
-            print(f"{name}: MB at fifths of {options.images} images: {', '.join(f'{value:.0f}' for value in memory)}; {growth:.1f} kB per image")
+            values = ", ".join(f"{value:.0f}" for value in memory)
+            print(f"{name}: MB at fifths of {options.images} images: {values}; {growth:.1f} kB per image")
         return
     speeds = [statistics.median(options.images / seconds for seconds, _ in way) for way in ways]
     ratios = sorted(other / own for (own, _), (other, _) in rounds)

@@ -106,7 +106,7 @@ def test_an_image_whose_logits_are_not_finite_is_not_blamed_on_the_model(tmp_pat
 
 def test_many_networks_are_compiled_without_a_warning_of_tensorflow(images, monkeypatch):
     warnings = []
-    monkeypatch.setattr(tf.get_logger(), "warning", lambda text, *arguments: warnings.append(text % arguments if arguments else text))
+    monkeypatch.setattr(tf.get_logger(), "warning", lambda text, *_: warnings.append(text))
     network = build(image_size=32, **VALUES)
     assert ensemble.Ensemble([network] * 6, mirrored=False, cleaned=False).logits(images).shape == (6, 3, 32, 32)
     assert warnings == []

@@ -251,7 +251,7 @@ def test_a_chief_and_two_workers_share_the_trials_though_one_is_killed(prepared)
     assert not trained[0] and trained[1] and len(set(trained[1] + trained[2] + again)) == len(trained[1] + trained[2] + again) == 7
     table = pd.read_csv(prepared.model_tuning / "trials.csv")
     assert len(table) == 4 and table["repeats_mean"].notna().sum() == 3
-    assert "HYPERPARAMETERS = {" in results[0][1] and "HYPERPARAMETERS = {" not in results[1][1] + results[2][1]
+    assert "The best of 4 trials" in results[0][1] and "The best of" not in results[1][1] + results[2][1]
 
 
 def test_a_worker_s_share_of_the_batches_is_what_the_others_leave(prepared):

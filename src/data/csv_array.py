@@ -45,6 +45,11 @@ def explain_shape(values: np.ndarray, size: int) -> str:
 
 def write(path: pathlib.Path, values: np.ndarray) -> None:
     """Writes a 2-D array of whole numbers in the form that `read` reads. The same numbers as numpy.savetxt writes, in a fraction of its time."""
+    if values.min() >= 0 and values.max() <= 9:
+        characters = np.full((*values.shape, 2), ord(","), np.uint8)  # A mask: digits at the even places, as `_digits` reads them.
+        characters[..., 0], characters[:, -1, 1] = values + ord("0"), ord("\n")
+        path.write_bytes(characters.tobytes())
+        return
     # Each distinct number is turned into text once: an image holds a few thousand of them, a mask two.
     distinct, places = np.unique(values, return_inverse=True)
     words = np.array([str(number) for number in distinct.tolist()], dtype=object)[places.reshape(values.shape)]

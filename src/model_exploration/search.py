@@ -92,22 +92,22 @@ class _Tuner(keras_tuner.Tuner):
         """Trains one trial; one that fails gets no number for a score, which Keras Tuner takes for a failure, and its reason among its values."""
         wanted = trials.describe(trial, self._options)
         told = (f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in wanted.searched.items())
-        print(f"\nTrial {wanted.name}: {', '.join(told)}", flush=True)
+        _announce(f"\nTrial {wanted.name}: {', '.join(told)}")
         try:
             history = self._train(wanted)
             if not math.isfinite(history[oracle.SCORE].iloc[-1]):
                 raise TrialFailed("its Dice on the validation cases is no number")
-        except storage.PlainError as error:
-            # What the user must mend ends the search; Keras Tuner would take anything else for a failed trial, and go on.
+        except (storage.PlainError, BrokenPipeError) as error:
+            # What the user must correct ends the search; Keras Tuner would take anything else for a failed trial, and continue.
             raise keras_tuner.errors.FatalError(str(error)) from error
         except Exception as error:
             # Whatever a mixture of hyperparameters may do to Keras or TensorFlow: it is noted, and the next one gets its turn.
             reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {(str(error).strip() or 'no text').splitlines()[0]}"
             trials.note_failure(trial, reason)
-            print(f"  failed: {reason}", flush=True)
+            _announce(f"  failed: {reason}")
             return {oracle.SCORE: math.nan, "seconds": math.nan}
         score, seconds = float(history[oracle.SCORE].iloc[-1]), float(history["seconds"].sum())
-        print(f"  Dice {score:.4f} in {seconds / 60:.1f} min", flush=True)
+        _announce(f"  Dice {score:.4f} in {seconds / 60:.1f} min")
         values = {oracle.SCORE: score, "seconds": seconds}
         if _FALSE_POSITIVES in history:
             values[trials.FALSE_POSITIVES] = float(history[_FALSE_POSITIVES].iloc[-1])
@@ -126,3 +126,10 @@ class _Tuner(keras_tuner.Tuner):
     def _get_tuner_fname(self) -> str:
         # The file by whose presence Keras Tuner tells that there is something to go on with: it is there from the first trial on.
         return str(pathlib.Path(self.project_dir) / "oracle.json")
+
+
+def _announce(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError as error:  # Nobody reads the output any more: as everywhere, that ends the program.
+        raise keras_tuner.errors.FatalError(str(error)) from error

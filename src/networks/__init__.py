@@ -64,9 +64,9 @@ def predict_masks(network: keras.Model, images: np.ndarray) -> np.ndarray:
 def compiled(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """The network's inference, float32 (batch, size, size, 1) to logits of the same shape, for any batch size.
 
-    A graph, compiled on the first call and kept with the network, two to ten times as fast as `network(images)`. A U-Net's
-    logits are the same to the bit, those of DeepLabV3+ to 1e-5: its fused operations round differently. In 16 bit they
-    would be too different: such a network, as in training, is not compiled.
+    A graph, compiled on the first call and kept with the network, two to ten times as fast as `network(images)`. The
+    logits of a U-Net are the same to the bit, those of DeepLabV3+ within 1e-5: fused operations round differently. With
+    16-bit layers the difference would be larger: such a network is not compiled.
     """
     inference = functools.partial(network, training=False)
     if network.compute_dtype != "float32":
@@ -76,9 +76,11 @@ def compiled(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     return network.compiled_inference
 
 
-def graph(function: Callable[[tf.Tensor], tf.Tensor], shape: tuple[int | None, ...]) -> Callable[[tf.Tensor], tf.Tensor]:
+def graph(
+    function: Callable[[tf.Tensor], tf.Tensor], shape: tuple[int | None, ...]
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """`function` of float32 tensors of that shape, compiled at once."""
-    # Concrete: TensorFlow takes the fifth fold's network for a function that is compiled again and again, and warns.
+    # A concrete function: after five tf.functions of the same code, as for five folds, TensorFlow warns of retracing.
     return tf.function(function, [tf.TensorSpec(shape, tf.float32)]).get_concrete_function()
 
 

@@ -1,7 +1,7 @@
-"""Steps 4 and 6: masks that the trained model draws, for the test set and for new images, with a guess of how good each one is.
+"""Steps 4 and 6: the trained model's masks of the test set and of new images, with an estimate of how good each one is.
 
 Where the network was trained on mirror images too, it predicts each image both ways; where PREDICT_WITH_FOLDS is set, the models of the
-cross-validation predict together. How much the members' masks agree is told as each mask's predicted Dice (see `networks.ensemble`).
+cross-validation predict together. How much the members' masks agree is reported as the predicted Dice (see `networks.ensemble`).
 """
 import collections
 import concurrent.futures
@@ -125,7 +125,7 @@ def _check_fit(cases: pd.DataFrame, training: dict) -> None:
     sizes = set(cases["height"])
     if sizes != {training["image_size"]}:
         raise storage.DatasetError(
-            [f"The model was trained on images of {training['image_size']} px, the dataset's have {sizes.pop()} px. Train the model anew."]
+            [f"The model was trained on images of {training['image_size']} px, the dataset's have {sizes.pop()} px. Train the model again."]
         )
     preloaded_dataset.refuse_seen(cases, training["image_sha256"])
 
