@@ -51,8 +51,13 @@ class Ensemble:
 
         PlainError where a network's weights are not finite, ImageOutOfRange where the logits of an image are not.
         """
-        images = np.asarray(images, np.float32)
-        members = np.concatenate([predict(tf.constant(images)).numpy() for predict in self._predictions])
+        images, found = np.asarray(images, np.float32), []
+        for predict in map(networks.compiled, self.networks):
+            found.append(predict(tf.constant(images)).numpy()[..., 0])
+            if self.mirrored:
+                # Not both in one graph, which takes twice as long to compile; nor in one batch, whose size may change the rounding.
+                found.append(predict(tf.constant(images[:, :, ::-1])).numpy()[:, :, ::-1, 0])
+        members = np.stack(found)
         if not np.isfinite(members).all():
             self._refuse(images, members)
         return members
@@ -65,10 +70,6 @@ class Ensemble:
     def scaled(self, image: np.ndarray) -> np.ndarray:
         """One raw image, (size, size), as the networks see it."""
         return self._scale(tf.constant(image[None, ..., None], tf.float32)).numpy()[0, ..., 0]
-
-    @functools.cached_property
-    def _predictions(self) -> list[Callable[[tf.Tensor], tf.Tensor]]:
-        return [_compiled(network, self.mirrored) for network in self.networks]
 
     @functools.cached_property
     def _scale(self) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -84,19 +85,6 @@ class Ensemble:
             f"values from {image.min():g} to {image.max():g}, for which the network's result is not finite. "
             "Rescale the image as the train set's images are."
         )
-
-
-def _compiled(network: keras.Model, mirrored: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The network's logits, (1 or 2, batch, size, size); the second ones are predicted on the mirror image."""
-
-    def members(images: tf.Tensor) -> tf.Tensor:
-        logits = [network(images, training=False)[..., 0]]
-        if mirrored:
-            # In one graph: both are computed at the same time. Not in one batch, whose size may change the rounding.
-            logits.append(network(images[:, :, ::-1], training=False)[:, :, ::-1, 0])
-        return tf.stack(logits)
-
-    return networks.graph(members, network.input_shape)
 
 
 def predicted_dice(logits: np.ndarray) -> float:
