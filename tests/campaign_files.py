@@ -82,8 +82,14 @@ def kill(template: storage.Workspace, kills: int, choice: random.Random) -> list
             problems = list(incomplete(workspace))
             status, output, _ = run(name, workspace)
             problems += [f"run again: status {status}: {output[-300:]}"] if status else incomplete(workspace)
-            failures += [f"{name}, killed at operation {place}: {problem}" for problem in problems]
+            failures += [noted(f"{name}, killed at operation {place}: {problem}") for problem in problems]
     return failures
+
+
+def noted(failure: str) -> str:
+    """The failure, printed at once: a campaign that is stopped has reported what it found."""
+    print(failure, flush=True)
+    return failure
 
 
 def incomplete(workspace: storage.Workspace) -> list[str]:
@@ -126,7 +132,7 @@ def damage(template: storage.Workspace, choice: random.Random) -> list[str]:
                     status, output, _ = run(name, trial)
                     plain = status == 0 or (status == 1 and "Traceback" not in output and path.name in output)
                     if not plain:
-                        failures.append(f"{name}, {file} {kind}: status {status}: {output[-400:]}")
+                        failures.append(noted(f"{name}, {file} {kind}: status {status}: {output[-400:]}"))
         print(f"{folder}: damaged", flush=True)
     return failures
 
