@@ -133,7 +133,7 @@ def _tell_error(kind: type[BaseException], error: BaseException, traceback: type
     if isinstance(error, KeyboardInterrupt):
         _print_error("Stopped.")
     elif isinstance(error, BrokenPipeError):
-        # Whoever read the output, such as `head`, has ended. Python writes what is left of it at its end: into nothing.
+        # The program that read the output, such as `head`, has ended. What Python still writes at its end is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif isinstance(error, ModuleNotFoundError):
         _print_error(f"{error}. This is {sys.executable}. Type: make environment; then .venv/bin/python src/main.py")

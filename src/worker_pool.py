@@ -1,4 +1,4 @@
-"""Runs calls in processes on all cores. The processes end with this one, in whatever way it ends, and Ctrl-C reaches this one alone."""
+"""Runs calls in processes on all cores. They end with this process, also if it is killed; Ctrl-C reaches only this process."""
 import concurrent.futures.process
 import contextlib
 import multiprocessing.resource_tracker

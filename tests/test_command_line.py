@@ -114,7 +114,7 @@ def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
     for rest in (">&-", ">&- 2>&-", "| true", "| head -n 1"):
         ended = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
         assert ended.stderr == "", rest
-    # Whoever reads has ended for certain: pages of output would fail.
+    # The reading program has certainly ended: pages of output would fail.
     script = f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.plain_errors(); time.sleep(1); print('x' * 100000)"
     ended = subprocess.run(["bash", "-c", f"\"{sys.executable}\" -c \"{script}\" | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=False)
     assert (ended.stderr, ended.stdout) == ("", "1\n")

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 
 from storage.errors import PlainError
-from storage.locks import locked
+from storage.locks import beside, locked
 
 # Inside a mount point. A complete draft is first staged; when the former entries are out of the way, its own are being placed.
 _DRAFT, _STAGED, _PLACING, _FORMER = ".draft", ".staged", ".placing", ".former"
@@ -32,7 +32,7 @@ def replacing(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[pathl
     with locked(target, wait_seconds=wait_seconds):
         recover(target)
         inside = _must_stay(target)
-        draft = target / _DRAFT if inside else _beside(target, "draft")
+        draft = target / _DRAFT if inside else beside(target, "draft")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         try:
@@ -46,7 +46,7 @@ def replacing(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[pathl
 
 def write_whole(file: pathlib.Path, content: str | bytes) -> None:
     """Writes a file that is never seen half written, nor left so by a crash."""
-    draft = _beside(file, "draft")
+    draft = beside(file, "draft")
     try:
         with draft.open("wb") as opened:
             opened.write(content if isinstance(content, bytes) else content.encode())
@@ -71,7 +71,7 @@ def follow(path: pathlib.Path) -> pathlib.Path:
 
 def recover(target: pathlib.Path) -> None:
     """Completes or undoes a replacement of `target` that a crash interrupted, and deletes what it left."""
-    former = _beside(target, "former")
+    former = beside(target, "former")
     if former.exists() and not target.exists():
         with locked(target, wait_seconds=_RECOVERY_WAIT_SECONDS):  # Else a program may be at that point just now.
             if former.exists() and not target.exists():
@@ -112,11 +112,6 @@ _RECOVERY_WAIT_SECONDS = 10.0
 _CAN_NOT_BE_RENAMED = (errno.EBUSY, errno.EXDEV)
 
 
-def _beside(target: pathlib.Path, role: str) -> pathlib.Path:
-    # Hidden, so that nobody takes it for a result.
-    return target.with_name(f".{target.name}.{role}")
-
-
 def _must_stay(target: pathlib.Path) -> bool:
     """Whether `target` exists and can't be renamed. Found by trying: a mount within one disk can't be recognized by its properties."""
     if not target.exists():
@@ -125,7 +120,7 @@ def _must_stay(target: pathlib.Path) -> bool:
         raise PlainError(f"{target}: a file, where the results' folder must be. Move or rename it.")
     if os.path.ismount(target):
         return True
-    former = _beside(target, "former")
+    former = beside(target, "former")
     try:
         target.rename(former)
     except OSError as error:
@@ -138,7 +133,7 @@ def _must_stay(target: pathlib.Path) -> bool:
 
 def _exchange(target: pathlib.Path, draft: pathlib.Path) -> None:
     # The former result is moved aside, not deleted first: a crash between these lines then loses nothing.
-    former = _beside(target, "former")
+    former = beside(target, "former")
     if target.exists():
         target.rename(former)
     try:

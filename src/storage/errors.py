@@ -56,7 +56,7 @@ def describe(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.filename is not None and error.errno in _FIXES:
         return f"{os.fsdecode(error.filename)}: {error.strerror}. {_FIXES[error.errno]}"
     if type(error).__module__.startswith("tensorflow") and type(error).__name__ in _TENSORFLOW:
-        return f"{_first_line(error)}. {_TENSORFLOW[type(error).__name__]}"
+        return f"{first_line(error)}. {_TENSORFLOW[type(error).__name__]}"
     return None
 
 
@@ -85,5 +85,6 @@ _FIXES = {
 _TENSORFLOW = {"PermissionDeniedError": _RIGHTS, "NotFoundError": _ELSEWHERE, "FailedPreconditionError": _ELSEWHERE, "DataLossError": _ELSEWHERE}
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, its class where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

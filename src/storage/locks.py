@@ -40,7 +40,7 @@ def locked(folder: pathlib.Path, shared: bool = False, wait_seconds: float = 0.0
 
 
 def _acquire(folder: pathlib.Path, shared: bool, deadline: float) -> IO | None:
-    file = beside(folder, "lock")
+    file = folder / ".lock" if os.path.ismount(folder) else beside(folder, "lock")
     flags = (portalocker.LOCK_SH if shared else portalocker.LOCK_EX) | portalocker.LOCK_NB
     while True:
         try:
@@ -89,7 +89,5 @@ def _in_use(folder: pathlib.Path, shared: bool) -> str:
 
 
 def beside(target: pathlib.Path, role: str) -> pathlib.Path:
-    """A hidden path for a lock or a draft of `target`: beside it and so on the same disk, or inside it where it is a mount point."""
-    if os.path.ismount(target):
-        return target / f".{role}"
+    """A hidden path beside `target`, and so on the same disk, for its lock, its draft or its former state."""
     return target.with_name(f".{target.name}.{role}")

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import DamagedFile
+from storage.errors import DamagedFile, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def read_table(file: pathlib.Path, fix: str, columns: Collection[str], **options
     try:
         table = pd.read_csv(io.BytesIO(content), **options)
     except ValueError as error:  # pandas' own errors, and those of decoding and conversion, are all of this kind.
-        raise DamagedFile(f"{file}: can't be read as a table ({_first_line(error)}). {_SPREADSHEET} {fix}") from error
+        raise DamagedFile(f"{file}: can't be read as a table ({first_line(error)}). {_SPREADSHEET} {fix}") from error
     missing = [name for name in columns if name not in table]
     if missing:
         semicolons = "semicolons between its cells" if b";" in content.partition(b"\n")[0] else f"no column {', '.join(missing)}"
@@ -58,7 +58,7 @@ def read_array(file: pathlib.Path, fix: str) -> "np.ndarray":
     try:
         return np.load(io.BytesIO(read_content(file, fix)), allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise DamagedFile(f"{file}: not a complete NumPy array ({_first_line(error)}). {fix}") from error
+        raise DamagedFile(f"{file}: not a complete NumPy array ({first_line(error)}). {fix}") from error
 
 
 def read_content(file: pathlib.Path, fix: str) -> bytes:
@@ -72,7 +72,3 @@ def read_content(file: pathlib.Path, fix: str) -> bytes:
 
 
 _SPREADSHEET = "A spreadsheet program may have saved it in its own format."
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
