@@ -1,4 +1,5 @@
 """A result arrives whole or not at all, and a step that comes too early is told which one to run."""
+import contextlib
 import errno
 import os
 import pathlib
@@ -177,6 +178,66 @@ for number in range(1, 12):
 print(sorted(results))
 """
     assert run_mounted(MOUNTS[0], tmp_path / "model", task) == ["['former', 'new']"]
+
+
+@needs_unshare
+def test_what_a_kill_left_of_the_former_result_does_not_stop_the_next_one(tmp_path):
+    # Killed while it deleted the former result, when the new one was complete.
+    left = '(target / ".former" / "folder").mkdir(parents=True); (target / ".former" / "folder" / "old.txt").write_text("old")\n'
+    lines = run_mounted(MOUNTS[0], tmp_path / "model", REPLACE.format(inside="") + left + REPLACE.format(inside=""))
+    assert lines == ["['folder', 'folder/new.txt']"] * 2
+
+
+@needs_unshare
+def test_an_undone_exchange_that_is_killed_in_turn_loses_nothing(tmp_path):
+    task = """
+from storage import atomic
+results = set()
+for number in range(1, 9):
+    for path in list(target.iterdir()): shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name in "abc": (target / f"{name}.txt").write_text("former")
+    if not os.fork():
+        renames = []
+        def crash(event, arguments):
+            renames.extend([event] * (event == "os.rename"))
+            if len(renames) == number: os._exit(9)
+            if event == "os.rename" and ".placing" in str(arguments[1]): raise OSError(5, "Input/output error")
+        sys.addaudithook(crash)
+        try:
+            with storage.replacing(target) as draft: (draft / "b.txt").write_text("new")
+        except OSError: pass
+        os._exit(0)
+    os.wait()
+    with storage.replacing(target) as draft:
+        left = {path.name: path.read_text() for path in target.iterdir() if path.is_file() and path.name != ".lock"}
+        results.add("former" if left == dict.fromkeys(("a.txt", "b.txt", "c.txt"), "former") else "new" if left == {"b.txt": "new"} else str(left))
+print(sorted(results))
+"""
+    assert run_mounted(MOUNTS[0], tmp_path / "model", task) == ["['former', 'new']"]
+
+
+def test_an_exchange_that_another_program_completes_meanwhile_is_left_alone(target, monkeypatch):
+    (target / ".staged").mkdir()
+
+    @contextlib.contextmanager
+    def completed_meanwhile(folder, **_):
+        shutil.rmtree(target / ".staged", ignore_errors=True)
+        yield
+
+    monkeypatch.setattr(storage.atomic, "locked", completed_meanwhile)
+    storage.require(target, "train_final_model")
+    assert files(target) == {"former.txt": b"former"}
+
+
+def test_a_reader_does_not_delete_the_former_result_of_a_program_at_work(target):
+    former = target.with_name(".a result.former")
+    with storage.locked(target, shared=True):  # As another program that holds the lock.
+        former.mkdir()
+        (former / "only copy.txt").write_text("former")
+        storage.require(target, "train_final_model")
+        assert files(former) == {"only copy.txt": b"former"}
+    storage.require(target, "train_final_model")
+    assert not former.exists()
 
 
 @needs_unshare

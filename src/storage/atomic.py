@@ -11,7 +11,7 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
-from storage.errors import PlainError
+from storage.errors import InUse, PlainError
 from storage.locks import beside, locked
 
 # Inside a mount point. A complete draft is first staged; when the former entries are out of the way, its own are being placed.
@@ -32,6 +32,8 @@ def replacing(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[pathl
     with locked(target, wait_seconds=wait_seconds):
         recover(target)
         inside = _must_stay(target)
+        if inside:
+            shutil.rmtree(target / _FORMER, ignore_errors=True)  # Of a kill after the exchange was complete.
         draft = target / _DRAFT if inside else beside(target, "draft")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -77,10 +79,13 @@ def recover(target: pathlib.Path) -> None:
             if former.exists() and not target.exists():
                 former.rename(target)
     if former.exists():
-        shutil.rmtree(former, ignore_errors=True)
-    if (target / _STAGED).exists() or (target / _PLACING).exists():
+        with contextlib.suppress(InUse), locked(target):  # It may be the only copy, of a program that is between two renames.
+            if target.exists():
+                shutil.rmtree(former, ignore_errors=True)
+    if _is_half_placed(target):
         with locked(target, wait_seconds=_RECOVERY_WAIT_SECONDS):
-            _place(target)
+            if _is_half_placed(target):
+                _place(target)
 
 
 def remove(folder: pathlib.Path) -> None:
@@ -155,6 +160,10 @@ def _exchange_contents(target: pathlib.Path) -> None:
         raise
 
 
+def _is_half_placed(target: pathlib.Path) -> bool:
+    return (target / _STAGED).exists() or (target / _PLACING).exists()
+
+
 def _place(target: pathlib.Path) -> None:
     staged, placing, former = target / _STAGED, target / _PLACING, target / _FORMER
     if staged.exists():
@@ -170,11 +179,11 @@ def _place(target: pathlib.Path) -> None:
 
 
 def _undo(target: pathlib.Path) -> None:
-    # Only before the first of the new entries is placed; later `recover` completes the exchange.
+    # Only before the first of the new entries is placed; later `recover` completes the exchange, as it does after a kill in this loop.
     if (target / _STAGED).exists():
-        (target / _STAGED).rename(target / _DRAFT)
         for entry in list((target / _FORMER).iterdir()) if (target / _FORMER).exists() else []:
             entry.rename(target / entry.name)
+        (target / _STAGED).rename(target / _DRAFT)
 
 
 def _content(folder: pathlib.Path) -> list[pathlib.Path]:
