@@ -69,6 +69,11 @@ def imports(path):
     return plain | {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
+def test_windows_gets_what_shared_locks_need():
+    # Without pywin32 portalocker refuses them there, and with them every step that reads a result.
+    assert any(re.match(r'pywin32==\d+; sys_platform == "win32"', line) for line in (ROOT / "requirements.txt").read_text().splitlines())
+
+
 def test_what_runs_here_is_what_is_pinned():
     from importlib import metadata
 
