@@ -47,7 +47,8 @@ def _cross_validate(workspace: storage.Workspace, values: hyperparameters.Hyperp
         raise storage.DatasetError([f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]) from error
     machine.prepare(options)
     with resumable.alone(workspace.cross_validation, workers.is_chief()):
-        workers.chief_first(lambda: resumable.begin_or_go_on(workspace.cross_validation, _facts(values, options, cases, folds)))
+        begin = resumable.begin_or_go_on if workers.is_chief() else resumable.join
+        workers.chief_first(lambda: begin(workspace.cross_validation, _facts(values, options, cases, folds)))
         diagnosis.hint(values, cases)
         rows = []
         chief = workers.is_chief()

@@ -3,6 +3,7 @@ import contextlib
 import datetime
 import json
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,23 +33,54 @@ def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fal
         raise storage.PlainError(f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find again what it writes there. Rename the folder.")
     file = folder / "facts.json"
     wanted = json.loads(json.dumps(facts))
-    former = storage.read_json(file, f"Move or delete the folder '{folder.name}' to begin again.") if file.exists() else None
+    former = storage.read_json(file, _FIX.format(folder.name)) if file.exists() else None
     renamed = ""
     if former not in (None, wanted) and anew:
         renamed = f"{folder.name} until {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"
         storage.move(folder, folder.with_name(renamed))
         former = None
-    if former is None and folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+    if former is None and folder.is_dir() and any(not entry.name.startswith(".") for entry in storage.content(folder)):
         raise OtherTask(f"'{folder.name}' ({folder}) holds files, but no facts.json that describes them. Move or delete that folder to begin again.")
     if former is None:
         with storage.replacing(folder) as draft:
             (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
     elif former != wanted:
-        raise OtherTask(
-            f"'{folder.name}' ({folder}) was begun with different settings or data: {_differences(former, wanted)}. "
-            "Change that back to resume, or move or delete the folder to begin again."
-        )
+        raise _other_task(folder, former, wanted)
     return renamed
+
+
+def join(folder: pathlib.Path, facts: dict[str, Any]) -> None:
+    """Makes sure that the chief has begun the work in `folder` with the same `facts`. Writes nothing: for its workers.
+
+    OtherTask where it was begun with others; PlainError where no facts.json appears within a minute.
+    """
+    wanted, deadline = json.loads(json.dumps(facts)), time.monotonic() + _VISIBLE_SECONDS
+    while (begun := read_begun(folder)) != wanted:
+        if time.monotonic() > deadline:  # What it sees until then may be an earlier state of the folder.
+            raise _other_task(folder, begun, wanted)
+        time.sleep(_POLL_SECONDS)
+
+
+def read_begun(folder: pathlib.Path) -> dict[str, Any]:
+    """The facts of the work that the chief has begun in `folder`. PlainError where no facts.json appears within a minute."""
+    file, deadline = folder / "facts.json", time.monotonic() + _VISIBLE_SECONDS
+    while not file.exists():
+        if time.monotonic() > deadline:
+            raise storage.PlainError(f"{file}: missing, though the chief has written it. All workers must share this folder.")
+        time.sleep(_POLL_SECONDS)
+    return storage.read_json(file, _FIX.format(folder.name))
+
+
+# Network disks show what another machine has written after up to a minute (NFS: acdirmax).
+_VISIBLE_SECONDS, _POLL_SECONDS = 70.0, 0.5
+_FIX = "Move or delete the folder '{}' to begin again."
+
+
+def _other_task(folder: pathlib.Path, former: dict[str, Any], wanted: dict[str, Any]) -> OtherTask:
+    return OtherTask(
+        f"'{folder.name}' ({folder}) was begun with different settings or data: {_differences(former, wanted)}. "
+        "Change that back to resume, or move or delete the folder to begin again."
+    )
 
 
 def _differences(former: dict[str, Any], wanted: dict[str, Any], within: str = "") -> str:

@@ -285,6 +285,8 @@ COLOUR = pixels(WIDE[:, :20], WIDE[:, :20] + 20, WIDE[:, :20] // 2)
         (WIDE[:5, :10] % 2, ""),  # A mask.
         (WIDE[:5, :10] % 2 * 255, ""),
         (COLOUR, "3 values per pixel: a colour image."),  # Of another size.
+        (pixels(WIDE[:, :20], WIDE[:, :20], WIDE[:, :20]), "3 values per pixel: a colour image."),
+        (np.kron(np.eye(5), np.ones((4, 12))), ""),  # A grey image of shapes whose borders happen to be 12 columns apart.
         (pixels(IMAGE, IMAGE % 2 * 255)[:5, :10], "2 values per pixel: grey and alpha."),
         (IMAGE.reshape(1, -1), "a flattened array. Reshape it to 6 x 6 before saving."),
         (IMAGE.reshape(-1, 1), "a flattened array. Reshape it to 6 x 6 before saving."),

@@ -307,6 +307,14 @@ def test_the_methods_tell_of_the_split_and_the_augmentation_what_was_done(predic
         assert "random" not in methods and "Confidence intervals" not in methods and "removed from the reference masks" not in methods
 
 
+@pytest.mark.parametrize("place", ["results", "images"])
+def test_an_evaluation_whose_results_can_not_be_written_is_not_counted(predicted, place):
+    (predicted.root / place).write_text("a user's own")
+    with pytest.raises(storage.PlainError, match=f"{place}: a file, where the results' folder must be"):
+        evaluate_test_set(predicted)
+    assert not predicted.evaluations.exists()
+
+
 def test_a_look_counts_before_there_is_anything_to_look_at(predicted, monkeypatch):
     monkeypatch.setattr(evaluation.drawing, "comparison", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -323,6 +323,13 @@ def test_a_training_that_can_not_be_saved_leaves_the_former_model(prepared, monk
     assert len(pd.read_csv(prepared.model / "history.csv")) == 1
 
 
+def test_a_model_that_can_not_be_replaced_stops_the_training_at_its_start(prepared):
+    prepared.model.write_text("a user's own")
+    with pytest.raises(storage.PlainError, match="model: a file, where the results' folder must be"):
+        train_final_model(prepared)
+    assert prepared.model.read_text() == "a user's own" and not prepared.unfinished_model.exists()
+
+
 def test_no_epoch_begins_after_the_time_limit(prepared):
     configure(prepared, TRAINING_EPOCHS=None, TRAINING_TIME_LIMIT_MINUTES=0.0001)
     train_final_model(prepared)

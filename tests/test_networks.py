@@ -1,4 +1,5 @@
 """What every network keeps to: raw images in, logits of the same size out, at any batch size, and it learns."""
+import h5py
 import networks
 import numpy as np
 import pytest
@@ -168,6 +169,18 @@ def test_a_missing_or_broken_weights_file_says_what_to_set(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(storage.PlainError, match="Set ENCODER_WEIGHTS in config.py"):
         build("deeplabv3_plus", str(path))
+
+
+def test_encoder_weights_that_refer_to_other_files_are_not_read(tmp_path, weights_file):
+    with h5py.File(weights_file, "r") as opened, h5py.File(tmp_path / "weights.h5", "w") as harmful:
+        for name in opened:
+            opened.copy(name, harmful)
+        harmful.attrs.update(opened.attrs)
+        layer = next(name for name in opened if "conv" in name)
+        del harmful[layer]
+        harmful[layer] = h5py.ExternalLink(str(weights_file), layer)
+    with pytest.raises(storage.PlainError, match="is a link.*Set ENCODER_WEIGHTS in config.py"):
+        build("deeplabv3_plus", str(tmp_path / "weights.h5"))
 
 
 @pytest.mark.parametrize("channels, groups", [(12, 4), (3, 1), (2, 2)])

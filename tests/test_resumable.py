@@ -2,6 +2,7 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 import resumable
@@ -30,6 +31,23 @@ def test_work_goes_on_with_the_same_facts_only(tmp_path):
     with pytest.raises(resumable.OtherTask, match=r'the data set, SEED \(was 1, is 2\), values\["rate"\] \(was 0\.1, is 0\.2\)'):
         resumable.begin_or_go_on(folder, other)
     assert (folder / "half.txt").read_text() == "done"
+
+
+def test_a_worker_waits_for_the_chief_and_writes_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "work"
+    threading.Timer(0.3, resumable.begin_or_go_on, [folder, {"seed": 1}]).start()
+    resumable.join(folder, {"seed": 1})
+    monkeypatch.setattr(resumable, "_VISIBLE_SECONDS", 0.0)
+    with pytest.raises(resumable.OtherTask, match=r"SEED \(was 1, is 2\)"):
+        resumable.join(folder, {"seed": 2})
+    with pytest.raises(storage.PlainError, match="facts.json: missing, though the chief has written it"):
+        resumable.join(tmp_path / "other", {"seed": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
+
+
+def test_a_folder_with_nothing_but_the_file_system_s_own_is_empty(tmp_path):
+    (tmp_path / "work" / "lost+found").mkdir(parents=True)
+    resumable.begin_or_go_on(tmp_path / "work", {"seed": 1})
 
 
 def test_anew_the_former_work_is_renamed_and_its_name_told(tmp_path):

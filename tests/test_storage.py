@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import portalocker
@@ -98,6 +99,21 @@ def test_a_file_in_a_results_place_is_kept(tmp_path):
     with pytest.raises(storage.PlainError, match="a file, where the results' folder must be"):
         storage.replacing(tmp_path / "results").__enter__()
     assert files(tmp_path) == {"results": b"a user's own"}
+
+
+def test_whether_a_result_can_be_replaced_is_found_without_a_change(target):
+    storage.check_replaceable(target)
+    storage.check_replaceable(target.with_name("not there yet"))
+    assert files(target.parent) == {"a result/former.txt": b"former"}
+    with pytest.raises(storage.PlainError, match="a file, where the results' folder must be"):
+        storage.check_replaceable(target / "former.txt")
+
+
+def test_windows_sharing_violation_names_the_other_program():
+    error = PermissionError(errno.EACCES, "The process cannot access the file", "model.h5")
+    assert "your account may read" in storage.describe(error)
+    error.winerror = 32
+    assert storage.describe(error).endswith("Another program uses it. Close that program and run the step again.")
 
 
 MOUNTED = """
@@ -255,6 +271,21 @@ print(list(target.iterdir()), target.with_name("moved").exists())
     assert run_mounted(MOUNTS[1], tmp_path / "unfinished model", task) == ["['a.txt'] []", "[] False"]
 
 
+@needs_unshare
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_emptying_a_mount_point_keeps_its_lock_and_the_file_system_s_own_folder(tmp_path, mount):
+    task = """
+(target / "lost+found").mkdir()
+(target / "folder").mkdir()
+(target / "link").symlink_to(target / "folder")
+with storage.locked(target):
+    before = {path.name for path in target.iterdir()} - {"folder", "link"}
+    storage.remove(target)
+    print({path.name for path in target.iterdir()} == before, storage.content(target))
+"""
+    assert run_mounted(mount, tmp_path / "unfinished model", task) == ["True []"]
+
+
 def test_a_second_rename_that_fails_undoes_the_first(target, monkeypatch):
     rename = pathlib.Path.rename
 
@@ -321,6 +352,15 @@ def test_one_program_writes_or_several_read(target):
         assert files(target.parent) == {"a result/new.txt": b"new", ".a result.lock": b""}
     assert in_another_program(write) == "inside"
     assert files(target.parent) == {}
+
+
+def test_a_reader_waits_while_another_one_deletes_the_lock_file(target):
+    # A reader that ends takes an exclusive lock for this.
+    held = (target.parent / ".a result.lock").open("a+")
+    portalocker.lock(held, portalocker.LOCK_EX)
+    threading.Timer(0.2, held.close).start()
+    with storage.reading(target, "train_final_model"):
+        assert held.closed
 
 
 def test_a_reader_that_may_not_create_a_lock_reads_without_one(target, monkeypatch):

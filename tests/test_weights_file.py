@@ -80,6 +80,19 @@ def test_the_checksum_follows_the_weights_alone(tmp_path, file):
     assert weights_file.checksum(other, FIX) != weights_file.checksum(file, FIX)
 
 
+def test_a_file_that_keras_wrote_on_windows_is_read(tmp_path, network, file):
+    # There the layers' names contain backslashes.
+    other = tmp_path / "windows.h5"
+    with h5py.File(other, "w") as opened:
+        for name, array in arrays(file).items():
+            folder, layer, *rest = name.split("/")
+            opened["/".join([f"{folder}\\{layer}", *rest])] = array
+    read = build()
+    weights_file.load(read, other, FIX)
+    assert_equal(network, read)
+    assert weights_file.checksum(other, FIX) == weights_file.checksum(file, FIX)
+
+
 def test_a_full_disk_is_an_error_of_the_operating_system(network):
     full = pathlib.Path("/dev/full")
     if not full.exists():

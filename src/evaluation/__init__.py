@@ -59,16 +59,18 @@ def _evaluate(workspace: storage.Workspace, options: types.SimpleNamespace, case
         # As step 1 has done it with the true masks: one reader's slips of the pen are not to count, and the other's neither.
         second = _measure(workspace, cases, _given(options, "SECOND_READER_FOLDER", cases), spacings, options, dataset["MASK_SPECK_PX"])
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
-    # After everything that a mistake in config.py can stop, before there is a result to see.
-    looks = seal.note_look(workspace, cases, _maker_s_name(made_by, options), tables.measured(table)["dice"].mean())
     # Another program's folder may hold a table of that name, too.
     judgements = mask_folder.read_judgements(predictions) if made_by else None
     if judgements is not None:
         table = table.merge(judgements, on="case", how="left")
     if options.SAVE_IMAGES_ON_DISK:
-        _save_pictures(workspace, predictions, table, drawn, options)
-    found = tables.Findings(table, cases, made_by, options, dataset, second, looks)
+        storage.check_replaceable(workspace.images)
     with storage.replacing(workspace.results) as draft:
+        # After everything that can stop this step, before there is a result to see.
+        looks = seal.note_look(workspace, cases, _maker_s_name(made_by, options), tables.measured(table)["dice"].mean())
+        if options.SAVE_IMAGES_ON_DISK:
+            _save_pictures(workspace, predictions, table, drawn, options)
+        found = tables.Findings(table, cases, made_by, options, dataset, second, looks)
         _write(draft, found, report.viewed(workspace.test_set, predictions, table))
     print(f"{found.text()}\nReport: {workspace.results / 'report.html'}")
     if not options.SAVE_IMAGES_ON_DISK:

@@ -63,7 +63,7 @@ def _explore(workspace: storage.Workspace, options: types.SimpleNamespace, space
     with resumable.alone(workspace.model_tuning, writes=not search.is_worker()):
         if search.is_worker():
             search.wait_for_chief()
-            resumable.begin_or_go_on(workspace.model_tuning, facts)
+            resumable.join(workspace.model_tuning, facts)
         else:
             _begin(workspace, facts, options.EXPLORATION_START_ANEW)
             others = f"the other {held_out.sum()}{_but(empty)}"

@@ -72,9 +72,9 @@ def train(
     workers.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
     keep_failed = _told_failures(unfinished, _failed(unfinished, target))
     with resumable.alone(unfinished, workers.is_chief()), keep_failed, workers.kept_by_chief(unfinished) as folder:
-        options = _with_former_precision(options, unfinished)
-        facts = _facts(hyperparameters, options, cases)
-        workers.chief_first(lambda: _begin(unfinished, facts))
+        if workers.is_chief():
+            storage.check_replaceable(target)
+        options, facts = workers.chief_first(lambda: _begin(unfinished, hyperparameters, options, cases))
         network = fitting.compiled_network(hyperparameters, cases, options)
         diary = progress.Diary(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
         fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
@@ -108,10 +108,14 @@ def _with_former_precision(options: types.SimpleNamespace, unfinished: pathlib.P
 
     OtherTask where this machine does not train in that precision.
     """
-    if not all((unfinished / name).exists() for name in ("facts.json", progress.HISTORY)):
+    if not (unfinished / "facts.json").exists():
         return options
     fix = f"Move or delete the folder '{unfinished.name}' to begin again."
     former = storage.read_json(unfinished / "facts.json", fix, ["precision"])["precision"]
+    return _in_precision(options, unfinished, former)
+
+
+def _in_precision(options: types.SimpleNamespace, unfinished: pathlib.Path, former: str) -> types.SimpleNamespace:
     setting = next((mixed for mixed in (False, True) if machine.precision(mixed) == former), None)
     if setting is None:
         raise resumable.OtherTask(_other_hardware(unfinished, former))
@@ -131,11 +135,23 @@ def _other_hardware(unfinished: pathlib.Path, precision: str) -> str:
     )
 
 
-def _begin(unfinished: pathlib.Path, facts: dict[str, Any]) -> None:
-    # Without a finished epoch there is nothing to go on with, and nothing to lose.
-    if workers.is_chief() and not (unfinished / progress.HISTORY).exists():
+def _begin(
+    unfinished: pathlib.Path, hyperparameters: Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame
+) -> tuple[types.SimpleNamespace, dict[str, Any]]:
+    """Begins or resumes a training; returns the options in its precision, and its facts."""
+    if not workers.is_chief():
+        options = _in_precision(options, unfinished, resumable.read_begun(unfinished).get("precision"))
+        facts = _facts(hyperparameters, options, cases)
+        resumable.join(unfinished, facts)
+        return options, facts
+    # Without a finished epoch there is nothing to resume, and nothing to lose.
+    if (unfinished / progress.HISTORY).exists():
+        options = _with_former_precision(options, unfinished)
+    else:
         storage.remove(unfinished)
+    facts = _facts(hyperparameters, options, cases)
     resumable.begin_or_go_on(unfinished, facts)
+    return options, facts
 
 
 def _facts(hyperparameters: Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, Any]:

@@ -13,11 +13,13 @@ import pathlib
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
 import storage
+
+Result = TypeVar("Result")
 
 OTHERS_ENDED = (
     "Another worker of this training has ended, or can't be reached any more: its own output says why. Start all of them again: the training "
@@ -47,16 +49,14 @@ def is_chief() -> bool:
     return count() == 1 or kind == "chief" or ("chief" not in cluster and index == 0)
 
 
-def chief_first(task: Callable[[], None]) -> None:
-    """Calls `task` on the chief, and when it is done there, on the others."""
-    if is_chief():
-        task()
+def chief_first(task: Callable[[], Result]) -> Result:
+    """Calls `task` on the chief, and when it is done there, on the others. Returns its result."""
+    result = task() if is_chief() else None
     if count() > 1:
         with lost_workers_told():
             # Nobody gets a sum before all have given their share.
             strategy().reduce(tf.distribute.ReduceOp.SUM, strategy().run(lambda: tf.constant(1.0)), axis=None)
-    if not is_chief():
-        task()
+    return result if is_chief() else task()
 
 
 @contextlib.contextmanager

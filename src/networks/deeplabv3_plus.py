@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import storage
-from networks import layers
+from networks import layers, weights_file
 
 # The paper's values for features at 1/16 of the image's size.
 DILATIONS = (6, 12, 18)
@@ -59,6 +59,8 @@ def _encoder(image_size: int, weights: str | None) -> keras.Model:
 def _resnet50(weights: str | None) -> keras.Model:
     if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
         raise storage.PlainError(f"{weights}: there is no such file. {_REMEDY}")
+    if weights not in (None, "imagenet"):
+        weights_file.check(pathlib.Path(weights), _REMEDY)
     try:
         return keras.applications.ResNet50(include_top=False, weights=weights)
     except Exception as error:

@@ -50,6 +50,12 @@ def load(network: keras.Model, file: pathlib.Path, fix: str) -> None:
         variable.assign(values[name])
 
 
+def check(file: pathlib.Path, fix: str) -> None:
+    """DamagedFile where a file of weights, in any of Keras' HDF5 layouts, is damaged or unsafe. Reads no data."""
+    with _checked_datasets(file, fix):
+        pass
+
+
 def checksum(file: pathlib.Path, fix: str) -> bytes:
     """The SHA-256 of all layers' names, shapes, types and values. DamagedFile as `load`.
 
@@ -83,15 +89,22 @@ def _snake_case(name: str) -> str:
 @contextlib.contextmanager
 def _checked_layers(file: pathlib.Path, fix: str) -> Iterator[dict[str, h5py.Dataset]]:
     """The datasets of the layers by name, not yet read. All others are ignored, but must be harmless, too."""
+    with _checked_datasets(file, fix) as datasets:
+        portable = {name.replace("\\", "/"): dataset for name, dataset in datasets.items()}  # Keras on Windows: layers\\conv2d
+        yield {name: dataset for name, dataset in portable.items() if name.startswith("layers/")}
+
+
+@contextlib.contextmanager
+def _checked_datasets(file: pathlib.Path, fix: str) -> Iterator[dict[str, h5py.Dataset]]:
     content = readers.read_content(file, fix)
     try:
         with h5py.File.in_memory(content) as opened:
             datasets = _datasets(opened)
             if sum(dataset.nbytes for dataset in datasets.values()) > len(content):
                 raise ValueError("it declares more data than it has bytes")
-            yield {name: dataset for name, dataset in datasets.items() if name.startswith("layers/")}
+            yield datasets
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, SystemError) as error:  # h5py's, for damage of any kind.
-        raise storage.DamagedFile(f"{file}: not a complete weights file of this program ({error}). {fix}") from error
+        raise storage.DamagedFile(f"{file}: not a complete weights file ({error}). {fix}") from error
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:

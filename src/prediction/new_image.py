@@ -6,7 +6,7 @@ import numpy as np
 import skimage.transform
 
 import storage
-from data import csv_array, file_names
+from data import csv_array, file_names, preloaded_dataset
 from masks import drawing
 from networks import ensemble
 from prediction import quality
@@ -17,7 +17,8 @@ MAX_SIDE_PX = 8192
 
 def read(file: pathlib.Path, model: ensemble.Ensemble) -> tuple[np.ndarray, np.ndarray]:
     """A raw image, (height, width), and the same as the network takes it, float32 (size, size). DatasetError where it can't be predicted."""
-    image = csv_array.read(file)
+    # Several images wait in memory at a time, the largest with 64 million pixels.
+    image = preloaded_dataset.smallest_lossless(csv_array.read(file))
     size, side = model.image_size, max(image.shape)
     if fault := csv_array.explain_shape(image, size):
         raise storage.DatasetError([f"{file_names.printable(file)}: {image.shape[0]} x {image.shape[1]}: {fault}"])

@@ -22,14 +22,14 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from storage.atomic import follow, move, recover, remove, replacing, write_whole
+from storage.atomic import check_replaceable, content, follow, move, recover, remove, replacing, write_whole
 from storage.errors import DamagedFile, DatasetError, DiskFull, InUse, MissingResult, PlainError, describe, is_disk_full
 from storage.locks import locked
 from storage.readers import read_array, read_json, read_table
 
 __all__ = [
     "DamagedFile", "DatasetError", "DiskFull", "InUse", "MissingResult", "PlainError", "PROJECT", "STEPS", "Step", "Workspace",
-    "describe", "follow", "is_disk_full", "locked", "move", "read_array", "read_json", "read_table", "reading", "recover", "remove",
+    "check_replaceable", "content", "describe", "follow", "is_disk_full", "locked", "move", "read_array", "read_json", "read_table", "reading", "recover", "remove",
     "replacing", "require", "write_whole",
 ]  # fmt: skip
 

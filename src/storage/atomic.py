@@ -88,15 +88,31 @@ def recover(target: pathlib.Path) -> None:
                 _place(target)
 
 
+def check_replaceable(target: pathlib.Path) -> None:
+    """Raises what `replacing` would raise at once: OSError or PlainError where `target` can't be replaced. For a step that works for
+    hours before it has something to write. A lock of another program is no such reason: it will be released.
+    """
+    target = follow(target)
+    with contextlib.suppress(InUse), locked(target):
+        _must_stay(target)
+
+
 def remove(folder: pathlib.Path) -> None:
     """Deletes a folder; only its contents where it is a mount point. Nothing where it does not exist."""
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
+    if not _must_stay(folder):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
         return
-    except OSError as error:
-        if error.errno not in _CAN_NOT_BE_RENAMED or any(folder.iterdir()):
-            raise
+    for entry in content(folder):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def content(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The entries of a folder, without what this module, or the file system of a disk mounted there, keeps in it."""
+    return [entry for entry in folder.iterdir() if entry.name not in _NOT_CONTENT]
 
 
 def move(folder: pathlib.Path, target: pathlib.Path) -> None:
@@ -107,7 +123,7 @@ def move(folder: pathlib.Path, target: pathlib.Path) -> None:
         if error.errno not in _CAN_NOT_BE_RENAMED:
             raise
         target.mkdir()
-        for entry in _content(folder):
+        for entry in content(folder):
             shutil.move(entry, target / entry.name)
 
 
@@ -168,7 +184,7 @@ def _place(target: pathlib.Path) -> None:
     staged, placing, former = target / _STAGED, target / _PLACING, target / _FORMER
     if staged.exists():
         former.mkdir(exist_ok=True)
-        for entry in _content(target):
+        for entry in content(target):
             entry.rename(former / entry.name)
         staged.rename(placing)
     for entry in list(placing.iterdir()):
@@ -184,10 +200,6 @@ def _undo(target: pathlib.Path) -> None:
         for entry in list((target / _FORMER).iterdir()) if (target / _FORMER).exists() else []:
             entry.rename(target / entry.name)
         (target / _STAGED).rename(target / _DRAFT)
-
-
-def _content(folder: pathlib.Path) -> list[pathlib.Path]:
-    return [entry for entry in folder.iterdir() if entry.name not in _NOT_CONTENT]
 
 
 def _synchronize(folder: pathlib.Path) -> None:

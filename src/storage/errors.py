@@ -54,13 +54,16 @@ def describe(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return f"The memory of this machine is too small for this step ({error}). Close other programs, or use smaller images or batches."
     if isinstance(error, OSError) and error.filename is not None and error.errno in _FIXES:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}. {_FIXES[error.errno]}"
+        number = errno.EBUSY if getattr(error, "winerror", None) in _SHARING_VIOLATIONS else error.errno
+        return f"{os.fsdecode(error.filename)}: {error.strerror}. {_FIXES[number]}"
     if type(error).__module__.startswith("tensorflow") and type(error).__name__ in _TENSORFLOW:
         return f"{first_line(error)}. {_TENSORFLOW[type(error).__name__]}"
     return None
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# Windows' numbers for a file that another program has open; Python maps both to EACCES.
+_SHARING_VIOLATIONS = (32, 33)
 
 _RIGHTS = "Check that your account may read and write there."
 _ELSEWHERE = "Check that the disk is connected and that nothing else moved or deleted this."

@@ -10,7 +10,9 @@ import portalocker
 
 from storage.errors import InUse
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
+# A reader that ends holds an exclusive lock for the moment in which it deletes the file.
+_RELEASE_SECONDS = 0.5
 
 # The folders on which this program holds an exclusive lock.
 _owned: set[pathlib.Path] = set()
@@ -21,13 +23,14 @@ def locked(folder: pathlib.Path, shared: bool = False, wait_seconds: float = 0.0
     """Holds a lock on `folder` while the block runs: an exclusive one for a program that writes, a `shared` one for one that reads.
 
     Raises InUse where another program holds a lock that excludes this one, after `wait_seconds`. The lock of a killed program is released
-    by the system. The lock is a file beside the folder, or in it where the folder is a mount point; it is deleted after use. Where the
+    by the system. The lock is a file beside the folder, or in it where the folder is a mount point; it is deleted after use, except on Windows. Where the
     file system has no locks (some network disks), and where a reader may not create the file, the block runs without a lock. Within a block
     that holds the exclusive lock, the same program may ask for it again.
     """
     if folder in _owned:
         yield
         return
+    wait_seconds = max(wait_seconds, _RELEASE_SECONDS if shared else 0.0)
     held = _acquire(folder, shared, time.monotonic() + wait_seconds)
     owned = set() if shared else {folder}
     _owned.update(owned)
