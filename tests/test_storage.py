@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -436,3 +437,23 @@ def test_an_incomplete_array_is_reported(tmp_path):
     np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(storage.DamagedFile, match="not a complete NumPy array"):
         storage.read_array(tmp_path / "x.npy", "Delete it.")
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.savez(file, np.arange(100))
+    with pytest.raises(storage.DamagedFile, match="not a complete NumPy array"):
+        storage.read_array(tmp_path / "x.npy", "Delete it.")
+
+
+def test_an_array_with_any_damage_to_its_header_is_read_or_reported(tmp_path):
+    file, choice = tmp_path / "x.npy", random.Random(0)
+    np.save(file, np.arange(100))
+    content = file.read_bytes()
+    reported = 0
+    for _ in range(2000):
+        changed = bytearray(content)
+        changed[choice.randrange(128)] ^= 1 << choice.randrange(8)
+        file.write_bytes(changed)
+        try:
+            storage.read_array(file, "Delete it.")
+        except storage.DamagedFile:
+            reported += 1
+    assert reported > 500

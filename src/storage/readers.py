@@ -55,9 +55,10 @@ def read_array(file: pathlib.Path, fix: str) -> "np.ndarray":
 
     import numpy as np
 
+    content = read_content(file, fix)
     try:
-        return np.load(io.BytesIO(read_content(file, fix)), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # NumPy has no error of its own for a damaged header: tokenize.TokenError, MemoryError, TypeError ...
         raise DamagedFile(f"{file}: not a complete NumPy array ({first_line(error)}). {fix}") from error
 
 
