@@ -10,7 +10,7 @@ comment where no setting tells it.
 `ours` runs the steps 3 and 4 in a copy: each image and its mirror image are predicted, the masks cleaned where that suits the train masks. The
 others are written here from their published description, with neither, and are judged every half minute, their clock stopped; their best value
 counts, chosen on the test set, which flatters them. No clock runs while libraries are loaded and networks built. What `ours` gets of memory
-settings (`command_line.keep_memory`), the others get too, and plain_unet its oneDNN. Compare runs on one `cpu` only: its instructions are in each row.
+settings (`command_line.disable_malloc_trim`), the others get too, and plain_unet its oneDNN. Compare runs on one `cpu` only: its instructions are in each row.
 
 plain_unet   Ronneberger et al. 2015 with 16 filters and padding: no normalization, binary cross-entropy, Adam 2e-4, batch 1, no augmentation,
              images as they are but clipped to the window of clip_hu.
@@ -68,15 +68,15 @@ def tell(table):
 
 def instructions():
     """The widest of the instructions for arithmetic that the processor has: what a run on it can be compared with."""
-    import processor
+    import cpu_features
 
-    return next(name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx") if name in processor.instructions())
+    return next(name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx") if name in cpu_features.instructions())
 
 
 def ours(workspace, minutes, seed, settings):
     import command_line
 
-    command_line.keep_memory()
+    command_line.disable_malloc_trim()
     import model_training
     import prediction
     import storage
@@ -141,7 +141,7 @@ def mean_dice(predicted, true):
 def plain_unet(images, masks, window, seed):
     import command_line
 
-    command_line.keep_memory()
+    command_line.disable_malloc_trim()
     import tensorflow as tf
     from tensorflow import keras
 
@@ -181,7 +181,7 @@ def plain_unet(images, masks, window, seed):
 def basic_unet(images, masks, window, seed, batch=2):
     import command_line
 
-    command_line.keep_memory()
+    command_line.disable_malloc_trim()
     import monai
     import torch
 

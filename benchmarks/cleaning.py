@@ -13,6 +13,7 @@ import numpy as np
 import scipy.spatial
 import skimage.draw
 import skimage.measure
+
 from data import phantoms
 from masks import cleaning
 

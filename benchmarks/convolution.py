@@ -54,12 +54,13 @@ def work(arguments):
     """Answers each line with the mean seconds per image of three steps."""
     import command_line
 
-    command_line.keep_memory()
-    import networks
-    import processor
+    command_line.disable_malloc_trim()
     import tensorflow as tf
 
-    processor.instructions = lambda: frozenset({"avx2", WAYS[arguments.way][1]})
+    import cpu_features
+    import networks
+
+    cpu_features.instructions = lambda: frozenset({"avx2", WAYS[arguments.way][1]})
     network = networks.build("unet", 512, filters=arguments.filters, patch_px=arguments.patch_px, clip_hu=(-200, 200))
     images = tf.random.normal((2, 512, 512, 1), stddev=100.0)
 

@@ -25,20 +25,20 @@ TRAIN = """
 import pathlib, sys
 sys.path.insert(0, {src!r})
 import command_line
-command_line.keep_memory()
+command_line.disable_malloc_trim()
 import settings, storage, model_training
 from data import preloaded_dataset
-from model_training import budget, fitting, hyperparameters, machine
+from model_training import budget, fitting, hyperparameters, hardware
 
 workspace = storage.Workspace(pathlib.Path({root!r}))
 options = settings.load(workspace.root)
-machine.prepare(options)
+hardware.prepare(options)
 values = hyperparameters.from_settings(options.HYPERPARAMETERS)
 cases = preloaded_dataset.read_cases(workspace, "train")
 network = fitting.compiled_network(values, cases, options)
 batches = fitting.training_batches(workspace.train_set, cases["case"].tolist(), values, options)
 spent = budget.Budget({steps}, 1)
-network.fit(batches, steps_per_epoch={steps}, epochs=1, callbacks=[budget.Schedule(spent, 1e-3)], verbose=0)
+network.fit(batches, steps_per_epoch={steps}, epochs=1, callbacks=[budget.CosineSchedule(spent, 1e-3)], verbose=0)
 print(options.TRAINING_BATCH_SIZE / spent.seconds_per_step)
 """
 

@@ -16,11 +16,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 
 import command_line
 
-command_line.keep_memory()
+command_line.disable_malloc_trim()
 
+import isolated_process
 import model_exploration
 import model_training
-import own_process
 import storage
 from data import original_dataset, phantoms
 
@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--size", type=int, default=256)
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = str(pathlib.Path(__file__).parent)  # So that the trials' processes find `trained`.
-    peaks, seconds, call = [], [], own_process.call
+    peaks, seconds, call = [], [], isolated_process.run
 
     def measured(function, *others):
         history, peak = call(importlib.import_module("exploration").trained, *others)
@@ -47,7 +47,7 @@ def main():
         seconds.append(history["seconds"].sum())
         return history
 
-    own_process.call = measured
+    isolated_process.run = measured
     with tempfile.TemporaryDirectory() as folder:
         workspace = storage.Workspace(pathlib.Path(folder) / "search")
         phantoms.write_original_dataset(workspace.original_dataset / "phantoms", 25, arguments.size)

@@ -18,12 +18,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 
 import command_line
 
-command_line.keep_memory()
+command_line.disable_malloc_trim()
+
+import tensorflow as tf
+from tensorflow import keras
 
 import networks
-import tensorflow as tf
 from networks import layers
-from tensorflow import keras
 
 WAYS = {
     "batch": lambda groups: keras.layers.BatchNormalization(),

@@ -23,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 import numpy as np
 import pandas as pd
 import scipy.ndimage
+
 from data import phantoms, preloaded_dataset
 from masks import metrics
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 
 import command_line
 
-command_line.keep_memory()
+command_line.disable_malloc_trim()
 
 import settings
 import storage

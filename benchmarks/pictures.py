@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 
 import matplotlib.figure
 import numpy as np
+
 from data import phantoms
 from masks import drawing
 

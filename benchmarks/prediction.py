@@ -78,7 +78,7 @@ class Program:
         seconds, *memory = map(float, self._process.stdout.readline().split())
         return seconds, memory
 
-    def end(self):
+    def list_steps(self):
         self._process.terminate()
         self._process.wait()
 
@@ -88,7 +88,7 @@ def serve(options, checkout, root):
     sys.path.insert(0, str(checkout / "src"))
     import command_line
 
-    command_line.keep_memory()
+    command_line.disable_malloc_trim()
     import prediction
     import storage
 
@@ -106,9 +106,10 @@ def prepare(workspace, options):
     """A model, and phantoms of eight kinds under as many names as are wanted."""
     import numpy as np
     import pandas as pd
-    from data import csv_array, familiarity, phantoms
-    from networks import build, saved_model
     from tensorflow import keras
+
+    from data import csv_array, out_of_distribution, phantoms
+    from networks import build, saved_model
 
     workspace.new_images.mkdir(parents=True)
     for number in range(options.images):
@@ -118,7 +119,7 @@ def prepare(workspace, options):
         return
     keras.utils.set_random_seed(1)
     values = {"architecture": "unet", "filters": 32, "patch_px": 4, "clip_hu": (-200, 200)}
-    known = familiarity.describe([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": True}
+    known = out_of_distribution.train_set_statistics([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": True}
     training = {"image_size": options.size, "image_sha256": [], "known": known}
     workspace.model.mkdir()
     network = build(image_size=options.size, **values)

@@ -32,6 +32,7 @@ def run(*arguments):
 
 def write(folder):
     import tensorflow as tf
+
     from data import phantoms, preloaded_dataset
 
     for kind in ("images", "masks", "tensors"):
@@ -45,8 +46,9 @@ def write(folder):
 def ours(folder, augmented):
     import command_line
 
-    command_line.keep_memory()
+    command_line.disable_malloc_trim()
     import tensorflow as tf
+
     from data import augmentation, preloaded_dataset
 
     options = {"horizontal_flip": True, "max_degrees": 10.0, "noise_deviation": 10.0} if augmented else {}

@@ -18,16 +18,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 
 import command_line
 
-command_line.keep_memory()
+command_line.disable_malloc_trim()
+
+import tensorflow as tf
+from tensorflow import keras
 
 import settings
 import storage
-import tensorflow as tf
 from data import preloaded_dataset
-from model_training import fitting, machine
+from model_training import fitting, hardware
 from model_training.budget import Budget
 from model_training.hyperparameters import from_settings
-from tensorflow import keras
 
 
 def main():
@@ -38,7 +39,7 @@ def main():
     arguments = parser.parse_args()
     workspace = storage.Workspace(arguments.workspace)
     options = settings.load(workspace.root)
-    machine.prepare(options)
+    hardware.prepare(options)
     values = from_settings(options.HYPERPARAMETERS)
     cases = preloaded_dataset.read_cases(workspace, "train")
     network = fitting.compiled_network(values, cases, options)

@@ -54,7 +54,7 @@ def ours(workspace):
     import command_line
     from data import original_dataset
 
-    command_line.keep_memory()  # As main.py does for every step.
+    command_line.disable_malloc_trim()  # As main.py does for every step.
     original_dataset.create_preloaded_dataset(workspace)
 
 

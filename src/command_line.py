@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Left alone, TensorFlow uses oneDNN's convolutions from AVX512-VNNI on (its release notes, 2.9). With AVX2 they are faster than its own, too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-# The processes of trials and workers print what the terminal can't show in its escaped form, as this one does (see `plain_errors`).
+# The processes of trials and workers print what the terminal can't show in its escaped form, as this one does (see `install_error_handler`).
 os.environ.setdefault("PYTHONIOENCODING", ":backslashreplace")
 
 # Network disks without a lock service refuse HDF5's locks, which this project does not need: see `storage.locked`. To be set before h5py's import.
@@ -42,7 +42,7 @@ class _Module:
     def __getattr__(self, function: str) -> Callable[[], None]:
         def call(*arguments: object) -> None:
             _called.append(function)
-            keep_memory()
+            disable_malloc_trim()
             getattr(importlib.import_module(self._name), function)(*arguments)
 
         return call
@@ -56,9 +56,9 @@ prediction = _Module("prediction")
 evaluation = _Module("evaluation")
 
 
-def begin() -> None:
+def run_named_steps() -> None:
     """Runs the steps named on the command line, in the order given, and ends the program; returns where none is named."""
-    plain_errors()
+    install_error_handler()
     names = sys.argv[1:]
     known = {step.function: step for step in storage.STEPS}
     for name in names:
@@ -70,7 +70,7 @@ def begin() -> None:
         sys.exit()
 
 
-def plain_errors() -> None:
+def install_error_handler() -> None:
     """From here on an error that the user can correct ends the program with exit status 1 and a plain text, without traceback.
 
     Nor does printing raise an error: a closed output is replaced by none, and characters that the terminal lacks are escaped.
@@ -86,7 +86,7 @@ def plain_errors() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def end() -> None:
+def list_steps() -> None:
     """Lists the steps, with what each has left on disk, where main.py has called none."""
     if not _called:
         print(overview(storage.PROJECT))
@@ -102,7 +102,7 @@ def overview(workspace: storage.Workspace) -> str:
     return "\n".join(lines)
 
 
-def keep_memory() -> None:
+def disable_malloc_trim() -> None:
     """Lets this process, and those it starts, keep the memory they have freed, where the C library is glibc; else nothing.
 
     glibc gives each large block back to the system and asks for it again a moment later, which costs more than the work on it: a training
@@ -121,7 +121,7 @@ def keep_memory() -> None:
 def _state(workspace: storage.Workspace, step: storage.Step) -> str:
     try:
         folder = getattr(workspace, step.result)
-    except storage.PlainError:
+    except storage.UserError:
         return "its symbolic link can't be followed"
     if not folder.exists():
         return "not yet run"
@@ -137,7 +137,7 @@ def _tell_error(kind: type[BaseException], error: BaseException, traceback: type
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif isinstance(error, ModuleNotFoundError):
         _print_error(f"{error}. This is {sys.executable}. Type: make environment; then .venv/bin/python src/main.py")
-    elif text := str(error) if isinstance(error, storage.PlainError) else storage.describe(error):
+    elif text := str(error) if isinstance(error, storage.UserError) else storage.describe(error):
         _print_error(text)
     else:
         sys.__excepthook__(kind, error, traceback)

@@ -24,7 +24,7 @@ import settings
 import storage
 from data import preloaded_dataset, splitting
 from masks import agreement, drawing, metrics
-from model_training import diagnosis, fitting, hyperparameters, machine, workers
+from model_training import diagnosis, distribution, fitting, hardware, hyperparameters
 from networks import ensemble
 
 # How many of the cases that the models disagree with most are drawn.
@@ -45,13 +45,13 @@ def _cross_validate(workspace: storage.Workspace, values: hyperparameters.Hyperp
         folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
     except ValueError as error:
         raise storage.DatasetError([f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]) from error
-    machine.prepare(options)
-    with resumable.alone(workspace.cross_validation, workers.is_chief()):
-        begin = resumable.begin_or_go_on if workers.is_chief() else resumable.join
-        workers.chief_first(lambda: begin(workspace.cross_validation, _facts(values, options, cases, folds)))
-        diagnosis.hint(values, cases)
+    hardware.prepare(options)
+    with resumable.exclusive_lock(workspace.cross_validation, distribution.is_chief()):
+        begin = resumable.start_or_resume if distribution.is_chief() else resumable.join
+        distribution.chief_first(lambda: begin(workspace.cross_validation, _facts(values, options, cases, folds)))
+        diagnosis.warn_about_intensities(values, cases)
         rows = []
-        chief = workers.is_chief()
+        chief = distribution.is_chief()
         for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
             if not folder.exists():
                 print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
@@ -63,7 +63,7 @@ def _cross_validate(workspace: storage.Workspace, values: hyperparameters.Hyperp
         if not chief:
             return
         table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)
-        storage.write_whole(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
+        storage.atomic_write(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
         _draw(workspace, table)
         _tell(workspace, table)
 
@@ -89,7 +89,7 @@ def _judge(workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathl
 
 
 def _draw(workspace: storage.Workspace, table: pd.DataFrame) -> None:
-    with storage.replacing(workspace.cross_validation / "images") as draft:
+    with storage.atomic_folder(workspace.cross_validation / "images") as draft:
         for rank, row in table.head(DRAWN).iterrows():
             image, true_mask = (preloaded_dataset.read(workspace.train_set / kind, row["case"]) for kind in ("images", "masks"))
             predicted_mask = preloaded_dataset.read(workspace.cross_validation / f"fold {row['fold']}" / "predictions", row["case"])

@@ -41,7 +41,7 @@ def prepare(workspace: storage.Workspace = WORKSPACE) -> None:
 
 def main() -> None:
     """Runs all steps, saying which, and where to look afterwards."""
-    command_line.plain_errors()
+    command_line.install_error_handler()
     _heading(f"Drawing {CASES + NEW_IMAGES} phantoms into {WORKSPACE.root.name}/")
     prepare()
     steps = (

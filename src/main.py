@@ -5,7 +5,7 @@ Or leave this file as it is and name the step: python src/main.py create_preload
 import command_line
 from command_line import cross_validation, data, evaluation, model_exploration, model_training, prediction  # noqa: F401
 
-command_line.begin()
+command_line.run_named_steps()
 
 # --- Step 1: Create the preloaded dataset, from the CSV files in `original dataset`
 # data.original_dataset.create_preloaded_dataset()
@@ -28,4 +28,4 @@ command_line.begin()
 # --- Step 7: Cross-validate the train set: which masks do models disagree with that have not seen them?
 # cross_validation.cross_validate_train_set()
 
-command_line.end()
+command_line.list_steps()

@@ -10,12 +10,12 @@ from typing import Any
 import storage
 
 
-class OtherTask(storage.PlainError):
+class ResumeMismatch(storage.UserError):
     """A folder that grows in place was begun for something else."""
 
 
 @contextlib.contextmanager
-def alone(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
+def exclusive_lock(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
     """Keeps other programs out of the folder of such work while the block runs (`storage.locked`); without effect for one of several
     workers that reads what another one writes there (`writes` False).
     """
@@ -23,14 +23,14 @@ def alone(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
         yield
 
 
-def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> str:
+def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> str:
     """Makes the folder of a work that grows in place, or makes sure that it was begun with the same `facts` (kept in facts.json).
 
-    Where it was begun with others: OtherTask, with the difference; or with `anew`, the folder is renamed after the day and time, and a
+    Where it was begun with others: ResumeMismatch, with the difference; or with `anew`, the folder is renamed after the day and time, and a
     new one begun. Returns the former one's new name, "" where there is none.
     """
     if set("*?[") & set(str(folder)):
-        raise storage.PlainError(f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find again what it writes there. Rename the folder.")
+        raise storage.UserError(f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find again what it writes there. Rename the folder.")
     file = folder / "facts.json"
     wanted = json.loads(json.dumps(facts))
     former = storage.read_json(file, _FIX.format(folder.name)) if file.exists() else None
@@ -40,33 +40,33 @@ def begin_or_go_on(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fal
         storage.move(folder, folder.with_name(renamed))
         former = None
     if former is None and folder.is_dir() and any(not entry.name.startswith(".") for entry in storage.content(folder)):
-        raise OtherTask(f"'{folder.name}' ({folder}) holds files, but no facts.json that describes them. Move or delete that folder to begin again.")
+        raise ResumeMismatch(f"'{folder.name}' ({folder}) holds files, but no facts.json that describes them. Move or delete that folder to begin again.")
     if former is None:
-        with storage.replacing(folder) as draft:
+        with storage.atomic_folder(folder) as draft:
             (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
     elif former != wanted:
-        raise _other_task(folder, former, wanted)
+        raise _mismatch(folder, former, wanted)
     return renamed
 
 
 def join(folder: pathlib.Path, facts: dict[str, Any]) -> None:
     """Makes sure that the chief has begun the work in `folder` with the same `facts`. Writes nothing: for its workers.
 
-    OtherTask where it was begun with others; PlainError where no facts.json appears within a minute.
+    ResumeMismatch where it was begun with others; UserError where no facts.json appears within a minute.
     """
     wanted, deadline = json.loads(json.dumps(facts)), time.monotonic() + _VISIBLE_SECONDS
     while (begun := read_begun(folder)) != wanted:
         if time.monotonic() > deadline:  # What it sees until then may be an earlier state of the folder.
-            raise _other_task(folder, begun, wanted)
+            raise _mismatch(folder, begun, wanted)
         time.sleep(_POLL_SECONDS)
 
 
 def read_begun(folder: pathlib.Path) -> dict[str, Any]:
-    """The facts of the work that the chief has begun in `folder`. PlainError where no facts.json appears within a minute."""
+    """The facts of the work that the chief has begun in `folder`. UserError where no facts.json appears within a minute."""
     file, deadline = folder / "facts.json", time.monotonic() + _VISIBLE_SECONDS
     while not file.exists():
         if time.monotonic() > deadline:
-            raise storage.PlainError(f"{file}: missing, though the chief has written it. All workers must share this folder.")
+            raise storage.UserError(f"{file}: missing, though the chief has written it. All workers must share this folder.")
         time.sleep(_POLL_SECONDS)
     return storage.read_json(file, _FIX.format(folder.name))
 
@@ -76,8 +76,8 @@ _VISIBLE_SECONDS, _POLL_SECONDS = 70.0, 0.5
 _FIX = "Move or delete the folder '{}' to begin again."
 
 
-def _other_task(folder: pathlib.Path, former: dict[str, Any], wanted: dict[str, Any]) -> OtherTask:
-    return OtherTask(
+def _mismatch(folder: pathlib.Path, former: dict[str, Any], wanted: dict[str, Any]) -> ResumeMismatch:
+    return ResumeMismatch(
         f"'{folder.name}' ({folder}) was begun with different settings or data: {_differences(former, wanted)}. "
         "Change that back to resume, or move or delete the folder to begin again."
     )

@@ -15,7 +15,7 @@ import storage
 TEMPLATE = pathlib.Path(__file__).resolve().parents[1] / "config_template.py"
 
 
-class SettingsError(storage.PlainError):
+class SettingsError(storage.UserError):
     """config.py can't be read, or holds an unknown name or an impossible value; its text has a line for each fault."""
 
 

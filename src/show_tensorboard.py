@@ -22,7 +22,7 @@ LOGS = {
 
 def main() -> None:
     """Shows the workspace named on the command line, or the project's own."""
-    command_line.plain_errors()
+    command_line.install_error_handler()
     parser = argparse.ArgumentParser(description="Show trainings in TensorBoard, in the browser.")
     parser.add_argument("workspace", nargs="?", type=pathlib.Path, default=storage.PROJECT.root, help="such as demo")
     parser.add_argument("--port", type=int, help="by default the first free one from 6006")
@@ -35,10 +35,10 @@ def main() -> None:
 def _show(workspace: pathlib.Path, port: int | None = None) -> None:
     """Serves the workspace's logs until Ctrl-C; on the first free port from 6006, or on `port`.
 
-    PlainError where the folder does not exist or the port is taken.
+    UserError where the folder does not exist or the port is taken.
     """
     if not workspace.is_dir():
-        raise storage.PlainError(f"{workspace}: no such folder. Name a folder that holds trainings, such as demo.")
+        raise storage.UserError(f"{workspace}: no such folder. Name a folder that holds trainings, such as demo.")
     os.chdir(workspace)  # The paths below are relative: TensorBoard would split this folder's name at a comma.
     if not any(map(os.path.exists, LOGS.values())):
         print(f"There are no trainings in {workspace} yet. Run step 2, 3 or 7; the page will show them.", flush=True)
@@ -49,7 +49,7 @@ def _show(workspace: pathlib.Path, port: int | None = None) -> None:
         try:
             return program.create_port_scanning_werkzeug_server(application, flags)
         except program.TensorBoardServerException as error:
-            raise storage.PlainError(f"{error.msg}. Choose another port, such as --port 6007.") from error
+            raise storage.UserError(f"{error.msg}. Choose another port, such as --port 6007.") from error
 
     board = program.TensorBoard(server_class=serve)
     specification = ",".join(f"{name}:{folder}" for name, folder in LOGS.items())

@@ -20,7 +20,7 @@ import storage
 def outcomes(jobs: Iterable[Any]) -> Iterator[Iterator[Any]]:
     """Yields the results of `joblib.delayed` calls, in their order, as they come.
 
-    Raises what a call raises, and PlainError where the system ended a process. What is not finished when the block ends is given up.
+    Raises what a call raises, and UserError where the system ended a process. What is not finished when the block ends is given up.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -30,7 +30,7 @@ def outcomes(jobs: Iterable[Any]) -> Iterator[Iterator[Any]]:
                 stack.callback(_close, results)
             yield results
     except concurrent.futures.process.BrokenProcessPool as error:
-        raise storage.PlainError(_WORKER_ENDED) from error
+        raise storage.UserError(_WORKER_ENDED) from error
 
 
 def _close(outcomes: Generator) -> None:

@@ -197,7 +197,7 @@ def run(name: str, workspace: storage.Workspace, killed_at: int = 0) -> tuple[in
 def _run_here(name: str, workspace: storage.Workspace, killed_at: int, output: int, counted: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
-    command_line.plain_errors()
+    command_line.install_error_handler()
     operations = 0
 
     def count(event: str, arguments: tuple) -> None:

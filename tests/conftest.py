@@ -23,7 +23,7 @@ from data import csv_array, phantoms  # noqa: E402
 
 
 def pytest_configure(config):
-    command_line.keep_memory()  # As main.py does: trainings here take half the time.
+    command_line.disable_malloc_trim()  # As main.py does: trainings here take half the time.
     # Affairs of seaborn, Keras and Keras Tuner, which go with later versions of them.
     config.addinivalue_line("filterwarnings", "ignore:vert. bool will be deprecated:PendingDeprecationWarning")
     for message in ("non-integer arguments to randrange", "currentThread.. is deprecated", "getName.. is deprecated"):

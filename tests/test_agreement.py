@@ -1,6 +1,7 @@
 """Agreement and intervals against published figures and definitions written out."""
 import numpy as np
 import pytest
+
 from masks import agreement
 
 # The table of Shrout and Fleiss 1979: six cases, four readers.

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import skimage.transform
 import tensorflow as tf
+
 from data import augmentation
 
 

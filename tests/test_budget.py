@@ -2,8 +2,9 @@
 import types
 
 import pytest
+
 from model_training import budget
-from model_training.budget import Budget, Schedule, peak_rate, rate_share
+from model_training.budget import Budget, CosineSchedule, cosine_factor, peak_rate
 
 
 @pytest.fixture
@@ -23,27 +24,27 @@ def run(spent, clock, steps, seconds_each=1.0):
 def test_epochs_are_spent_by_steps(clock):
     spent = Budget(steps_per_epoch=5, epochs=4)
     run(spent, clock, 10)
-    assert spent.share == 0.5
+    assert spent.fraction_done == 0.5
     run(spent, clock, 10)
-    assert spent.share == 1.0
+    assert spent.fraction_done == 1.0
 
 
 def test_minutes_are_spent_by_the_clock_however_many_steps_it_takes(clock):
     spent = Budget(5, None, minutes=1)
     run(spent, clock, 3, seconds_each=10)
-    assert spent.share == 0.5
+    assert spent.fraction_done == 0.5
     run(spent, clock, 3, seconds_each=11)
-    assert spent.share == 1.0
+    assert spent.fraction_done == 1.0
 
 
 def test_of_both_the_one_that_ends_first_counts(clock):
-    assert run(spent := Budget(10, 2, minutes=100), clock, 10) is None and spent.share == 0.5
-    assert run(spent := Budget(10, 200, minutes=1), clock, 30) is None and spent.share == 0.5
+    assert run(spent := Budget(10, 2, minutes=100), clock, 10) is None and spent.fraction_done == 0.5
+    assert run(spent := Budget(10, 200, minutes=1), clock, 30) is None and spent.fraction_done == 0.5
 
 
 def test_former_runs_count(clock):
-    assert Budget(5, 4, epochs_done=3).share == 0.75
-    assert Budget(5, None, minutes=2, epochs_done=3, seconds_spent=90).share == 0.75
+    assert Budget(5, 4, epochs_done=3).fraction_done == 0.75
+    assert Budget(5, None, minutes=2, epochs_done=3, seconds_spent=90).fraction_done == 0.75
 
 
 def test_a_step_takes_the_median_without_the_first_one_that_builds_the_graph(clock):
@@ -63,14 +64,14 @@ def test_the_end_is_told_by_the_clock_on_the_wall(clock, monkeypatch):
 
     monkeypatch.setattr(budget.datetime, "datetime", Now)
     spent = Budget(10, 12)
-    assert spent.end == ""
+    assert spent.eta == ""
     run(spent, clock, 20, seconds_each=60)
-    assert spent.end == "2024-05-02 00:10"
-    assert Budget(10, None, minutes=30).end == "23:00"
+    assert spent.eta == "2024-05-02 00:10"
+    assert Budget(10, None, minutes=30).eta == "23:00"
 
 
 def test_the_rate_rises_and_falls_to_nothing():
-    rates = [rate_share(number / 1000) for number in range(1001)]
+    rates = [cosine_factor(number / 1000) for number in range(1001)]
     peak = rates.index(max(rates))
     assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
     assert 0 < rates[0] <= 0.1 and 0.99 < max(rates) <= 1 and 0.03 <= peak / 1000 <= 0.06
@@ -84,12 +85,12 @@ def test_the_peak_goes_with_the_batch_size(batch_size, wanted):
 
 def test_the_schedule_sets_each_step_s_rate_and_stops_within_an_epoch(clock):
     spent = Budget(100, None, minutes=1)
-    schedule = Schedule(spent, peak_rate=2e-3)
+    schedule = CosineSchedule(spent, peak_rate=2e-3)
     schedule.model = types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=None), stop_training=False)
     steps = 0
     while not schedule.model.stop_training:
         schedule.on_train_batch_begin(steps)
-        assert schedule.model.optimizer.learning_rate == pytest.approx(2e-3 * rate_share(steps / 6))
+        assert schedule.model.optimizer.learning_rate == pytest.approx(2e-3 * cosine_factor(steps / 6))
         clock.now += 10
         schedule.on_train_batch_end(steps)
         steps += 1

@@ -3,8 +3,8 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
-from masks import agreement, charts
 
+from masks import agreement, charts
 
 NAMES = ["dice", "jaccard", "precision", "recall", "hausdorff_px", "hausdorff95_px"]
 

@@ -5,6 +5,7 @@ import skimage.measure
 from conftest import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from masks import cleaning
 
 

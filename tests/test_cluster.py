@@ -7,9 +7,10 @@ import shutil
 import subprocess
 
 import pytest
-import storage
 import yaml
 from conftest import ROOT
+
+import storage
 
 CLUSTER = ROOT / "cluster"
 

@@ -6,10 +6,11 @@ import sys
 import time
 import types
 
-import command_line
 import pytest
-import storage
 from conftest import ROOT
+
+import command_line
+import storage
 
 
 def main(*arguments, **environment):
@@ -85,7 +86,7 @@ def test_as_much_memory_is_kept_as_the_c_library_allows(monkeypatch, largest, wa
     names = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
     for name in names:
         monkeypatch.delenv(name, raising=False)
-    command_line.keep_memory()
+    command_line.disable_malloc_trim()
     assert set(set_to.values()) == {wanted} == {int(os.environ[name]) for name in names}
 
 
@@ -115,13 +116,13 @@ def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
         ended = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
         assert ended.stderr == "", rest
     # The reading program has certainly ended: pages of output would fail.
-    script = f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.plain_errors(); time.sleep(1); print('x' * 100000)"
+    script = f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.install_error_handler(); time.sleep(1); print('x' * 100000)"
     ended = subprocess.run(["bash", "-c", f"\"{sys.executable}\" -c \"{script}\" | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=False)
     assert (ended.stderr, ended.stdout) == ("", "1\n")
 
 
 def test_what_the_terminal_can_not_show_is_escaped():
-    script = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.plain_errors(); print('m\\u00fcller \\u2212 \\udcff', flush=True); print('done')"
+    script = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.install_error_handler(); print('m\\u00fcller \\u2212 \\udcff', flush=True); print('done')"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
     assert ended.stdout.splitlines() == [rb"m\xfcller \u2212 \udcff", b"done"] and ended.stderr == b""
 

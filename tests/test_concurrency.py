@@ -1,18 +1,19 @@
 """A step does not read what another program replaces, nor replace what another program reads or writes."""
 import contextlib
 
+import portalocker
+import pytest
+from conftest import files
+from test_prediction import write_model
+
 import cross_validation
 import evaluation
 import model_exploration
 import model_training
-import portalocker
 import prediction
-import pytest
 import storage
-from conftest import files
 from data import csv_array, phantoms
 from data.original_dataset import create_preloaded_dataset
-from test_prediction import write_model
 
 
 @pytest.fixture

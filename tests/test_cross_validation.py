@@ -2,19 +2,20 @@
 import json
 import shutil
 
-import cross_validation
-import model_training
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import configure, files
+from matplotlib import pyplot
+
+import cross_validation
+import model_training
 import resumable
 import storage
-from conftest import configure, files
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import metrics
-from matplotlib import pyplot
 from networks import ensemble
 
 
@@ -97,9 +98,9 @@ def test_a_stopped_one_goes_on_and_repeats_no_finished_fold(fresh, monkeypatch):
 
 
 def test_one_of_other_settings_is_refused_and_kept(fresh):
-    resumable.begin_or_go_on(fresh.cross_validation, {"SEED": 5})
+    resumable.start_or_resume(fresh.cross_validation, {"SEED": 5})
     before = files(fresh.cross_validation)
-    with pytest.raises(resumable.OtherTask, match=r"SEED \(was 5, is 1\)"):
+    with pytest.raises(resumable.ResumeMismatch, match=r"SEED \(was 5, is 1\)"):
         cross_validate_train_set(fresh)
     assert files(fresh.cross_validation) == before
 

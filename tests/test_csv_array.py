@@ -7,12 +7,12 @@ import warnings
 
 import numpy as np
 import pytest
-import storage
-from data import csv_array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import storage
+from data import csv_array
 
 # Of whole numbers beyond int64, which are then read as float64.
 pytestmark = pytest.mark.filterwarnings("ignore:loadtxt")

@@ -2,6 +2,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from data import csv_faults
 
 HEADER = "the first row counts 0, 1, 2, ...: a header of pandas. Write it with header=False, index=False."

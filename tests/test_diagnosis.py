@@ -4,14 +4,15 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
-import settings
-import storage
 import tensorflow as tf
 from conftest import configure, files
+from tensorflow import keras
+
+import settings
+import storage
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from model_training import Hyperparameters, diagnosis, train, train_final_model
-from tensorflow import keras
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def prepared(workspace, monkeypatch):
     """A few phantoms, and no more patience than a short training needs."""
     phantoms.write_original_dataset(workspace.original_dataset / "A", 10, 64)
     create_preloaded_dataset(workspace)
-    monkeypatch.setattr(diagnosis, "LOOK_EVERY_STEPS", 10)
+    monkeypatch.setattr(diagnosis, "CHECK_EVERY_STEPS", 10)
     monkeypatch.setattr(diagnosis, "PATIENCE_STEPS", 30)
     return workspace
 
@@ -109,7 +110,7 @@ def test_a_trial_that_finds_nothing_gets_one_line_without_advice(prepared, capsy
 
 
 def test_a_trial_that_fails_has_one_line_without_advice(monkeypatch):
-    watch = diagnosis.Watch((tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(share=0.5), is_trial=True)
+    watch = diagnosis.CollapseMonitor((tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(fraction_done=0.5), is_trial=True)
     with pytest.raises(diagnosis.TrainingFailed) as caught:
         watch.on_train_batch_end(0, {"loss": np.nan})
     assert str(caught.value) == "The training was stopped after 1 steps: the loss is no finite number (nan)."
@@ -127,11 +128,11 @@ PIXELS = np.array([[[[1], [0]], [[0], [0]]]])
 @pytest.mark.parametrize("looks, failed_at", [("-+-+--+", 6), ("-++-+-+", None), ("--", 2)])
 def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkeypatch, capsys):
     # A jump of the loss, late in a training of hours, may show nothing but background for a moment.
-    monkeypatch.setattr(diagnosis, "LOOK_EVERY_STEPS", 1)
+    monkeypatch.setattr(diagnosis, "CHECK_EVERY_STEPS", 1)
     monkeypatch.setattr(diagnosis, "PATIENCE_STEPS", 2)
     found = {"+": PIXELS * 4.0 - 2.0, "-": PIXELS * 0.5 - 2.0}
     seen = iter(looks)
-    watch = diagnosis.Watch((tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(share=0.5))
+    watch = diagnosis.CollapseMonitor((tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(fraction_done=0.5))
     watch.model = lambda image, training: tf.constant(found[next(seen)])
     steps = 0
     try:
@@ -161,7 +162,7 @@ def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkey
     ],
 )
 def test_what_is_suspicious(logits, masks, wanted):
-    assert diagnosis.sameness(np.array(logits, float)[None, ..., None], masks) == wanted
+    assert diagnosis.degenerate_prediction(np.array(logits, float)[None, ..., None], masks) == wanted
 
 
 @pytest.mark.parametrize(
@@ -232,17 +233,17 @@ def test_a_window_shows_nothing_where_neither_ground_nor_mask_is_seen(images, wi
 
 @pytest.mark.parametrize("noise, maximum, hinted", [(20, 1, True), (20, 255, False), (0, 1, False)])
 def test_noise_that_drowns_the_images_gets_a_hint(capsys, noise, maximum, hinted):
-    diagnosis.hint(Hyperparameters(clip_hu=None, gaussian_noise=noise), pd.DataFrame({"minimum": [0] * 3, "maximum": [maximum] * 3}))
+    diagnosis.warn_about_intensities(Hyperparameters(clip_hu=None, gaussian_noise=noise), pd.DataFrame({"minimum": [0] * 3, "maximum": [maximum] * 3}))
     assert ("gaussian_noise, 20 in the images' own unit, is much for values that span 1." in capsys.readouterr().out) is hinted
 
 
 @pytest.mark.parametrize("clip_hu, minimum, hinted", [((-200, 200), 0, True), ((-200, 200), -1024, False), (None, 0, False)])
 def test_images_that_are_no_ct_get_a_hint(capsys, clip_hu, minimum, hinted):
-    diagnosis.hint(Hyperparameters(clip_hu=clip_hu), pd.DataFrame({"minimum": [minimum] * 3, "maximum": [255] * 3}))
+    diagnosis.warn_about_intensities(Hyperparameters(clip_hu=clip_hu), pd.DataFrame({"minimum": [minimum] * 3, "maximum": [255] * 3}))
     assert ("do not look like Hounsfield units" in capsys.readouterr().out) is hinted
 
 
 def test_out_of_memory_names_the_settings_to_lower(prepared, monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: tf.zeros((2**25, 2**25)))
-    with pytest.raises(storage.PlainError, match=r"lower TRAINING_BATCH_SIZE.*\"filters\".*patch_px"):
+    with pytest.raises(storage.UserError, match=r"lower TRAINING_BATCH_SIZE.*\"filters\".*patch_px"):
         train_final_model(prepared)

@@ -5,6 +5,7 @@ import matplotlib.pyplot
 import numpy as np
 import pytest
 from conftest import drawn
+
 from masks import drawing
 
 

@@ -2,21 +2,22 @@
 import numpy as np
 import pandas as pd
 import pytest
-import storage
 import tensorflow as tf
 from conftest import drawn
+from tensorflow import keras
+
+import storage
 from masks import metrics
 from networks import build, ensemble, saved_model
-from tensorflow import keras
 
 VALUES = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": None}
 
 
-def write(folder, seed, mirrored=True):
+def write(folder, seed, test_time_flip=True):
     keras.utils.set_random_seed(seed)
     network = build(image_size=32, **VALUES)
     folder.mkdir()
-    saved_model.write(folder, network, VALUES | {"horizontal_flip": mirrored}, {"image_size": 32, "known": {"cleaning_is_harmless": True}}, pd.DataFrame())
+    saved_model.write(folder, network, VALUES | {"horizontal_flip": test_time_flip}, {"image_size": 32, "known": {"cleaning_is_harmless": True}}, pd.DataFrame())
     return network
 
 
@@ -39,17 +40,17 @@ def test_members_are_all_networks_on_the_image_and_its_mirror_image(tmp_path, im
 
 
 def test_one_that_was_not_trained_on_mirror_images_predicts_none(tmp_path, images):
-    write(tmp_path / "1", 1), write(tmp_path / "2", 2, mirrored=False)
+    write(tmp_path / "1", 1), write(tmp_path / "2", 2, test_time_flip=False)
     assert ensemble.read([tmp_path / "2"]).logits(images).shape[0] == 1
     assert ensemble.read([tmp_path / "1", tmp_path / "2"]).logits(images).shape[0] == 2
 
 
 def test_the_mask_is_where_the_mean_logit_is_at_least_0():
     logits = np.array([[[3.0, -1.0, 1.0]], [[-1.0, -1.0, -1.0]]])
-    mask = ensemble.Ensemble([], mirrored=False, cleaned=False).mask(logits)
+    mask = ensemble.Ensemble([], test_time_flip=False, cleaned=False).mask(logits)
     assert mask.tolist() == [[1, 0, 1]] and mask.dtype == np.uint8
     # Two specks, and nothing else.
-    assert ensemble.Ensemble([], mirrored=False, cleaned=True).mask(logits).sum() == 0
+    assert ensemble.Ensemble([], test_time_flip=False, cleaned=True).mask(logits).sum() == 0
 
 
 MASKS = [drawn("##.. ##.."), drawn(".##. .##."), drawn("##.. #...")]
@@ -79,7 +80,7 @@ def test_a_missing_fold_names_the_step_that_makes_it(tmp_path):
 def test_compiled_logits_are_the_network_s_to_the_bit_for_any_batch_size(images, clip_hu):
     keras.utils.set_random_seed(1)
     network = build("unet", 32, 2, 2, clip_hu)
-    model = ensemble.Ensemble([network], mirrored=True, cleaned=False)
+    model = ensemble.Ensemble([network], test_time_flip=True, cleaned=False)
     for batch in (100 * images[:1], 100 * images):
         there, back = network(batch).numpy()[..., 0], network(batch[:, :, ::-1]).numpy()[:, :, ::-1, 0]
         np.testing.assert_array_equal(model.logits(batch), [there, back])
@@ -90,8 +91,8 @@ def test_compiled_logits_are_the_network_s_to_the_bit_for_any_batch_size(images,
 def test_weights_that_are_not_finite_are_refused_with_the_model_s_folder(tmp_path, images):
     networks, folders = [build(image_size=32, **VALUES) for _ in range(2)], [tmp_path / "1", tmp_path / "2"]
     networks[1].set_weights([np.full_like(weights, np.nan) for weights in networks[1].get_weights()])
-    model = ensemble.Ensemble(networks, mirrored=False, cleaned=False, folders=folders)
-    with pytest.raises(storage.PlainError, match="2: the model's weights hold non-finite values. Train it again") as caught:
+    model = ensemble.Ensemble(networks, test_time_flip=False, cleaned=False, folders=folders)
+    with pytest.raises(storage.UserError, match="2: the model's weights hold non-finite values. Train it again") as caught:
         model.logits(images)
     assert not isinstance(caught.value, ensemble.ImageOutOfRange)
 
@@ -108,5 +109,5 @@ def test_many_networks_are_compiled_without_a_warning_of_tensorflow(images, monk
     warnings = []
     monkeypatch.setattr(tf.get_logger(), "warning", lambda text, *_: warnings.append(text))
     network = build(image_size=32, **VALUES)
-    assert ensemble.Ensemble([network] * 6, mirrored=False, cleaned=False).logits(images).shape == (6, 3, 32, 32)
+    assert ensemble.Ensemble([network] * 6, test_time_flip=False, cleaned=False).logits(images).shape == (6, 3, 32, 32)
     assert warnings == []

@@ -2,17 +2,18 @@
 import hashlib
 import json
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from conftest import configure, drawn, files
+from matplotlib import pyplot
+
+import evaluation
 import settings
 import storage
-from conftest import configure, drawn, files
 from data import csv_array, mask_folder, preloaded_dataset
 from evaluation import evaluate_test_set
-from matplotlib import pyplot
 
 NEAR = "........ .####... .####... .####... ........ ........ ........ ........"
 SHIFTED = "........ ..####.. ..####.. ..####.. ........ ........ ........ ........"
@@ -204,8 +205,8 @@ def test_how_well_the_predicted_dice_foresaw_the_true_one_is_told(predicted, cap
     true = {"A__good": 1.0, "A__shifted": 0.75, "A__missed": 0.0, "A__none": 1.0, "B__<odd> & name": 0.75}
     guessed = pd.Series({"A__good": 1.0, "A__shifted": 0.9, "A__missed": 0.5, "A__none": 0.95, "B__<odd> & name": 0.8}, name="predicted_dice")
     table = guessed.rename_axis("case").reset_index().assign(unlike_train_set="")
-    mask_folder.write_maker(predicted.predictions, {"id": "x", "image_sha256": []})
-    mask_folder.write_judgements(predicted.predictions, table)
+    mask_folder.write_provenance(predicted.predictions, {"id": "x", "image_sha256": []})
+    mask_folder.write_quality_table(predicted.predictions, table)
     evaluate_test_set(predicted)
     del guessed["A__none"]  # Its reference mask is empty.
     wanted = scipy.stats.spearmanr(guessed, [true[case] for case in guessed.index]).statistic
@@ -214,7 +215,7 @@ def test_how_well_the_predicted_dice_foresaw_the_true_one_is_told(predicted, cap
     for text in (capsys.readouterr().out, (predicted.results / "report.html").read_text()):
         assert f"{wanted:.2f}" in text and "on average the prediction was 0.18 too high." in text
     # Nothing is told where all were guessed alike.
-    mask_folder.write_judgements(predicted.predictions, table.assign(predicted_dice=0.9))
+    mask_folder.write_quality_table(predicted.predictions, table.assign(predicted_dice=0.9))
     evaluate_test_set(predicted)
     assert "Rank correlation" not in capsys.readouterr().out and "How reliable is" not in (predicted.results / "report.html").read_text()
 
@@ -243,7 +244,7 @@ def test_an_evaluation_that_fails_leaves_the_former_results(predicted, monkeypat
 
 def test_pictures_without_a_screen_to_show_them_on_do_not_cost_the_results(predicted):
     configure(predicted, SAVE_IMAGES_ON_DISK=False, IMAGES_TO_DRAW={"first": 1})
-    with pytest.raises(storage.PlainError, match="The results are written, but there is no screen.*SAVE_IMAGES_ON_DISK = True"):
+    with pytest.raises(storage.UserError, match="The results are written, but there is no screen.*SAVE_IMAGES_ON_DISK = True"):
         evaluate_test_set(predicted)
     assert (predicted.results / "report.html").exists()
 
@@ -257,11 +258,11 @@ def test_pictures_can_be_shown_instead_of_saved(predicted, monkeypatch):
 
 
 def test_each_look_at_the_test_set_is_counted_with_its_model(predicted, capsys):
-    mask_folder.write_maker(predicted.predictions, {"id": "first", "image_sha256": []})
+    mask_folder.write_provenance(predicted.predictions, {"id": "first", "image_sha256": []})
     evaluate_test_set(predicted)
     assert "This is evaluation 1 of this test set: an unbiased estimate" in capsys.readouterr().out
     evaluate_test_set(predicted)
-    mask_folder.write_maker(predicted.predictions, {"id": "second", "image_sha256": []})
+    mask_folder.write_provenance(predicted.predictions, {"id": "second", "image_sha256": []})
     evaluate_test_set(predicted)
     assert "This is evaluation 3 of this test set, or of a part of it, with 2 models (first, second)." in capsys.readouterr().out
     log = pd.read_csv(predicted.evaluations)
@@ -294,12 +295,12 @@ def test_the_methods_tell_of_the_split_and_the_augmentation_what_was_done(predic
               "rotation_degrees": 10, "scale": 0.0, "gamma": 0.0, "gaussian_noise": 0, "augmentation_probability": 0.5}  # fmt: skip
     training = {"tensorflow": "2.15.1", "python": "3.11.7", "precision": "float32", "image_size": 64, "images": 64, "batch_size": 8, "peak_learning_rate": 2e-3,
                 "encoder_weights": None, "seed": 1, "epochs": 30, "minutes": 4.5}  # fmt: skip
-    made_by = {"id": "x", "models": 1, "mirrored": False, "cleaned": False, "image_sha256": [], "training": training}
+    provenance = {"id": "x", "models": 1, "test_time_flip": False, "cleaned": False, "image_sha256": [], "training": training}
     # Two patients of five images each: the smaller group, here one of two that are alike, is more than a quarter.
     pd.read_csv(predicted.preloaded_dataset / "cases.csv").assign(group="one").to_csv(predicted.preloaded_dataset / "cases.csv", index=False)
     preloaded_dataset.write_facts(predicted.preloaded_dataset, {"cases": 10, "SEED": 7, "TEST_SHARE": 0.25, "MASK_SPECK_PX": 0})
     for probability, augmentation in ((0.5, "augmentation by rotation, each of 50% of the images"), (0.0, "no augmentation")):
-        mask_folder.write_maker(predicted.predictions, made_by | {"hyperparameters": values | {"augmentation_probability": probability}})
+        mask_folder.write_provenance(predicted.predictions, provenance | {"hyperparameters": values | {"augmentation_probability": probability}})
         evaluate_test_set(predicted)
         methods = (predicted.results / "methods.txt").read_text()
         assert augmentation in methods and "held 5 of 10 images in 1 group, the smallest one: each held more than 25% of all; groups" in methods
@@ -310,7 +311,7 @@ def test_the_methods_tell_of_the_split_and_the_augmentation_what_was_done(predic
 @pytest.mark.parametrize("place", ["results", "images"])
 def test_an_evaluation_whose_results_can_not_be_written_is_not_counted(predicted, place):
     (predicted.root / place).write_text("a user's own")
-    with pytest.raises(storage.PlainError, match=f"{place}: a file, where the results' folder must be"):
+    with pytest.raises(storage.UserError, match=f"{place}: a file, where the results' folder must be"):
         evaluate_test_set(predicted)
     assert not predicted.evaluations.exists()
 
@@ -323,7 +324,7 @@ def test_a_look_counts_before_there_is_anything_to_look_at(predicted, monkeypatc
 
 
 def test_a_model_that_was_trained_on_a_test_image_is_refused(predicted):
-    mask_folder.write_maker(predicted.predictions, {"id": "cheat", "image_sha256": ["another", sha256("image-A__good")]})
+    mask_folder.write_provenance(predicted.predictions, {"id": "cheat", "image_sha256": ["another", sha256("image-A__good")]})
     with pytest.raises(storage.DatasetError, match="A__good: in the test set, but the model was trained on it"):
         evaluate_test_set(predicted)
     assert not predicted.results.exists() and not predicted.evaluations.exists()
@@ -421,7 +422,7 @@ def test_tables_and_methods_for_a_manuscript_hold_the_figures(predicted):
               "rotation_degrees": 10, "scale": 0.2, "gamma": 0.3, "gaussian_noise": 0, "augmentation_probability": 0.25}  # fmt: skip
     training = {"tensorflow": "2.15.1", "python": "3.11.7", "precision": "bfloat16", "image_size": 64, "images": 64, "batch_size": 8, "peak_learning_rate": 2e-3,
                 "encoder_weights": None, "seed": 1, "epochs": 30, "minutes": 4.5}  # fmt: skip
-    mask_folder.write_maker(predicted.predictions, {"id": "x", "models": 5, "mirrored": True, "cleaned": True, "image_sha256": ["a"] * 80, "hyperparameters": values, "training": training})
+    mask_folder.write_provenance(predicted.predictions, {"id": "x", "models": 5, "test_time_flip": True, "cleaned": True, "image_sha256": ["a"] * 80, "hyperparameters": values, "training": training})
     preloaded_dataset.write(predicted.test_set / "masks", "A__none", enlarged(NEAR))
     preloaded_dataset.write(predicted.predictions, "A__none", enlarged(NEAR))
     evaluate_test_set(predicted)

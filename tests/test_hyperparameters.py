@@ -5,10 +5,11 @@ import math
 import keras_tuner
 import numpy as np
 import pytest
-import settings
 from conftest import ROOT
-from model_training import hyperparameters
 from test_settings import ODD
+
+import settings
+from model_training import hyperparameters
 
 
 def test_nothing_said_gives_the_defaults():

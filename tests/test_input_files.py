@@ -4,6 +4,7 @@ import pathlib
 import unicodedata
 
 import pytest
+
 from data import file_names, input_files
 
 

@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 
-import demo
 import pandas as pd
 import pytest
+from conftest import ROOT, configure, files
+
+import demo
 import settings
 import storage
-from conftest import ROOT, configure, files
 from data import csv_array, phantoms
 
 

@@ -2,6 +2,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 import storage
 from data import csv_array, mask_folder, preloaded_dataset
 
@@ -37,16 +38,16 @@ def test_what_is_no_mask_is_told(tmp_path, values, told):
 
 
 def test_the_maker_is_remembered(tmp_path):
-    assert mask_folder.read_maker(tmp_path) is None
-    mask_folder.write_maker(tmp_path, {"id": "abc", "image_sha256": ["x"]})
-    assert mask_folder.read_maker(tmp_path) == {"id": "abc", "image_sha256": ["x"]}
+    assert mask_folder.read_provenance(tmp_path) is None
+    mask_folder.write_provenance(tmp_path, {"id": "abc", "image_sha256": ["x"]})
+    assert mask_folder.read_provenance(tmp_path) == {"id": "abc", "image_sha256": ["x"]}
 
 
 def test_judgements_come_back_as_written(tmp_path):
-    assert mask_folder.read_judgements(tmp_path) is None
+    assert mask_folder.read_quality_table(tmp_path) is None
     table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]})
-    mask_folder.write_judgements(tmp_path, table)
-    pd.testing.assert_frame_equal(mask_folder.read_judgements(tmp_path), table)
+    mask_folder.write_quality_table(tmp_path, table)
+    pd.testing.assert_frame_equal(mask_folder.read_quality_table(tmp_path), table)
 
 
 def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
@@ -68,7 +69,7 @@ def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
 def test_a_table_of_facts_that_another_program_wrote_is_told(tmp_path):
     (tmp_path / "_model.json").write_text("{}")
     with pytest.raises(storage.DatasetError, match="_model.json: does not tell which model made the masks"):
-        mask_folder.read_maker(tmp_path)
+        mask_folder.read_provenance(tmp_path)
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-3], lambda content: b"", lambda content: b"version https://git-lfs.github.com/spec/v1\n"])
@@ -83,11 +84,11 @@ def test_a_truncated_mask_an_empty_one_and_a_git_lfs_pointer_are_reported_with_a
 def test_a_damaged_table_of_predictions_is_reported_with_a_fix(tmp_path, content):
     (tmp_path / "_table.csv").write_text(content)
     with pytest.raises(storage.DamagedFile, match=r"_table\.csv: .*Repeat step 4"):
-        mask_folder.read_judgements(tmp_path)
+        mask_folder.read_quality_table(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"id": "abc", "image_sha'])
 def test_a_damaged_description_of_the_model_is_reported_with_a_fix(tmp_path, content):
     (tmp_path / "_model.json").write_text(content)
     with pytest.raises(storage.DamagedFile, match=r"_model\.json: .*Repeat step 4"):
-        mask_folder.read_maker(tmp_path)
+        mask_folder.read_provenance(tmp_path)

@@ -7,6 +7,7 @@ from conftest import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from masks import metrics, nearest
 
 MASKS = arrays.arrays(bool, (9, 11), elements=st.booleans())

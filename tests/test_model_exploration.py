@@ -3,24 +3,25 @@ import ast
 import json
 import shutil
 
-import model_exploration
 import numpy as np
-import own_process
 import pandas as pd
 import pytest
+import tensorflow as tf
+from conftest import configure, files
+from matplotlib import pyplot
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+import isolated_process
+import model_exploration
 import resumable
 import settings
 import storage
-import tensorflow as tf
-from conftest import configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from matplotlib import pyplot
 from model_exploration import explore_hyperparameters
 from model_training import diagnosis, hyperparameters
 from networks import objectives, saved_model
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def prepared(tmp_path_factory):
 @pytest.fixture
 def fresh(prepared, monkeypatch):
     """The same, with nothing in `model tuning`; trials are trained in this process, where tests can look at them."""
-    monkeypatch.setattr(own_process, "call", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(isolated_process, "run", lambda function, *arguments: function(*arguments))
     shutil.rmtree(prepared.model_tuning, ignore_errors=True)
     configure(prepared)
     return prepared
@@ -54,8 +55,8 @@ def explored(prepared):
         lines = []
         patched.setattr("builtins.print", lambda *texts, **_: lines.append(" ".join(map(str, texts))))
         # The first training in a process of its own, as all are; the others here, which saves the time to import TensorFlow.
-        ways = iter([own_process.call])
-        patched.setattr(own_process, "call", lambda function, *arguments: next(ways, lambda *task: task[0](*task[1:]))(function, *arguments))
+        ways = iter([isolated_process.run])
+        patched.setattr(isolated_process, "run", lambda function, *arguments: next(ways, lambda *task: task[0](*task[1:]))(function, *arguments))
         explore_hyperparameters(prepared)
     kept = prepared.root / "explored"
     shutil.copytree(prepared.model_tuning, kept)
@@ -171,7 +172,7 @@ def test_a_search_of_other_settings_is_refused_and_kept_or_begun_anew(fresh, mon
     before = files(fresh.model_tuning)
     own = {"architecture": "unet", "filters": [2, 3], "patch_px": 2}
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2)
-    with pytest.raises(resumable.OtherTask, match=r"SEED \(was 1, is 2\).*filters.\] \(was Fixed {'conditions': \[\], 'value': 2}, is Choice"):
+    with pytest.raises(resumable.ResumeMismatch, match=r"SEED \(was 1, is 2\).*filters.\] \(was Fixed {'conditions': \[\], 'value': 2}, is Choice"):
         explore_hyperparameters(fresh)
     assert files(fresh.model_tuning) == before
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2, EXPLORATION_START_ANEW=True)
@@ -217,7 +218,7 @@ def test_a_trial_begun_under_other_conditions_begins_anew(fresh, monkeypatch):
         if not refused:
             refused.append(unfinished)
             (unfinished / "checkpoint").mkdir(parents=True)
-            raise resumable.OtherTask("precision (was mixed_bfloat16, is float32)")
+            raise resumable.ResumeMismatch("precision (was mixed_bfloat16, is float32)")
         assert not refused[0].exists()
         return train(train_set, cases, values, options, unfinished, *others)
 
@@ -228,7 +229,7 @@ def test_a_trial_begun_under_other_conditions_begins_anew(fresh, monkeypatch):
 
 
 def test_a_table_that_can_not_be_renewed_does_not_end_the_search(fresh, monkeypatch, capsys):
-    history, write = pd.DataFrame({"val_dice": [0.5], "seconds": [1.0]}), storage.write_whole
+    history, write = pd.DataFrame({"val_dice": [0.5], "seconds": [1.0]}), storage.atomic_write
 
     def locked(file, content):
         if file.name == "trials.csv" and "0000" in str(content) and "0001" not in str(content):
@@ -236,7 +237,7 @@ def test_a_table_that_can_not_be_renewed_does_not_end_the_search(fresh, monkeypa
         write(file, content)
 
     monkeypatch.setattr(model_exploration.model_training, "train", lambda *_: history)
-    monkeypatch.setattr(storage, "write_whole", locked)
+    monkeypatch.setattr(storage, "atomic_write", locked)
     explore_hyperparameters(fresh)
     assert "were not renewed: [Errno 13] open in another program" in capsys.readouterr().out
     assert len(pd.read_csv(fresh.model_tuning / "trials.csv")) == 2

@@ -10,24 +10,25 @@ import signal
 import subprocess
 import sys
 
-import networks
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT, configure, files
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorflow import keras
+
+import networks
 import resumable
 import settings
 import storage
-from conftest import ROOT, configure, files
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import cleaning, metrics
 from model_exploration import explore_hyperparameters
-from model_training import Hyperparameters, budget, diagnosis, fitting, machine, progress, train_final_model
+from model_training import Hyperparameters, budget, diagnosis, fitting, hardware, progress, train_final_model
 from model_training.fitting import compiled_network, steps_per_epoch, training_batches
 from networks import saved_model
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorflow import keras
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
 def test_the_rate_is_the_batch_size_s_and_follows_the_budget(trained):
     # It is given for batches of 2. What is noted is that of an epoch's last step, the eighth and the sixteenth of sixteen.
     rates = pd.read_csv(trained[0].model / "history.csv")["learning_rate"]
-    assert rates.tolist() == pytest.approx([5e-4 * budget.rate_share(done / 16) for done in (7, 15)])
+    assert rates.tolist() == pytest.approx([5e-4 * budget.cosine_factor(done / 16) for done in (7, 15)])
 
 
 def test_tensorboard_shows_loss_dice_rate_and_predictions(trained):
@@ -82,7 +83,7 @@ sys.path.insert(0, {src!r})
 import storage, model_training
 from model_training import progress
 
-class Diary(progress.Diary):
+class TrainingCheckpoint(progress.TrainingCheckpoint):
     def on_epoch_end(self, epoch, logs=None):
         if epoch + 1 == {kill_after} and {early}:
             import os, signal; os.kill(os.getpid(), signal.SIGKILL)
@@ -90,7 +91,7 @@ class Diary(progress.Diary):
         if epoch + 1 == {kill_after}:
             import os, signal; os.kill(os.getpid(), signal.SIGKILL)
 
-progress.Diary = Diary
+progress.TrainingCheckpoint = TrainingCheckpoint
 model_training.train_final_model(storage.Workspace(pathlib.Path({root!r})))
 """
 
@@ -137,7 +138,7 @@ def test_an_unfinished_training_of_other_settings_is_refused_and_kept(prepared, 
         train_final_model(prepared)
     before = files(prepared.unfinished_model)
     configure(prepared, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
-    with pytest.raises(resumable.OtherTask, match=r'HYPERPARAMETERS\["learning_rate"\] \(was 0.001, is 0.0005\)'):
+    with pytest.raises(resumable.ResumeMismatch, match=r'HYPERPARAMETERS\["learning_rate"\] \(was 0.001, is 0.0005\)'):
         train_final_model(prepared)
     assert before and files(prepared.unfinished_model) == before
 
@@ -155,16 +156,16 @@ def test_without_a_finished_epoch_other_settings_begin_anew(prepared, monkeypatc
 def stopped_after_training(prepared, monkeypatch):
     """A workspace with a training that was stopped after its last epoch, before its model was written; MIXED_PRECISION decides for itself."""
     configure(prepared, TRAINING_EPOCHS=1, MIXED_PRECISION=None)
-    monkeypatch.setattr(machine, "_cpu_knows_bfloat16", lambda: True)
+    monkeypatch.setattr(hardware, "_cpu_knows_bfloat16", lambda: True)
     with stopped(monkeypatch, saved_model, "write"):
         train_final_model(prepared)
     return prepared
 
 
 def test_a_training_resumes_in_its_own_precision_on_another_machine(stopped_after_training, monkeypatch, capsys):
-    monkeypatch.setattr(machine, "_cpu_knows_bfloat16", lambda: False)
+    monkeypatch.setattr(hardware, "_cpu_knows_bfloat16", lambda: False)
     configure(stopped_after_training, TRAINING_EPOCHS=1, MIXED_PRECISION=False)
-    with pytest.raises(resumable.OtherTask, match=r"set MIXED_PRECISION = True"):
+    with pytest.raises(resumable.ResumeMismatch, match=r"set MIXED_PRECISION = True"):
         train_final_model(stopped_after_training)
     configure(stopped_after_training, TRAINING_EPOCHS=1, MIXED_PRECISION=None)
     train_final_model(stopped_after_training)
@@ -176,7 +177,7 @@ def test_a_training_in_a_precision_that_this_machine_lacks_is_refused_and_kept(s
     facts = stopped_after_training.unfinished_model / "facts.json"
     facts.write_text(facts.read_text().replace("mixed_bfloat16", "mixed_float16"))
     before = files(stopped_after_training.unfinished_model)
-    with pytest.raises(resumable.OtherTask, match="in mixed_float16, which is not supported on the CPU. Resume it on a machine with a GPU"):
+    with pytest.raises(resumable.ResumeMismatch, match="in mixed_float16, which is not supported on the CPU. Resume it on a machine with a GPU"):
         train_final_model(stopped_after_training)
     assert files(stopped_after_training.unfinished_model) == before
 
@@ -261,7 +262,7 @@ GROWING = [(train_final_model, "unfinished_model"), (cross_validate_train_set, "
 def test_a_path_that_tensorflow_takes_for_a_pattern_is_told(prepared, step, folder):
     workspace = storage.Workspace(prepared.root.with_name("[2026] muscle"))
     shutil.copytree(prepared.root, workspace.root)
-    with pytest.raises(storage.PlainError, match=r"\[2026\] muscle.*: TensorFlow takes \* \? and \[ in a path for a pattern.*Rename the folder"):
+    with pytest.raises(storage.UserError, match=r"\[2026\] muscle.*: TensorFlow takes \* \? and \[ in a path for a pattern.*Rename the folder"):
         step(workspace)
     assert not getattr(workspace, folder).exists()
 
@@ -325,7 +326,7 @@ def test_a_training_that_can_not_be_saved_leaves_the_former_model(prepared, monk
 
 def test_a_model_that_can_not_be_replaced_stops_the_training_at_its_start(prepared):
     prepared.model.write_text("a user's own")
-    with pytest.raises(storage.PlainError, match="model: a file, where the results' folder must be"):
+    with pytest.raises(storage.UserError, match="model: a file, where the results' folder must be"):
         train_final_model(prepared)
     assert prepared.model.read_text() == "a user's own" and not prepared.unfinished_model.exists()
 
@@ -338,7 +339,7 @@ def test_no_epoch_begins_after_the_time_limit(prepared):
 
 
 def test_no_epoch_begins_where_the_time_ends_between_two(prepared, monkeypatch):
-    monkeypatch.setattr(budget.Budget, "share", property(lambda self: float(self._drawn)))
+    monkeypatch.setattr(budget.Budget, "fraction_done", property(lambda self: float(self._drawn)))
     monkeypatch.setattr(budget.Budget, "_drawn", False, raising=False)
     monkeypatch.setattr(progress.Panel, "on_epoch_end", lambda self, *_, **__: setattr(self._budget, "_drawn", True))
     train_final_model(prepared)

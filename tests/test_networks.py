@@ -1,12 +1,13 @@
 """What every network keeps to: raw images in, logits of the same size out, at any batch size, and it learns."""
 import h5py
-import networks
 import numpy as np
 import pytest
-import storage
 import tensorflow as tf
-from networks import deeplabv3_plus, layers, objectives
 from tensorflow import keras
+
+import networks
+import storage
+from networks import deeplabv3_plus, layers, objectives
 
 
 @pytest.fixture(autouse=True)
@@ -157,7 +158,7 @@ def test_imagenet_weights_are_asked_of_keras_and_a_failed_download_says_what_to_
         raise Exception("URL fetch failure")  # Keras' own type for it
 
     monkeypatch.setattr(keras.applications, "ResNet50", no_network)
-    with pytest.raises(storage.PlainError, match="URL fetch failure.*Set ENCODER_WEIGHTS in config.py"):
+    with pytest.raises(storage.UserError, match="URL fetch failure.*Set ENCODER_WEIGHTS in config.py"):
         build("deeplabv3_plus", "imagenet")
     assert asked == [{"include_top": False, "weights": "imagenet"}]
 
@@ -167,7 +168,7 @@ def test_a_missing_or_broken_weights_file_says_what_to_set(tmp_path, content):
     path = tmp_path / "weights.h5"
     if content:
         path.write_bytes(content)
-    with pytest.raises(storage.PlainError, match="Set ENCODER_WEIGHTS in config.py"):
+    with pytest.raises(storage.UserError, match="Set ENCODER_WEIGHTS in config.py"):
         build("deeplabv3_plus", str(path))
 
 
@@ -179,7 +180,7 @@ def test_encoder_weights_that_refer_to_other_files_are_not_read(tmp_path, weight
         layer = next(name for name in opened if "conv" in name)
         del harmful[layer]
         harmful[layer] = h5py.ExternalLink(str(weights_file), layer)
-    with pytest.raises(storage.PlainError, match="is a link.*Set ENCODER_WEIGHTS in config.py"):
+    with pytest.raises(storage.UserError, match="is a link.*Set ENCODER_WEIGHTS in config.py"):
         build("deeplabv3_plus", str(tmp_path / "weights.h5"))
 
 
@@ -224,7 +225,7 @@ def test_a_unets_gradients_are_the_same_on_any_processor(policy, images, monkeyp
     network = build()
     found = {}
     for known in ("avx avx2", "avx avx2 avx512f"):
-        monkeypatch.setattr(layers.processor, "instructions", lambda known=known: frozenset(known.split()))
+        monkeypatch.setattr(layers.cpu_features, "instructions", lambda known=known: frozenset(known.split()))
 
         @tf.function
         def gradients():

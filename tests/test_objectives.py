@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from masks import metrics
 from networks import objectives
 

@@ -13,8 +13,9 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import storage
 from conftest import ROOT, configure, drawn, files, write_pair
+
+import storage
 from data import csv_array, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 
@@ -522,7 +523,7 @@ STEP = """
 import pathlib, sys
 sys.path.insert(0, sys.argv[1])
 import command_line, storage
-command_line.plain_errors()
+command_line.install_error_handler()
 from data.original_dataset import create_preloaded_dataset
 create_preloaded_dataset(storage.Workspace(pathlib.Path(sys.argv[2])))
 """

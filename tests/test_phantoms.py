@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from conftest import files
+
 from data import csv_array, phantoms
 
 SIDE = 128

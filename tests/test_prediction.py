@@ -2,30 +2,31 @@
 import errno
 import json
 
-import networks
 import numpy as np
 import pandas as pd
-import prediction
 import pytest
 import skimage.measure
-import storage
 from conftest import configure, files, write_pair
-from data import csv_array, familiarity, mask_folder, phantoms, preloaded_dataset
-from data.original_dataset import create_preloaded_dataset
-from masks import cleaning, drawing, metrics
 from matplotlib import pyplot
-from networks import ensemble, saved_model
 from tensorflow import keras
 
+import networks
+import prediction
+import storage
+from data import csv_array, mask_folder, out_of_distribution, phantoms, preloaded_dataset
+from data.original_dataset import create_preloaded_dataset
+from masks import cleaning, drawing, metrics
+from networks import ensemble, saved_model
 
-def write_model(folder, image_size=64, trained_on=(), seed=0, mirrored=True, harmless=True, clip_hu=(-200, 200)):
+
+def write_model(folder, image_size=64, trained_on=(), seed=0, test_time_flip=True, harmless=True, clip_hu=(-200, 200)):
     """A model with fresh weights, which finds nothing in particular."""
     keras.utils.set_random_seed(seed)
     network = networks.build("unet", image_size, 2, 4, clip_hu)
     folder.mkdir(parents=True, exist_ok=True)
-    known = familiarity.describe([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": harmless}
+    known = out_of_distribution.train_set_statistics([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": harmless}
     training = {"image_size": image_size, "image_sha256": list(trained_on), "known": known}
-    hyperparameters = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": clip_hu, "horizontal_flip": mirrored}
+    hyperparameters = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": clip_hu, "horizontal_flip": test_time_flip}
     saved_model.write(folder, network, hyperparameters, training, pd.DataFrame())
 
 
@@ -68,7 +69,7 @@ def test_masks_are_cleaned_if_that_leaves_the_train_masks_as_they_are_or_as_told
         for case, mask in found.items():
             np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), cleaning.clean(mask) if cleaned else mask)
         assert ("small and isolated areas taken out" in capsys.readouterr().out) is cleaned
-        assert mask_folder.read_maker(prepared.predictions)["cleaned"] is cleaned
+        assert mask_folder.read_provenance(prepared.predictions)["cleaned"] is cleaned
     assert any((cleaning.clean(mask) != mask).any() for mask in found.values())
 
 
@@ -89,8 +90,8 @@ def test_the_true_masks_are_not_read(prepared):
     prediction.predict_test_set(prepared)
     assert len(files(prepared.predictions)) == 4
     # Which model made them is written down, with what it was trained on.
-    made_by = mask_folder.read_maker(prepared.predictions)
-    assert made_by["id"] == saved_model.fingerprint([prepared.model]) and made_by["image_sha256"] == [] and made_by["hyperparameters"]["architecture"] == "unet"
+    provenance = mask_folder.read_provenance(prepared.predictions)
+    assert provenance["id"] == saved_model.fingerprint([prepared.model]) and provenance["image_sha256"] == [] and provenance["hyperparameters"]["architecture"] == "unet"
 
 
 def test_a_model_that_was_trained_on_a_test_image_is_refused(prepared):
@@ -109,10 +110,12 @@ def test_a_model_of_another_size_is_refused(prepared):
 def test_a_prediction_that_fails_half_way_leaves_the_former_ones(prepared, monkeypatch):
     prediction.predict_test_set(prepared)
     before = files(prepared.predictions)
-    calls = iter((0, 1))
+    calls = iter((False, True))
 
     def failing(mask):
-        return 1 / next(calls)
+        if next(calls):
+            raise ZeroDivisionError
+        return mask
 
     monkeypatch.setattr(cleaning, "clean", failing)
     with pytest.raises(ZeroDivisionError):
@@ -242,7 +245,7 @@ def test_of_two_names_that_differ_in_capitals_alone_one_is_told(new_images):
 
 
 def test_a_model_that_knows_no_mirror_images_guesses_nothing(prepared, capsys):
-    write_model(prepared.model, mirrored=False)
+    write_model(prepared.model, test_time_flip=False)
     prediction.predict_test_set(prepared)
     assert pd.read_csv(prepared.predictions / "_table.csv")["predicted_dice"].isna().all()
     assert "nan" not in capsys.readouterr().out
@@ -409,6 +412,6 @@ def test_a_model_whose_weights_are_not_finite_predicts_nothing(prepared, monkeyp
         return network
 
     monkeypatch.setattr(saved_model, "read", damaged)
-    with pytest.raises(storage.PlainError, match="model: the model's weights hold non-finite values. Train it again"):
+    with pytest.raises(storage.UserError, match="model: the model's weights hold non-finite values. Train it again"):
         getattr(prediction, step)(prepared)
     assert not prepared.predictions.exists() and not prepared.new_predictions.exists()

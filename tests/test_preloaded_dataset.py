@@ -3,11 +3,10 @@ import re
 
 import numpy as np
 import pytest
-import storage
 from conftest import configure
+
+import storage
 from data import original_dataset, preloaded_dataset
-from hypothesis import given
-from hypothesis import strategies as st
 
 CASES = ["a", "b", "c", "d", "e"]
 
@@ -59,7 +58,7 @@ def test_a_stream_that_starts_later_goes_on_as_if_it_had_not_stopped(folder):
 
 
 def test_no_two_samples_have_the_same_lot(folder):
-    lots = {tuple(lot) for lot, _, _ in preloaded_dataset.endless_pairs(folder, CASES, 32, 7).take(30).as_numpy_iterator()}
+    lots = {tuple(sample_seed) for sample_seed, _, _ in preloaded_dataset.endless_pairs(folder, CASES, 32, 7).take(30).as_numpy_iterator()}
     assert len(lots) == 30
 
 

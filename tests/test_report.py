@@ -2,12 +2,13 @@
 import csv
 import hashlib
 
-import evaluation
 import numpy as np
 import pandas as pd
 import pytest
-import storage
 from conftest import configure
+
+import evaluation
+import storage
 from data import mask_folder, phantoms, preloaded_dataset
 
 CASES = 5
@@ -34,8 +35,8 @@ def report(tmp_path_factory):
     table = table.assign(image_file="a.csv", dtype="int16", height=64, width=64, minimum=0, maximum=0)
     table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
     preloaded_dataset.write_facts(workspace.preloaded_dataset, {"cases": 25, "SEED": 1, "TEST_SHARE": 0.2, "MASK_SPECK_PX": 4})
-    mask_folder.write_maker(workspace.predictions, {"id": "1a2b3c", "image_sha256": []})
-    mask_folder.write_judgements(workspace.predictions, pd.DataFrame({"case": names, "predicted_dice": [0.9, 0.8, 0.7, 0.6, 0.5], "unlike_train_set": "</script><b>&amp;"}))
+    mask_folder.write_provenance(workspace.predictions, {"id": "1a2b3c", "image_sha256": []})
+    mask_folder.write_quality_table(workspace.predictions, pd.DataFrame({"case": names, "predicted_dice": [0.9, 0.8, 0.7, 0.6, 0.5], "unlike_train_set": "</script><b>&amp;"}))
     evaluation.evaluate_test_set(workspace)
     return workspace.results / "report.html", pd.read_csv(workspace.results / "metrics.csv")
 

@@ -5,55 +5,56 @@ import sys
 import threading
 
 import pytest
+from conftest import ROOT
+
 import resumable
 import storage
-from conftest import ROOT
 
 
 def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
     (tmp_path / "work" / "fold 1").mkdir(parents=True)
     for anew in (False, True):
-        with pytest.raises(resumable.OtherTask, match="holds files, but no facts.json"):
-            resumable.begin_or_go_on(tmp_path / "work", {"seed": 1}, anew)
+        with pytest.raises(resumable.ResumeMismatch, match="holds files, but no facts.json"):
+            resumable.start_or_resume(tmp_path / "work", {"seed": 1}, anew)
     assert (tmp_path / "work" / "fold 1").exists()
     (tmp_path / "work" / "fold 1").rmdir()
-    resumable.begin_or_go_on(tmp_path / "work", {"seed": 1})
+    resumable.start_or_resume(tmp_path / "work", {"seed": 1})
 
 
 def test_work_goes_on_with_the_same_facts_only(tmp_path):
     folder = tmp_path / "work"
     facts = {"seed": 1, "values": {"rate": 0.1, "window": (1, 2)}, "hashes": ["a" * 64, "b" * 64]}
-    resumable.begin_or_go_on(folder, facts)
+    resumable.start_or_resume(folder, facts)
     (folder / "half.txt").write_text("done")
-    resumable.begin_or_go_on(folder, facts)
+    resumable.start_or_resume(folder, facts)
     assert (folder / "half.txt").read_text() == "done"
     other = {"seed": 2, "values": {"rate": 0.2, "window": (1, 2)}, "hashes": ["a" * 64, "c" * 64]}
-    with pytest.raises(resumable.OtherTask, match=r'the data set, SEED \(was 1, is 2\), values\["rate"\] \(was 0\.1, is 0\.2\)'):
-        resumable.begin_or_go_on(folder, other)
+    with pytest.raises(resumable.ResumeMismatch, match=r'the data set, SEED \(was 1, is 2\), values\["rate"\] \(was 0\.1, is 0\.2\)'):
+        resumable.start_or_resume(folder, other)
     assert (folder / "half.txt").read_text() == "done"
 
 
 def test_a_worker_waits_for_the_chief_and_writes_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "work"
-    threading.Timer(0.3, resumable.begin_or_go_on, [folder, {"seed": 1}]).start()
+    threading.Timer(0.3, resumable.start_or_resume, [folder, {"seed": 1}]).start()
     resumable.join(folder, {"seed": 1})
     monkeypatch.setattr(resumable, "_VISIBLE_SECONDS", 0.0)
-    with pytest.raises(resumable.OtherTask, match=r"SEED \(was 1, is 2\)"):
+    with pytest.raises(resumable.ResumeMismatch, match=r"SEED \(was 1, is 2\)"):
         resumable.join(folder, {"seed": 2})
-    with pytest.raises(storage.PlainError, match="facts.json: missing, though the chief has written it"):
+    with pytest.raises(storage.UserError, match="facts.json: missing, though the chief has written it"):
         resumable.join(tmp_path / "other", {"seed": 1})
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
 def test_a_folder_with_nothing_but_the_file_system_s_own_is_empty(tmp_path):
     (tmp_path / "work" / "lost+found").mkdir(parents=True)
-    resumable.begin_or_go_on(tmp_path / "work", {"seed": 1})
+    resumable.start_or_resume(tmp_path / "work", {"seed": 1})
 
 
 def test_anew_the_former_work_is_renamed_and_its_name_told(tmp_path):
-    assert resumable.begin_or_go_on(tmp_path / "work", {"seed": 1}) == ""
+    assert resumable.start_or_resume(tmp_path / "work", {"seed": 1}) == ""
     (tmp_path / "work" / "half.txt").write_text("done")
-    name = resumable.begin_or_go_on(tmp_path / "work", {"seed": 2}, anew=True)
+    name = resumable.start_or_resume(tmp_path / "work", {"seed": 2}, anew=True)
     assert name.startswith("work until 2") and (tmp_path / name / "half.txt").read_text() == "done"
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["facts.json"]
 
@@ -64,7 +65,7 @@ def in_another_program(folder, writes=True):
 import sys; sys.path.insert(0, {str(ROOT / 'src')!r})
 import pathlib, resumable, storage
 try:
-    with resumable.alone(pathlib.Path({str(folder)!r}), {writes}): print("inside")
+    with resumable.exclusive_lock(pathlib.Path({str(folder)!r}), {writes}): print("inside")
 except storage.InUse as error: print(error)
 """
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
@@ -72,8 +73,8 @@ except storage.InUse as error: print(error)
 
 def test_no_two_programs_work_in_one_folder(tmp_path):
     folder = tmp_path / "work"
-    with resumable.alone(folder):
-        resumable.begin_or_go_on(folder, {"seed": 1})
+    with resumable.exclusive_lock(folder):
+        resumable.start_or_resume(folder, {"seed": 1})
         assert "Another program works in 'work'" in in_another_program(folder)
         assert in_another_program(folder, writes=False) == "inside\n"
         assert in_another_program(tmp_path / "other work") == "inside\n"
@@ -82,23 +83,23 @@ def test_no_two_programs_work_in_one_folder(tmp_path):
 
 
 def test_a_killed_program_keeps_nobody_out(tmp_path):
-    script = f"import sys, os; sys.path.insert(0, {str(ROOT / 'src')!r})\nimport pathlib, resumable, signal\nwith resumable.alone(pathlib.Path({str(tmp_path / 'work')!r})): os.kill(os.getpid(), signal.SIGKILL)"
+    script = f"import sys, os; sys.path.insert(0, {str(ROOT / 'src')!r})\nimport pathlib, resumable, signal\nwith resumable.exclusive_lock(pathlib.Path({str(tmp_path / 'work')!r})): os.kill(os.getpid(), signal.SIGKILL)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
-    with resumable.alone(tmp_path / "work"):
+    with resumable.exclusive_lock(tmp_path / "work"):
         pass
 
 
 def test_differences_are_named_as_in_the_settings(tmp_path):
     facts = {"seed": 1, "precision": "mixed_bfloat16", "hyperparameters": {"filters": 8}}
-    resumable.begin_or_go_on(tmp_path / "work", facts)
-    with pytest.raises(resumable.OtherTask) as caught:
-        resumable.begin_or_go_on(tmp_path / "work", {"seed": 2, "precision": "float32", "hyperparameters": {"filters": 16}})
+    resumable.start_or_resume(tmp_path / "work", facts)
+    with pytest.raises(resumable.ResumeMismatch) as caught:
+        resumable.start_or_resume(tmp_path / "work", {"seed": 2, "precision": "float32", "hyperparameters": {"filters": 16}})
     for told in ("SEED (was 1, is 2)", "set MIXED_PRECISION = True", 'HYPERPARAMETERS["filters"] (was 8, is 16)'):
         assert told in str(caught.value)
 
 
 def test_damaged_facts_say_which_folder_to_delete(tmp_path):
-    resumable.begin_or_go_on(tmp_path / "work", {"seed": 1})
+    resumable.start_or_resume(tmp_path / "work", {"seed": 1})
     (tmp_path / "work" / "facts.json").write_text('{"seed": ')
     with pytest.raises(storage.DamagedFile, match="facts.json: not valid JSON .* Move or delete the folder 'work' to begin again"):
-        resumable.begin_or_go_on(tmp_path / "work", {"seed": 1})
+        resumable.start_or_resume(tmp_path / "work", {"seed": 1})

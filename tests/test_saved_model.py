@@ -3,13 +3,14 @@ import json
 import pathlib
 import shutil
 
-import networks
 import numpy as np
 import pandas as pd
 import pytest
+from tensorflow import keras
+
+import networks
 import storage
 from networks import saved_model
-from tensorflow import keras
 
 
 def random_weights(network):
@@ -47,7 +48,7 @@ def test_a_missing_model_names_the_step(tmp_path):
 
 
 def test_a_model_that_a_crash_left_aside_is_found(tmp_path):
-    # As it lies between the two renamings of storage.replacing.
+    # As it lies between the two renamings of storage.atomic_folder.
     (tmp_path / ".model.former").mkdir()
     (tmp_path / ".model.former" / "training.json").write_text('{"image_size": 64}')
     assert saved_model.read_training(tmp_path / "model") == {"image_size": 64}
@@ -184,7 +185,7 @@ def test_the_fix_of_a_fold_is_the_cross_validation(model):
 
 def test_a_newer_format_names_both_versions(model):
     edit("training.json", version="3.1", format=2, image_size="of another kind")(model)
-    with pytest.raises(storage.PlainError, match=r"written by version 3\.1 .*\(format 2\); this is version 1\.0 \(format 1\)\. Update this program"):
+    with pytest.raises(storage.UserError, match=r"written by version 3\.1 .*\(format 2\); this is version 1\.0 \(format 1\)\. Update this program"):
         saved_model.read(model)
 
 

@@ -8,10 +8,11 @@ import types
 
 import pandas as pd
 import pytest
-import settings
-import storage
 from conftest import ROOT, configure
 from keras_tuner.engine import trial as engine
+
+import settings
+import storage
 from model_exploration import oracle, search, trials
 from model_training import hyperparameters
 
@@ -60,7 +61,7 @@ def test_hyperband_trains_the_better_ones_longer(workspace):
 
 
 def test_bayesian_optimization_begins_before_the_trials_are_over(workspace):
-    # By Keras Tuner's default all of so few trials would be drawn by lot.
+    # By Keras Tuner's default all of so few trials would be drawn at random.
     train = {tuner: Trainings() for tuner in ("random", "bayesian")}
     for tuner, trainings in train.items():
         run(storage.Workspace(workspace.root / tuner), trainings, EXPLORATION_TUNER=tuner, EXPLORATION_MAX_TRIALS=5)
@@ -179,7 +180,7 @@ def test_half_of_the_environment_variables_are_told(monkeypatch):
         monkeypatch.delenv(f"KERASTUNER_{name}", raising=False)
     assert search.is_worker() is False
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "node1")
-    with pytest.raises(storage.PlainError, match="KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID is not set: see cluster/README.md"):
+    with pytest.raises(storage.UserError, match="KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID is not set: see cluster/README.md"):
         search.is_worker()
 
 
@@ -228,9 +229,9 @@ def test_an_error_of_any_kind_is_a_failed_trial_without_traceback(workspace, cap
 
 def test_what_the_user_must_mend_ends_the_search(workspace):
     def train(trial):
-        raise storage.PlainError("Set ENCODER_WEIGHTS in config.py")
+        raise storage.UserError("Set ENCODER_WEIGHTS in config.py")
 
-    with pytest.raises(storage.PlainError, match="Set ENCODER_WEIGHTS"):
+    with pytest.raises(storage.UserError, match="Set ENCODER_WEIGHTS"):
         run(workspace, train)
     assert len(run(workspace, Trainings())) == 6
 
@@ -238,7 +239,7 @@ def test_what_the_user_must_mend_ends_the_search(workspace):
 @pytest.mark.parametrize("half", [False, True])
 def test_killed_at_each_write_it_goes_on_and_repeats_no_finished_trial(tmp_path, monkeypatch, half):
     """`half`: within the write, the draft half written; else right behind it."""
-    write, count = storage.write_whole, [0]
+    write, count = storage.atomic_write, [0]
 
     def killing(file, content):
         count[0] += 1
@@ -254,7 +255,7 @@ def test_killed_at_each_write_it_goes_on_and_repeats_no_finished_trial(tmp_path,
         at, count[0] = at + 1, 0
         workspace, first, again = storage.Workspace(tmp_path / str(at)), Trainings(), Trainings()
         with monkeypatch.context() as patched:
-            patched.setattr(storage, "write_whole", killing)
+            patched.setattr(storage, "atomic_write", killing)
             try:
                 run(workspace, first, EXPLORATION_MAX_TRIALS=2, EXPLORATION_REPEATS=1)
                 break
@@ -274,7 +275,7 @@ sys.path[:0] = [{src!r}, {tests!r}]
 import storage, test_search
 from conftest import configure
 
-write, count = storage.write_whole, [0]
+write, count = storage.atomic_write, [0]
 
 def killing(file, content):
     count[0] += 1
@@ -283,7 +284,7 @@ def killing(file, content):
         os.kill(os.getpid(), signal.SIGKILL)
     write(file, content)
 
-storage.write_whole = killing
+storage.atomic_write = killing
 test_search.run(storage.Workspace(pathlib.Path({root!r})), test_search.Trainings())
 """
 

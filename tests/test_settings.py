@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
+
 import settings
 import storage
 
@@ -178,7 +179,7 @@ def test_ctrl_c_while_config_runs_ends_the_program(tmp_path):
 )
 def test_a_file_that_is_no_text_is_told_as_such(tmp_path, content, told):
     (tmp_path / "config.py").write_bytes(content)
-    with pytest.raises(storage.PlainError) as caught:
+    with pytest.raises(storage.UserError) as caught:
         settings.load(tmp_path)
     assert told in str(caught.value) and str(tmp_path / "config.py") in str(caught.value)
 

@@ -10,10 +10,11 @@ import urllib.error
 import urllib.request
 
 import pytest
-import show_tensorboard
 from conftest import ROOT
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer import event_file_writer
+
+import show_tensorboard
 
 
 def started(*arguments):
@@ -80,6 +81,6 @@ def test_a_wrong_folder_or_port_is_told(arguments, told, monkeypatch, capsys, tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["show_tensorboard.py", *arguments])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    with pytest.raises((show_tensorboard.storage.PlainError, SystemExit)) as caught:
+    with pytest.raises((show_tensorboard.storage.UserError, SystemExit)) as caught:
         show_tensorboard.main()
     assert told in str(caught.value) + capsys.readouterr().err

@@ -1,9 +1,9 @@
 """Groups stay whole, and lots fall alike on every machine."""
 import numpy as np
-import pytest
-from data import splitting
 from hypothesis import given
 from hypothesis import strategies as st
+
+from data import splitting
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40), st.floats(0.05, 0.95), st.integers(0, 99))

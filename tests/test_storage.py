@@ -13,8 +13,9 @@ import threading
 import numpy as np
 import portalocker
 import pytest
-import storage
 from conftest import ROOT, files
+
+import storage
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def target(tmp_path):
 
 
 def test_the_new_result_takes_the_place_of_the_former(target):
-    with storage.replacing(target) as draft:
+    with storage.atomic_folder(target) as draft:
         (draft / "new.txt").write_text("new")
         assert files(target) == {"former.txt": b"former"}
     assert files(target.parent) == {"a result/new.txt": b"new"}
@@ -34,7 +35,7 @@ def test_the_new_result_takes_the_place_of_the_former(target):
 
 @pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
 def test_a_step_that_fails_half_way_leaves_the_former_result(target, stop):
-    with pytest.raises(stop), storage.replacing(target) as draft:
+    with pytest.raises(stop), storage.atomic_folder(target) as draft:
         (draft / "new.txt").write_text("half")
         raise stop
     assert files(target.parent) == {"a result/former.txt": b"former"}
@@ -81,24 +82,24 @@ def test_a_result_that_is_a_symbolic_link_is_replaced_where_it_leads(tmp_path):
     workspace = storage.Workspace(tmp_path / "project")
     workspace.root.mkdir()
     (workspace.root / "results").symlink_to(elsewhere)
-    with storage.replacing(workspace.results) as draft:
+    with storage.atomic_folder(workspace.results) as draft:
         (draft / "new.txt").write_text("new")
     assert (workspace.root / "results").is_symlink() and files(elsewhere.parent) == {"my results/new.txt": b"new"}
 
 
 def test_a_link_that_leads_nowhere_fails_before_the_work(tmp_path):
     (tmp_path / "results").symlink_to(tmp_path / "unmounted disk" / "results")
-    with pytest.raises(storage.PlainError, match="results: a symbolic link to .*, which can't be reached. Connect that disk"):
-        storage.replacing(tmp_path / "results").__enter__()
+    with pytest.raises(storage.UserError, match="results: a symbolic link to .*, which can't be reached. Connect that disk"):
+        storage.atomic_folder(tmp_path / "results").__enter__()
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    with pytest.raises(storage.PlainError, match="can't be reached"):
+    with pytest.raises(storage.UserError, match="can't be reached"):
         storage.follow(tmp_path / "circle")
 
 
 def test_a_file_in_a_results_place_is_kept(tmp_path):
     (tmp_path / "results").write_text("a user's own")
-    with pytest.raises(storage.PlainError, match="a file, where the results' folder must be"):
-        storage.replacing(tmp_path / "results").__enter__()
+    with pytest.raises(storage.UserError, match="a file, where the results' folder must be"):
+        storage.atomic_folder(tmp_path / "results").__enter__()
     assert files(tmp_path) == {"results": b"a user's own"}
 
 
@@ -106,7 +107,7 @@ def test_whether_a_result_can_be_replaced_is_found_without_a_change(target):
     storage.check_replaceable(target)
     storage.check_replaceable(target.with_name("not there yet"))
     assert files(target.parent) == {"a result/former.txt": b"former"}
-    with pytest.raises(storage.PlainError, match="a file, where the results' folder must be"):
+    with pytest.raises(storage.UserError, match="a file, where the results' folder must be"):
         storage.check_replaceable(target / "former.txt")
 
 
@@ -126,7 +127,7 @@ target = pathlib.Path({target!r})
 """
 REPLACE = """
 try:
-    with storage.replacing(target) as draft:
+    with storage.atomic_folder(target) as draft:
         (draft / "folder").mkdir()
         (draft / "folder" / "new.txt").write_text("new")
         {inside}
@@ -185,7 +186,7 @@ for number in range(1, 12):
             renames.extend([event] * (event == "os.rename"))
             if len(renames) == number: os._exit(9)
         sys.addaudithook(crash)
-        with storage.replacing(target) as draft:
+        with storage.atomic_folder(target) as draft:
             for name in "bc": (draft / f"{name}.txt").write_text("new")
         os._exit(0)
     os.wait()
@@ -221,11 +222,11 @@ for number in range(1, 9):
             if event == "os.rename" and ".placing" in str(arguments[1]): raise OSError(5, "Input/output error")
         sys.addaudithook(crash)
         try:
-            with storage.replacing(target) as draft: (draft / "b.txt").write_text("new")
+            with storage.atomic_folder(target) as draft: (draft / "b.txt").write_text("new")
         except OSError: pass
         os._exit(0)
     os.wait()
-    with storage.replacing(target) as draft:
+    with storage.atomic_folder(target) as draft:
         left = {path.name: path.read_text() for path in target.iterdir() if path.is_file() and path.name != ".lock"}
         results.add("former" if left == dict.fromkeys(("a.txt", "b.txt", "c.txt"), "former") else "new" if left == {"b.txt": "new"} else str(left))
 print(sorted(results))
@@ -296,7 +297,7 @@ def test_a_second_rename_that_fails_undoes_the_first(target, monkeypatch):
         return rename(path, new)
 
     monkeypatch.setattr(pathlib.Path, "rename", failing)
-    with pytest.raises(OSError, match="Input/output"), storage.replacing(target) as draft:
+    with pytest.raises(OSError, match="Input/output"), storage.atomic_folder(target) as draft:
         (draft / "new.txt").write_text("new")
     assert files(target.parent) == {"a result/former.txt": b"former"}
 
@@ -316,7 +317,7 @@ def test_what_is_written_reaches_the_disk_before_it_is_renamed(target, monkeypat
         pytest.skip("this system does not show what a file descriptor is")
     monkeypatch.setattr(os, "fsync", noted_sync)
     monkeypatch.setattr(pathlib.Path, "rename", noted_rename)
-    with storage.replacing(target) as draft:
+    with storage.atomic_folder(target) as draft:
         (draft / "below").mkdir()
         (draft / "below" / "new.txt").write_text("new")
         inside = {str(path) for path in (draft, draft / "below", draft / "below" / "new.txt")}
@@ -330,7 +331,7 @@ sys.path.insert(0, {source!r})
 import storage
 try:
     with {task}: print("inside")
-except storage.PlainError as error: print(error)
+except storage.UserError as error: print(error)
 """
 
 
@@ -342,8 +343,8 @@ def in_another_program(task):
 
 def test_one_program_writes_or_several_read(target):
     place = f"pathlib.Path({str(target)!r})"
-    read, write = f"storage.reading({place}, 'train_final_model')", f"storage.replacing({place})"
-    with storage.replacing(target) as draft:
+    read, write = f"storage.reading({place}, 'train_final_model')", f"storage.atomic_folder({place})"
+    with storage.atomic_folder(target) as draft:
         (draft / "new.txt").write_text("new")
         assert "Another program works in 'a result'" in in_another_program(write)
         assert "Another program changes 'a result'" in in_another_program(read)
@@ -373,7 +374,7 @@ def test_a_reader_that_may_not_create_a_lock_reads_without_one(target, monkeypat
         with storage.reading(target, "train_final_model"):
             pass
         with pytest.raises(PermissionError):
-            storage.replacing(target).__enter__()
+            storage.atomic_folder(target).__enter__()
     assert files(target.parent) == {"a result/former.txt": b"former"}
 
 
@@ -382,7 +383,7 @@ def test_a_file_system_without_locks_keeps_nobody_out(target, monkeypatch):
         raise portalocker.LockException(OSError(errno.ENOLCK, "No locks available"))
 
     monkeypatch.setattr(portalocker, "lock", unsupported)
-    with storage.replacing(target) as draft:
+    with storage.atomic_folder(target) as draft:
         (draft / "new.txt").write_text("new")
     assert files(target) == {"new.txt": b"new"}
 

@@ -4,8 +4,9 @@ import json
 
 import pandas as pd
 import pytest
-import storage
 from matplotlib import pyplot
+
+import storage
 from model_exploration import summary
 from model_training import hyperparameters
 
@@ -57,7 +58,7 @@ def test_failed_repeats_are_told(tmp_path, capsys):
 
 
 def test_where_all_failed_the_reasons_are_told(tmp_path):
-    with pytest.raises(storage.PlainError, match="(?s)All trials failed.*failed: the loss is no finite number"):
+    with pytest.raises(storage.UserError, match="(?s)All trials failed.*failed: the loss is no finite number"):
         summary.tell(tmp_path, ROWS[1:2])
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 1
 

@@ -3,12 +3,12 @@ import errno
 import pathlib
 
 import h5py
-import networks
 import numpy as np
 import pytest
+
+import networks
 import storage
 from networks import objectives, weights_file
-from tensorflow import keras
 
 FIX = "Fetch it again."
 

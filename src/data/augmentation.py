@@ -1,7 +1,7 @@
 """(image, mask) -> (image, mask), always both alike, and the mask stays 0 and 1. The only door for tensorflow_addons.
 
-Images are float32, masks uint8, both (height, width, 1). `augment` throws the dice, from `lot`, a pair of
-integers: the same lot gives the same result. What the dice then ask for is done exactly.
+Images are float32, masks uint8, both (height, width, 1). `augment` throws the dice, from `sample_seed`, a pair of
+integers: the same sample_seed gives the same result. What the dice then ask for is done exactly.
 """
 import functools
 import math
@@ -20,7 +20,7 @@ Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 @tf.autograph.experimental.do_not_convert  # There is nothing to convert, which would take a second of each training's start.
 def augment(
-    lot: tf.Tensor,
+    sample_seed: tf.Tensor,
     image: tf.Tensor,
     mask: tf.Tensor,
     horizontal_flip: bool = False,
@@ -39,18 +39,18 @@ def augment(
     for all.
     """
     if horizontal_flip:
-        image, mask = _perhaps(lot, 1, 0.5, flip, image, mask)
+        image, mask = _with_probability(sample_seed, 1, 0.5, flip, image, mask)
     if max_degrees or max_scale:
-        turn, size, stretch, shear = tf.unstack(tf.random.stateless_uniform((4,), _own(lot, 2), -1.0, 1.0))
+        turn, size, stretch, shear = tf.unstack(tf.random.stateless_uniform((4,), _derive_seed(sample_seed, 2), -1.0, 1.0))
         factors = tf.exp(max_scale * tf.stack([size + 0.5 * stretch, size - 0.5 * stretch]))
         # What comes in from outside a CT slice is air; other images go on there, as far as one can tell.
         changes = {"degrees": max_degrees * turn, "factors": factors, "shear": 0.5 * max_scale * shear, "fill": "constant" if window else "reflect"}
-        image, mask = _perhaps(lot, 5, probability, functools.partial(transform, **changes), image, mask)
+        image, mask = _with_probability(sample_seed, 5, probability, functools.partial(transform, **changes), image, mask)
     if noise_deviation:
-        image, mask = _perhaps(lot, 7, probability, lambda image, mask: (image + noise_deviation * _noise(lot, image.shape), mask), image, mask)
+        image, mask = _with_probability(sample_seed, 7, probability, lambda image, mask: (image + noise_deviation * _noise(sample_seed, image.shape), mask), image, mask)
     if max_gamma:
-        exponent = tf.exp(tf.random.stateless_uniform((), _own(lot, 4), -max_gamma, max_gamma))
-        image, mask = _perhaps(lot, 6, probability, lambda image, mask: (gamma(image, exponent, window), mask), image, mask)
+        exponent = tf.exp(tf.random.stateless_uniform((), _derive_seed(sample_seed, 4), -max_gamma, max_gamma))
+        image, mask = _with_probability(sample_seed, 6, probability, lambda image, mask: (gamma(image, exponent, window), mask), image, mask)
     return image, mask
 
 
@@ -93,20 +93,20 @@ def gamma(image: tf.Tensor, exponent: tf.Tensor | float, window: tuple[float, fl
     return low + (high - low) * shares**exponent
 
 
-def _own(lot: tf.Tensor, number: int) -> tf.Tensor:
-    # Each use of the lot draws on its own: what flips is not what turns.
-    return tf.stack([lot[0] + number * 1_000_003, lot[1]])
+def _derive_seed(sample_seed: tf.Tensor, number: int) -> tf.Tensor:
+    # Each use of the sample_seed draws on its own: what flips is not what turns.
+    return tf.stack([sample_seed[0] + number * 1_000_003, sample_seed[1]])
 
 
-def _perhaps(lot: tf.Tensor, number: int, probability: float, change: Change, image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    drawn = tf.random.stateless_uniform((), _own(lot, number)) < probability
+def _with_probability(sample_seed: tf.Tensor, number: int, probability: float, change: Change, image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    drawn = tf.random.stateless_uniform((), _derive_seed(sample_seed, number)) < probability
     return tf.cond(drawn, lambda: change(image, mask), lambda: (image, mask))
 
 
-def _noise(lot: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
+def _noise(sample_seed: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
     # Cut out of a larger field of noise at a random place: drawing a number for each pixel took as long as a rotation.
     field = _noise_field(shape.num_elements())
-    start = tf.random.stateless_uniform((), _own(lot, 3), 0, field.shape[0] - shape.num_elements(), tf.int32)
+    start = tf.random.stateless_uniform((), _derive_seed(sample_seed, 3), 0, field.shape[0] - shape.num_elements(), tf.int32)
     return tf.reshape(tf.slice(field, [start], [shape.num_elements()]), shape)
 
 

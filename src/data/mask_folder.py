@@ -16,7 +16,7 @@ import storage
 from data import csv_array
 
 # A leading underscore puts them on top of the list.
-JUDGEMENTS = "_table.csv"
+QUALITY_TABLE = "_table.csv"
 _MODEL = "_model.json"
 
 _FIX = "Repeat step 4 to write the predictions again."
@@ -54,34 +54,36 @@ def fault(mask: np.ndarray) -> str:
     return f"values {_listed(values)}; a mask holds 0 and 1. {remedy}"
 
 
-def write_judgements(folder: pathlib.Path, table: pd.DataFrame) -> None:
+def write_quality_table(folder: pathlib.Path, table: pd.DataFrame) -> None:
     """Writes the table of predictions, a row per case: case, predicted_dice (0 to 1, or NaN), unlike_train_set (words, or "")."""
-    table.to_csv(folder / JUDGEMENTS, index=False)
+    table.to_csv(folder / QUALITY_TABLE, index=False)
 
 
-def read_judgements(folder: pathlib.Path) -> pd.DataFrame | None:
-    """The table that `write_judgements` wrote; None where the predictions came without one. DamagedFile if it was damaged or edited."""
-    file = folder / JUDGEMENTS
+def read_quality_table(folder: pathlib.Path) -> pd.DataFrame | None:
+    """The table that `write_quality_table` wrote; None where the predictions came without one. DamagedFile if it was damaged or edited."""
+    file = folder / QUALITY_TABLE
     if not file.exists():
         return None
     columns = {"case": str, "predicted_dice": float, "unlike_train_set": str}
     return storage.read_table(file, _FIX, columns, dtype=columns, keep_default_na=False, na_values={"predicted_dice": ""})
 
 
-def write_maker(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
+def write_provenance(folder: pathlib.Path, provenance: dict[str, Any]) -> None:
     """Writes down which model made the masks: at least its `id` and the `image_sha256` of all that it was trained on."""
-    (folder / _MODEL).write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
+    (folder / _MODEL).write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
 
 
-def read_maker(folder: pathlib.Path) -> dict[str, Any] | None:
-    """What `write_maker` wrote; None where the masks came without it. DamagedFile or DatasetError if it was damaged or is another program's."""
+def read_provenance(folder: pathlib.Path) -> dict[str, Any] | None:
+    """What `write_provenance` wrote; None where the masks came without it. DamagedFile or DatasetError if it was damaged or is another program's."""
     file = folder / _MODEL
     if not file.exists():
         return None
-    made_by = storage.read_json(file, f"{_FIX} If it is another program's, remove it.")
-    if not {"id", "image_sha256"} <= made_by.keys():
+    provenance = storage.read_json(file, f"{_FIX} If it is another program's, remove it.")
+    if not {"id", "image_sha256"} <= provenance.keys():
         raise storage.DatasetError([f"{file}: does not tell which model made the masks, and on which images it was trained. Remove it if it is not this program's."])
-    return made_by
+    if "mirrored" in provenance:  # The name in earlier versions.
+        provenance["test_time_flip"] = provenance.pop("mirrored")
+    return provenance
 
 
 def _files(folder: pathlib.Path, case: str) -> list[pathlib.Path]:

@@ -56,7 +56,7 @@ _LEFT_OUT = ["case", "image_file", "reason"]
 def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Writes `preloaded dataset` from `original dataset`: checked, cleaned of specks, split into a train set and a test set.
 
-    Raises DatasetError as the module's docstring says; PlainError if the system ends a process that reads the files.
+    Raises DatasetError as the module's docstring says; UserError if the system ends a process that reads the files.
     """
     options = settings.load(workspace.root)
     found = _find_pairs(workspace.original_dataset)
@@ -238,7 +238,7 @@ def _write(found: _Input, folder: pathlib.Path, options: types.SimpleNamespace) 
     groups, group_faults = _groups(found.pairs, options)
     if group_faults:  # Reading takes minutes, and the names suffice to tell these.
         _raise(found.faults + group_faults)
-    with storage.replacing(folder) as draft:
+    with storage.atomic_folder(folder) as draft:
         outcomes = _convert_all(found.pairs, draft, options)
         faults = found.faults + [fault for outcome in outcomes for fault in outcome.get("faults", [])]
         rows = pd.DataFrame([outcome["row"] for outcome in outcomes if "row" in outcome])

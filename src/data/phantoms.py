@@ -43,7 +43,7 @@ def write_original_dataset(folder: pathlib.Path, count: int, size: int = 512, se
     """
     if folder.exists():
         raise FileExistsError(f"{folder} exists already; phantoms are written into a new folder only. Move or delete it, or name another.")
-    with storage.replacing(folder) as draft:
+    with storage.atomic_folder(folder) as draft:
         for kind in ("images", "masks"):
             (draft / kind).mkdir()
         for number in range(count):

@@ -107,9 +107,9 @@ def _check_size(file: pathlib.Path, bytes_of_values: int) -> None:
         raise storage.DamagedFile(f"{file}: {found} bytes, expected {expected}: incomplete, or not the file that step 1 wrote. {_FIX}")
 
 
-def write_facts(folder: pathlib.Path, made_by: dict[str, Any]) -> None:
+def write_facts(folder: pathlib.Path, provenance: dict[str, Any]) -> None:
     """Writes down how the dataset in `folder` was made, as {name: value}: config.py may have other settings by the time it is judged."""
-    (folder / _FACTS).write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
+    (folder / _FACTS).write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
 
 
 def read_facts(workspace: storage.Workspace) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def read_facts(workspace: storage.Workspace) -> dict[str, Any]:
     return storage.read_json(file, _FIX, ("cases", "TEST_SHARE", "SEED", "MASK_SPECK_PX"))
 
 
-def refuse_seen(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:
+def check_no_leakage(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:
     """DatasetError where one of the test `cases`, rows of cases.csv, is among the images that a model was trained on."""
     seen = cases["case"][cases["image_sha256"].isin(image_sha256)]
     if len(seen):
@@ -173,9 +173,9 @@ def pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.da
 def endless_pairs(
     folder: pathlib.Path | str, cases: Sequence[str], image_size: int, seed: int, start: int = 0, part: tuple[int, int, int] = (0, 1, 1)
 ) -> "tf.data.Dataset":
-    """An endless stream of (lot, image, mask) that goes through all cases in a new order each time, from sample number `start` on.
+    """An endless stream of (sample_seed, image, mask) that goes through all cases in a new order each time, from sample number `start` on.
 
-    `lot` is an int32 pair, different for each sample, to seed what happens to that sample. Sample number n is the same whoever asks,
+    `sample_seed` is an int32 pair, different for each sample, to seed what happens to that sample. Sample number n is the same whoever asks,
     whatever was asked before, and however many threads decode: a training can be repeated, and a stopped one go on as if it had not been.
     `part` (i, n, batch): the i-th of n equal parts of each batch alone. `folder` may be any that TensorFlow reads, as "gs://bucket/train set".
     """
@@ -189,8 +189,8 @@ def endless_pairs(
         number = start + count // own * batch + index * own + count % own
         rounds = tf.cast(number // len(cases), tf.int32)
         order = tf.random.experimental.stateless_shuffle(tf.range(len(cases)), seed=[seed, rounds])
-        lot = tf.stack([seed, tf.cast(number, tf.int32)])
-        return lot, *_decode_pair(folder, names[order[number % len(cases)]], image_size)
+        sample_seed = tf.stack([seed, tf.cast(number, tf.int32)])
+        return sample_seed, *_decode_pair(folder, names[order[number % len(cases)]], image_size)
 
     return tf.data.Dataset.counter().map(sample, num_parallel_calls=tf.data.AUTOTUNE)
 

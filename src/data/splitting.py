@@ -1,4 +1,4 @@
-"""Divides cases by lot, groups kept whole: into train and test set, and into folds. The same cases are divided alike on every machine."""
+"""Divides cases at random, groups kept whole: into train and test set, and into folds. The same cases are divided alike on every machine."""
 import collections
 from collections.abc import Sequence
 

@@ -28,7 +28,7 @@ import tqdm
 import settings
 import storage
 from data import mask_folder, preloaded_dataset
-from evaluation import manuscript, report, seal, tables
+from evaluation import evaluation_log, manuscript, report, tables
 from masks import charts, cleaning, drawing, metrics
 
 # How many of the worst are on the contact sheet.
@@ -50,8 +50,8 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 
 def _evaluate(workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame, predictions: pathlib.Path) -> None:
-    made_by = mask_folder.read_maker(predictions)
-    preloaded_dataset.refuse_seen(cases, made_by["image_sha256"] if made_by else [])
+    provenance = mask_folder.read_provenance(predictions)
+    preloaded_dataset.check_no_leakage(cases, provenance["image_sha256"] if provenance else [])
     spacings = _spacings(options, cases)
     table, second = _measure(workspace, cases, predictions, spacings, options), None
     dataset = preloaded_dataset.read_facts(workspace)
@@ -60,24 +60,24 @@ def _evaluate(workspace: storage.Workspace, options: types.SimpleNamespace, case
         second = _measure(workspace, cases, _given(options, "SECOND_READER_FOLDER", cases), spacings, options, dataset["MASK_SPECK_PX"])
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     # Another program's folder may hold a table of that name, too.
-    judgements = mask_folder.read_judgements(predictions) if made_by else None
-    if judgements is not None:
-        table = table.merge(judgements, on="case", how="left")
+    quality = mask_folder.read_quality_table(predictions) if provenance else None
+    if quality is not None:
+        table = table.merge(quality, on="case", how="left")
     if options.SAVE_IMAGES_ON_DISK:
         storage.check_replaceable(workspace.images)
-    with storage.replacing(workspace.results) as draft:
+    with storage.atomic_folder(workspace.results) as draft:
         # After everything that can stop this step, before there is a result to see.
-        looks = seal.note_look(workspace, cases, _maker_s_name(made_by, options), tables.measured(table)["dice"].mean())
+        looks = evaluation_log.record_evaluation(workspace, cases, _maker_s_name(provenance, options), tables.measured(table)["dice"].mean())
         if options.SAVE_IMAGES_ON_DISK:
             _save_pictures(workspace, predictions, table, drawn, options)
-        found = tables.Findings(table, cases, made_by, options, dataset, second, looks)
+        found = tables.EvaluationResult(table, cases, provenance, options, dataset, second, looks)
         _write(draft, found, report.viewed(workspace.test_set, predictions, table))
     print(f"{found.text()}\nReport: {workspace.results / 'report.html'}")
     if not options.SAVE_IMAGES_ON_DISK:
         try:
             drawing.show(figure for _, figure in _comparisons(workspace, predictions, table, drawn, options))
         except RuntimeError as error:
-            raise storage.PlainError(f"The results are written, but {error}.") from error
+            raise storage.UserError(f"The results are written, but {error}.") from error
 
 
 def choose_cases(table: pd.DataFrame, counts: dict[str, Any], seed: int) -> list[str]:
@@ -107,8 +107,8 @@ def _predictions(workspace: storage.Workspace, options: types.SimpleNamespace, c
     return _given(options, "PREDICTIONS_FOLDER", cases)
 
 
-def _maker_s_name(made_by: dict[str, Any] | None, options: types.SimpleNamespace) -> str:
-    return made_by["id"] if made_by else pathlib.Path(options.PREDICTIONS_FOLDER or "unknown").name
+def _maker_s_name(provenance: dict[str, Any] | None, options: types.SimpleNamespace) -> str:
+    return provenance["id"] if provenance else pathlib.Path(options.PREDICTIONS_FOLDER or "unknown").name
 
 
 def _given(options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) -> pathlib.Path:
@@ -158,7 +158,7 @@ def _spacings(options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, 
 def _save_pictures(
     workspace: storage.Workspace, predictions: pathlib.Path, table: pd.DataFrame, drawn: list[str], options: types.SimpleNamespace
 ) -> None:
-    with storage.replacing(workspace.images) as draft:
+    with storage.atomic_folder(workspace.images) as draft:
         pictures = _comparisons(workspace, predictions, table, drawn, options)
         for case, picture in tqdm.tqdm(pictures, total=len(drawn), desc="Drawing", unit=" images", disable=None):
             (draft / f"{case}.png").write_bytes(drawing.to_png(picture))
@@ -183,12 +183,12 @@ def _distance(distance_px: float) -> str:
     return f"{distance_px:.1f} px" if np.isfinite(distance_px) else "undefined (one mask is empty)"
 
 
-def _write(folder: pathlib.Path, found: tables.Findings, viewed: list[dict]) -> None:
+def _write(folder: pathlib.Path, found: tables.EvaluationResult, viewed: list[dict]) -> None:
     plots = {}
     if len(found.measured):
         plots["distributions.png"] = charts.distributions(found.measured, found.drawn)
         plots["areas.png"] = charts.areas(*found.areas(), found.area_agreement)
-    if tables.foresight(found.table):
+    if tables.predicted_dice_reliability(found.table):
         plots["predicted_dice.png"] = charts.predicted_and_true_dice(found.measured)
     pictures = {name: charts.to_png(figure) for name, figure in plots.items()}
     for name, picture in pictures.items():

@@ -10,15 +10,15 @@ import pandas as pd
 from evaluation import methods, tables
 
 
-def files(found: tables.Findings) -> dict[str, str]:
+def files(found: tables.EvaluationResult) -> dict[str, str]:
     """The contents of these files, by name."""
     rows, notes = _rows(found), found.notes()
     contents = {"summary.md": _markdown(rows, notes), "summary.tex": _latex(rows, notes)}
     return contents | {"summary.json": _json(found), "methods.txt": methods.paragraph(found) + "\n"}
 
 
-def _json(found: tables.Findings) -> str:
-    correlation, too_high = tables.foresight(found.table) or (None, None)
+def _json(found: tables.EvaluationResult) -> str:
+    correlation, too_high = tables.predicted_dice_reliability(found.table) or (None, None)
     areas = {name: _number(value) for name, value in dataclasses.asdict(found.area_agreement).items()}
     content = {
         "cases": len(found.table),
@@ -31,7 +31,7 @@ def _json(found: tables.Findings) -> str:
         "predicted_dice_correlation": correlation,
         "predicted_dice_excess": too_high,
         "test_set": found.looks,
-        "model": (found.made_by or {}).get("id"),
+        "model": (found.provenance or {}).get("id"),
     }
     return json.dumps(content, indent=2) + "\n"
 
@@ -39,7 +39,7 @@ def _json(found: tables.Findings) -> str:
 _HEADER = ["Metric", "Mean, SD", "95 % CI of the mean", "Median (quartiles)", "Cases", "Failed"]
 
 
-def _rows(found: tables.Findings) -> list[list[str]]:
+def _rows(found: tables.EvaluationResult) -> list[list[str]]:
     second = found.second_summary
     rows = [[*_HEADER, *(["Second reader"] if second is not None else [])]]
     for name, row in found.summary.iterrows():

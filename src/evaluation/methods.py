@@ -6,7 +6,7 @@ from data import splitting
 from masks import agreement, metrics
 
 if TYPE_CHECKING:
-    from evaluation.tables import Findings
+    from evaluation.tables import EvaluationResult
 
 _NETWORKS = {"unet": "A U-Net", "deeplabv3_plus": "A DeepLabV3+ with a ResNet50 encoder"}
 _LOSSES = {
@@ -16,12 +16,12 @@ _LOSSES = {
 }
 
 
-def paragraph(found: "Findings") -> str:
+def paragraph(found: "EvaluationResult") -> str:
     """The paragraph: what the masks were tested on, how they were made, what came out, and how each metric is defined."""
-    return " ".join(filter(None, [_test_set(found), _training(found.made_by), _result(found), _metrics(found)]))
+    return " ".join(filter(None, [_test_set(found), _training(found.provenance), _result(found), _metrics(found)]))
 
 
-def _test_set(found: "Findings") -> str:
+def _test_set(found: "EvaluationResult") -> str:
     made, groups, cases = found.dataset, found.cases["group"].nunique(), len(found.cases)
     grouped, share = groups < cases, f"{made['TEST_SHARE']:.0%} of all"
     told = f"The test set held {cases} of {made['cases']} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, "
@@ -29,15 +29,15 @@ def _test_set(found: "Findings") -> str:
     told += f"drawn at random (seed {made['SEED']}) as about {share}" if fits else f"the smallest one: each held more than {share}"
     told += "; groups, such as the images of one patient, lay wholly in the test set or outside it. " if grouped else ". "
     unknown = "It is unknown whether any of them was used for training."
-    told += "None of its images was used for training." if found.made_by else unknown
+    told += "None of its images was used for training." if found.provenance else unknown
     speck = f" Connected components of at most {made['MASK_SPECK_PX']} px were removed from the reference masks."
     return told + (speck if made["MASK_SPECK_PX"] else "")
 
 
-def _training(made_by: dict[str, Any] | None) -> str:
-    if not made_by or "hyperparameters" not in made_by:
+def _training(provenance: dict[str, Any] | None) -> str:
+    if not provenance or "hyperparameters" not in provenance:
         return "The masks were predicted by another program."
-    values, training, models = made_by["hyperparameters"], made_by["training"], made_by["models"]
+    values, training, models = provenance["hyperparameters"], provenance["training"], provenance["models"]
     window = f"clipped to {values['clip_hu'][0]:g} to {values['clip_hu'][1]:g} HU" if values["clip_hu"] else "standardised one by one"
     encoder = f" that began with the weights {training['encoder_weights']}" if training["encoder_weights"] else ""
     told = (
@@ -46,23 +46,23 @@ def _training(made_by: dict[str, Any] | None) -> str:
         f"highest, warm-up and cosine decay), {_LOSSES[values['loss']]}, and {_augmentation(values)} (TensorFlow {training['tensorflow']}, Python {training['python']}, "
         f"{training['precision']}, seed {training['seed']})."
     )
-    together = [f"{models} such networks (one per fold of a cross-validation over {len(made_by['image_sha256'])} images)"] if models > 1 else []
-    together += ["the image and its mirror image"] if made_by["mirrored"] else []
+    together = [f"{models} such networks (one per fold of a cross-validation over {len(provenance['image_sha256'])} images)"] if models > 1 else []
+    together += ["the image and its mirror image"] if provenance["test_time_flip"] else []
     told += f" The mask is where the mean of the logits of {' on '.join(together)} is at least 0." if together else ""
-    return told + (" Small isolated components were removed from it." if made_by["cleaned"] else "")
+    return told + (" Small isolated components were removed from it." if provenance["cleaned"] else "")
 
 
-def _result(found: "Findings") -> str:
+def _result(found: "EvaluationResult") -> str:
     sentences = [_mean_dice(found)] if len(found.measured) else []
     sentences += [_empty_masks(found)] if found.empty.empty else []
-    if 0 < found.groups < agreement.LEAST_GROUPS:
+    if 0 < found.groups < agreement.MIN_GROUPS:
         unit = "groups" if found.groups < len(found.measured) else "images"
-        needed = f"at least {agreement.LEAST_GROUPS} {unit}, and there were {found.groups}"
+        needed = f"at least {agreement.MIN_GROUPS} {unit}, and there were {found.groups}"
         sentences += [f"No confidence interval is given: it would need {needed}."]
     return " ".join(sentences + ([found.second_text()] if found.second is not None else []))
 
 
-def _mean_dice(found: "Findings") -> str:
+def _mean_dice(found: "EvaluationResult") -> str:
     row, cases = found.summary.loc["dice"], len(found.measured)
     spread = [f"95 % CI {row['ci_low']:.3f} to {row['ci_high']:.3f}"] if math.isfinite(row["ci_low"]) else []
     over = f" over {cases} images of {found.groups} group{'s' * (found.groups > 1)}" if found.groups < cases else ""
@@ -71,7 +71,7 @@ def _mean_dice(found: "Findings") -> str:
     return f"The mean Dice coefficient{which} was {row['mean']:.3f}{' (' + '; '.join(spread) + ')' if spread else ''}."
 
 
-def _empty_masks(found: "Findings") -> str:
+def _empty_masks(found: "EvaluationResult") -> str:
     masks = found.empty
     if masks.empty == masks.cases:
         start = "The reference masks of all images were empty, so that no mean of a metric is given"
@@ -81,7 +81,7 @@ def _empty_masks(found: "Findings") -> str:
     return f"{start}; the prediction was non-empty for {masks.false_positives} of {masks.empty}."
 
 
-def _metrics(found: "Findings") -> str:
+def _metrics(found: "EvaluationResult") -> str:
     failed, cases = int(found.summary.loc["hausdorff_px", "failed"]), len(found.measured)
     tolerance = found.options.SURFACE_DICE_TOLERANCE_MM
     return (
@@ -108,7 +108,7 @@ def _areas(cases: int) -> str:
     return " Agreement of areas: Bland-Altman, ICC(2,1) and Lin's CCC, all cases taken as independent."
 
 
-def _intervals(found: "Findings") -> str:
+def _intervals(found: "EvaluationResult") -> str:
     if found.summary["ci_low"].isna().all():
         return ""
     sampled = "groups" if found.groups < len(found.measured) else "cases"

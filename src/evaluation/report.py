@@ -43,7 +43,7 @@ def viewed(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFram
     return entries
 
 
-def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]) -> str:
+def page(found: tables.EvaluationResult, pictures: dict[str, bytes], entries: list[dict]) -> str:
     """The whole page, from what was found, the plots as PNG files by name, and what `viewed` gives."""
     plots = "".join(
         f'<figure><img src="{_uri("png", content)}" alt="{_PLOTS[name]}"><figcaption>{_PLOTS[name]}</figcaption></figure>' for name, content in pictures.items()
@@ -55,8 +55,8 @@ def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]
         "second": "" if found.second is None else f"<h3>A second reader's masks of the same cases</h3><p>{html.escape(found.second_text())}</p>{_summary_table(found.second_summary)}",
         "notes": "".join(f"<p>{html.escape(note)}</p>" for note in found.notes()),
         "areas": html.escape(found.area_text()) if len(found.measured) else "",
-        "looks": html.escape(found.looks_text()),
-        "foresight": _foresight(found),
+        "looks": html.escape(found.times_evaluated_text()),
+        "predicted_dice_reliability": _foresight(found),
         "plots": plots,
         "methods": html.escape(methods.paragraph(found)),
         "definitions": _definitions(found),
@@ -71,7 +71,7 @@ def page(found: tables.Findings, pictures: dict[str, bytes], entries: list[dict]
     return text
 
 
-def _headline(found: tables.Findings) -> str:
+def _headline(found: tables.EvaluationResult) -> str:
     boxes = []
     for name in [name for name in found.drawn if name in ("dice", "surface_dice") or name.startswith(("hausdorff95", "assd"))]:
         row = found.summary.loc[name]
@@ -99,14 +99,14 @@ def _summary_table(summary: pd.DataFrame) -> str:
     return f'<div class="scroll">{named.to_html(float_format="{:.3f}".format, border=0, na_rep="")}</div>'
 
 
-def _definitions(found: tables.Findings) -> str:
+def _definitions(found: tables.EvaluationResult) -> str:
     """What stands in the metrics' docstrings: one definition each, with its source."""
     names = [name for name in found.names if not name.endswith("_mm")]
     told = {tables.METRICS[name].removesuffix(" (px)"): " ".join(inspect.getdoc(getattr(metrics.Comparison, name)).split()) for name in names}
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{html.escape(text)}</dd>' for name, text in told.items())}</dl>"
 
 
-def _empty_masks(found: tables.Findings) -> str:
+def _empty_masks(found: tables.EvaluationResult) -> str:
     """The value of each metric there, computed."""
     empty, filled = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
     pairs = {"both are": (empty, empty), "the true one is": (empty, filled), "the prediction is": (filled, empty)}
@@ -115,8 +115,8 @@ def _empty_masks(found: tables.Findings) -> str:
     return f'<div class="scroll">{table}</div>'
 
 
-def _foresight(found: tables.Findings) -> str:
-    figures = tables.foresight(found.table)
+def _foresight(found: tables.EvaluationResult) -> str:
+    figures = tables.predicted_dice_reliability(found.table)
     if not figures:
         return ""
     cases = tables.measured(found.table)["predicted_dice"].count()
@@ -124,13 +124,13 @@ def _foresight(found: tables.Findings) -> str:
         "<h3>How reliable is the predicted Dice?</h3><p>Each mask's Dice was predicted without its true mask, from how "
         "far the model's masks of the image and of its mirror image, or those of the folds' models, agree. "
         f"Spearman's rank correlation with the true Dice: {figures[0]:.2f}, over {cases} cases; "
-        f"{tables.excess(figures[1])} If the correlation is high, check the new masks with the lowest predicted Dice "
+        f"{tables.describe_bias(figures[1])} If the correlation is high, check the new masks with the lowest predicted Dice "
         "first.</p>"
     )
 
 
-def _made(found: tables.Findings) -> str:
-    model = f", model {found.made_by['id']}" if found.made_by else ""
+def _made(found: tables.EvaluationResult) -> str:
+    model = f", model {found.provenance['id']}" if found.provenance else ""
     return f"Evaluated on {datetime.date.today():%Y-%m-%d}{model}."
 
 

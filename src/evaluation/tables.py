@@ -28,9 +28,9 @@ METRICS = {
 
 
 @dataclasses.dataclass
-class Findings:
+class EvaluationResult:
     """Everything about one evaluation: `table` is metrics.csv, `dataset` how the test set was made, `second` as `table`
-    for a second reader, `looks` what `seal.note_look` returns.
+    for a second reader, `looks` what `evaluation_log.record_evaluation` returns.
 
     Summaries, agreement and plots are over the cases whose reference mask is not empty: two empty masks have the Dice
     coefficient 1 and distances of 0 by convention, which would inflate every mean.
@@ -38,7 +38,7 @@ class Findings:
 
     table: pd.DataFrame
     cases: pd.DataFrame
-    made_by: dict[str, Any] | None
+    provenance: dict[str, Any] | None
     options: types.SimpleNamespace
     dataset: dict[str, Any]
     second: pd.DataFrame | None
@@ -97,9 +97,9 @@ class Findings:
             lines += [shown.dropna(axis=1, how="all").to_string(float_format="{:.3f}".format, na_rep="-")]
         lines += [*self.notes(), *([self.area_text()] if len(self.measured) else [])]
         lines += [self.second_text()] if self.second is not None else []
-        found = foresight(self.table)
-        lines += [f"Rank correlation of the predicted with the true Dice: {found[0]:.2f}; {excess(found[1])}"] if found else []
-        return "\n".join([*lines, self.looks_text()])
+        found = predicted_dice_reliability(self.table)
+        lines += [f"Rank correlation of the predicted with the true Dice: {found[0]:.2f}; {describe_bias(found[1])}"] if found else []
+        return "\n".join([*lines, self.times_evaluated_text()])
 
     def notes(self) -> list[str]:
         """What must be known beside the means, in sentences: empty reference masks, groups, a missing interval."""
@@ -110,9 +110,9 @@ class Findings:
             notes = [f"{self.empty.text()} {over}"]
         if 0 < self.groups < cases:
             notes += [f"SD over {_counted(cases, 'image')} of {_counted(self.groups, 'group')}."]
-        if 0 < self.groups < agreement.LEAST_GROUPS:
+        if 0 < self.groups < agreement.MIN_GROUPS:
             unit = "group" if self.groups < cases else "case"
-            needed = f"{_counted(self.groups, unit)}, {agreement.LEAST_GROUPS} are needed"
+            needed = f"{_counted(self.groups, unit)}, {agreement.MIN_GROUPS} are needed"
             notes += [f"No 95 % confidence interval: {needed}."]
         return notes
 
@@ -133,10 +133,10 @@ class Findings:
         text += f"areas, second reader − true: {_agreement_text(found, unit)}."
         return text + (wrong if empty.empty else "")
 
-    def looks_text(self) -> str:
+    def times_evaluated_text(self) -> str:
         """How often this test set was evaluated, in a sentence or two."""
         looks, models = self.looks["looks"], self.looks["models"]
-        unknown = "" if self.made_by else " It is unknown whether the external model was trained on these images."
+        unknown = "" if self.provenance else " It is unknown whether the external model was trained on these images."
         if looks == 1:
             return f"This is evaluation 1 of this test set: an unbiased estimate for similar new cases.{unknown}"
         return (
@@ -169,7 +169,7 @@ def digits(name: str) -> int:
     return 1 if name.endswith(("_px", "_mm", "_percent")) else 3
 
 
-def foresight(table: pd.DataFrame) -> tuple[float, float] | None:
+def predicted_dice_reliability(table: pd.DataFrame) -> tuple[float, float] | None:
     """How reliable the predicted Dice is: its Spearman rank correlation with the true Dice, -1 to 1, and its bias.
 
     Over the cases whose reference mask is not empty. None if fewer than three of these have a predicted Dice, or all
@@ -181,7 +181,7 @@ def foresight(table: pd.DataFrame) -> tuple[float, float] | None:
     return float(pairs.corr(method="spearman").iloc[0, 1]), float((pairs["predicted_dice"] - pairs["dice"]).mean())
 
 
-def excess(difference: float) -> str:
+def describe_bias(difference: float) -> str:
     """By how much the predicted Dice was off, in words."""
     return f"on average the prediction was {abs(difference):.2f} too {'high' if difference > 0 else 'low'}."
 

@@ -12,7 +12,7 @@ import scipy.special
 BOOTSTRAPS = 2000
 
 # Of fewer groups the interval would hold the true mean in far fewer than 95 of 100 samples: in 91 of 5 normal values, in 86 of 4, 72 of 3.
-LEAST_GROUPS = 5
+MIN_GROUPS = 5
 
 # With fewer cases there are no limits of agreement and no ICC. Limits shall contain 95 of 100 new differences:
 # estimated from 2 cases they contain 64, from 3 77, from 4 82, from 10 91 (normal differences, t-distribution).
@@ -40,7 +40,7 @@ def summarize(values: Sequence[float], groups: Sequence[str], seed: int) -> Summ
     """The Summary of `values`, one per case. What belongs together, such as one patient's images, has the same name in `groups`.
 
     The interval is the percentile bootstrap's, over whole groups: images of one patient are no independent cases. Its percentiles are those that
-    small samples need (the expanded percentile interval: Hesterberg 2015, Am. Stat. 69). With fewer than LEAST_GROUPS there is none: NaN.
+    small samples need (the expanded percentile interval: Hesterberg 2015, Am. Stat. 69). With fewer than MIN_GROUPS there is none: NaN.
     """
     values = np.asarray(values, float)
     finite = np.isfinite(values)
@@ -113,7 +113,7 @@ def agree(one: Sequence[float], other: Sequence[float]) -> Agreement:
 def _interval(values: np.ndarray, groups: np.ndarray, seed: int) -> tuple[float, float]:
     names, members = np.unique(groups, return_inverse=True)
     count = len(names)
-    if count < LEAST_GROUPS:
+    if count < MIN_GROUPS:
         return float("nan"), float("nan")
     sums, counts = np.bincount(members, values), np.bincount(members)
     generator = np.random.default_rng(seed)

@@ -166,7 +166,7 @@ def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str) -> None:
     if len(varied):
         seaborn.violinplot(varied, color="#deebf7", inner=None, cut=0, linewidth=0, density_norm="width", **looks)
     seaborn.boxplot(numbered, color=_LIGHT, width=0.25, showfliers=False, **looks)
-    # Beside one another by a lot of their own, so that the same cases give the same picture. The more there are, the fainter: the box is to be seen.
+    # Beside one another by a seed of their own, so that the same cases give the same picture. The more there are, the fainter: the box is to be seen.
     places = numbered["variable"] + np.random.default_rng(0).uniform(-0.1, 0.1, len(numbered))
     axes.scatter(places, numbered["value"], s=10, color=_DARK, alpha=0.6 if len(finite) <= 300 else 0.15, zorder=3)
     failed = finite.isna().sum()

@@ -28,14 +28,14 @@ from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.hparams import api as hparams_page
 from tensorboard.summary.writer import event_file_writer
 
+import isolated_process
 import model_training
-import own_process
 import resumable
 import settings
 import storage
 from data import preloaded_dataset, splitting
 from model_exploration import search, summary, trials
-from model_training import diagnosis, fitting, hyperparameters, machine, progress, workers
+from model_training import diagnosis, distribution, fitting, hardware, hyperparameters, progress
 
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
 
@@ -43,7 +43,7 @@ _PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
 def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Writes `model tuning`, and prints the best trials with the lines to paste into config.py.
 
-    MissingResult where step 1 has not run; OtherTask where a search was begun with other settings, data or packages; PlainError where no
+    MissingResult where step 1 has not run; ResumeMismatch where a search was begun with other settings, data or packages; UserError where no
     trial came to a result.
     """
     options = settings.load(workspace.root)
@@ -56,11 +56,11 @@ def _explore(workspace: storage.Workspace, options: types.SimpleNamespace, space
     cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     held_out = _held_out(cases, options)
     empty = int((cases["mask_px"][held_out] == 0).sum())
-    if workers.count() > 1:
-        raise storage.PlainError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
+    if distribution.count() > 1:
+        raise storage.UserError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
     # Only where there are empty masks does the score differ from that of earlier versions, whose searches must not be resumed then.
     facts = _facts(options, cases, space.get_config()) | ({"scored without empty masks": empty} if empty else {})
-    with resumable.alone(workspace.model_tuning, writes=not search.is_worker()):
+    with resumable.exclusive_lock(workspace.model_tuning, writes=not search.is_worker()):
         if search.is_worker():
             search.wait_for_chief()
             resumable.join(workspace.model_tuning, facts)
@@ -69,7 +69,7 @@ def _explore(workspace: storage.Workspace, options: types.SimpleNamespace, space
             others = f"the other {held_out.sum()}{_but(empty)}"
             trained = f"{(~held_out).sum()} cases of the train set"
             print(f"Each trial trains on {trained} and is scored by its Dice on {others}.")
-            diagnosis.hint(hyperparameters.Hyperparameters(clip_hu=None, gaussian_noise=_most(space.get_config(), "gaussian_noise")), cases)
+            diagnosis.warn_about_intensities(hyperparameters.Hyperparameters(clip_hu=None, gaussian_noise=_most(space.get_config(), "gaussian_noise")), cases)
             _write_hparams_page(workspace, space.get_config())
         trainer = _Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
         report = functools.partial(_report, workspace, empty)
@@ -87,9 +87,9 @@ def _but(empty: int) -> str:
 
 def _begin(workspace: storage.Workspace, facts: dict, anew: bool) -> None:
     try:
-        renamed = resumable.begin_or_go_on(workspace.model_tuning, facts, anew)
-    except resumable.OtherTask as error:
-        raise resumable.OtherTask(f"{error} With EXPLORATION_START_ANEW = True in config.py it is renamed.") from error
+        renamed = resumable.start_or_resume(workspace.model_tuning, facts, anew)
+    except resumable.ResumeMismatch as error:
+        raise resumable.ResumeMismatch(f"{error} With EXPLORATION_START_ANEW = True in config.py it is renamed.") from error
     if renamed:
         print(f"The former search, of other settings, data or packages, is now '{renamed}'.")
 
@@ -111,11 +111,11 @@ class _Trainer:
         options = types.SimpleNamespace(**vars(self._options) | own)
         page = functools.partial(progress.hparams, trial.searched, trial.name)
         train = functools.partial(
-            own_process.call, model_training.train, self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, page
+            isolated_process.run, model_training.train, self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, page
         )
         try:
             return _begun_anew_if_other(train, unfinished)
-        except (diagnosis.TrainingFailed, machine.OutOfMemory, own_process.ProcessEnded) as error:
+        except (diagnosis.TrainingFailed, hardware.OutOfMemory, isolated_process.ProcessEnded) as error:
             for left in (unfinished, folder.with_name(f"failed {trial.name}")):
                 progress.drop_checkpoint(left)  # As large as the network, twice over.
             raise search.TrialFailed(str(error).splitlines()[0]) from error
@@ -124,7 +124,7 @@ class _Trainer:
 def _begun_anew_if_other(train: Callable[[], pd.DataFrame], unfinished: pathlib.Path) -> pd.DataFrame:
     try:
         return train()
-    except resumable.OtherTask:
+    except resumable.ResumeMismatch:
         # What was begun of it, on another machine perhaps, or in another precision, is of no use here.
         shutil.rmtree(unfinished)
         return train()

@@ -33,7 +33,7 @@ FAILURES_IN_A_ROW = 5
 def make(options: types.SimpleNamespace, space: keras_tuner.HyperParameters, folder: pathlib.Path, report: Callable[[list[dict]], None]) -> "Oracle":
     """The oracle that the EXPLORATION settings ask for; it drops the weights below `folder` that are not to be kept."""
     own = {"random": {"max_trials": None}, "hyperband": {"max_epochs": options.EXPLORATION_EPOCHS}}
-    # By default the first trials that are drawn by lot are three times as many as hyperparameters: more than most searches have.
+    # By default the first trials that are drawn at random are three times as many as hyperparameters: more than most searches have.
     own["bayesian"] = {"max_trials": None, "num_initial_points": max(4, (options.EXPLORATION_MAX_TRIALS or 24) // 3)}
     kinds = {"random": _Random, "hyperband": _Hyperband, "bayesian": _Bayesian}
     return kinds[options.EXPLORATION_TUNER](options, folder, report, hyperparameters=space, **own[options.EXPLORATION_TUNER])
@@ -101,10 +101,10 @@ class Oracle:
 
     def save(self) -> None:
         """Writes the oracle's state; whole, where Keras Tuner's own way leaves half a file if it is killed."""
-        storage.write_whole(pathlib.Path(self._get_oracle_fname()), json.dumps(self.get_state()))
+        storage.atomic_write(pathlib.Path(self._get_oracle_fname()), json.dumps(self.get_state()))
 
     def _save_trial(self, trial: Any) -> None:
-        storage.write_whole(pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()))
+        storage.atomic_write(pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()))
 
     def reload(self) -> None:
         """Reads what `save` wrote. A trial's own file is written first: after a kill in between, it knows better."""
@@ -193,7 +193,7 @@ class _Hyperband(Oracle, keras_tuner.oracles.HyperbandOracle):
 
 class _Distinct(keras_tuner.oracles.BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> dict:
-        """The values of the next trial; drawn by lot where the optimum is a point that was tried, or where there is nothing to optimize."""
+        """The values of the next trial; drawn at random where the optimum is a point that was tried, or where there is nothing to optimize."""
         if all(isinstance(hp, keras_tuner.engine.hyperparameters.Fixed) for hp in self.hyperparameters.space):
             return self._random_populate_space()
         chosen = super().populate_space(trial_id)

@@ -58,21 +58,21 @@ def run(
 
 
 def is_worker() -> bool:
-    """Whether this program trains what a chief elsewhere asks for. PlainError where only some of Keras Tuner's environment variables are set."""
+    """Whether this program trains what a chief elsewhere asks for. UserError where only some of Keras Tuner's environment variables are set."""
     names = [f"KERASTUNER_{name}" for name in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID")]
     missing = [name for name in names if name not in os.environ]
     if 0 < len(missing) < len(names):
-        raise storage.PlainError(f"Of the environment variables of a search by many machines {' and '.join(missing)} is not set: see cluster/README.md.")
+        raise storage.UserError(f"Of the environment variables of a search by many machines {' and '.join(missing)} is not set: see cluster/README.md.")
     return not missing and "chief" not in os.environ["KERASTUNER_TUNER_ID"]
 
 
 def wait_for_chief() -> None:
-    """Returns when the chief answers. PlainError where it does not for ten minutes."""
+    """Returns when the chief answers. UserError where it does not for ten minutes."""
     address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
     try:
         grpc.channel_ready_future(grpc.insecure_channel(address)).result(timeout=CHIEF_PATIENCE_SECONDS)
     except grpc.FutureTimeoutError as error:
-        raise storage.PlainError(f"No chief answers at {address} (KERASTUNER_ORACLE_IP and _PORT). Start it, then this worker again.") from error
+        raise storage.UserError(f"No chief answers at {address} (KERASTUNER_ORACLE_IP and _PORT). Start it, then this worker again.") from error
 
 
 class _Tuner(keras_tuner.Tuner):
@@ -97,7 +97,7 @@ class _Tuner(keras_tuner.Tuner):
             history = self._train(wanted)
             if not math.isfinite(history[oracle.SCORE].iloc[-1]):
                 raise TrialFailed("its Dice on the validation cases is no number")
-        except (storage.PlainError, BrokenPipeError) as error:
+        except (storage.UserError, BrokenPipeError) as error:
             # What the user must correct ends the search; Keras Tuner would take anything else for a failed trial, and continue.
             raise keras_tuner.errors.FatalError(str(error)) from error
         except Exception as error:

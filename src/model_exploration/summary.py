@@ -21,14 +21,14 @@ def write(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
     If there are `empty_masks` among the validation cases, trials.csv has their number and each trial's false positives.
     """
     ranked = trials.ranked(rows)
-    storage.write_whole(folder / "trials.csv", _table(ranked, empty_masks).to_csv(index=False))
+    storage.atomic_write(folder / "trials.csv", _table(ranked, empty_masks).to_csv(index=False))
     scored = [row for row in ranked if row["status"] == "completed"]
     if scored:
         values = pd.DataFrame([row["searched"] for row in scored])
-        storage.write_whole(folder / "trials.png", charts.to_png(charts.search(values, np.array([trials.score(row) for row in scored]), "validation Dice")))
+        storage.atomic_write(folder / "trials.png", charts.to_png(charts.search(values, np.array([trials.score(row) for row in scored]), "validation Dice")))
     best = folder / "best hyperparameters.json"
     if scored and not trials.found_nothing(scored[0]):
-        storage.write_whole(best, json.dumps(scored[0]["hyperparameters"], indent=2) + "\n")
+        storage.atomic_write(best, json.dumps(scored[0]["hyperparameters"], indent=2) + "\n")
     else:
         best.unlink(missing_ok=True)  # Of a time when the best one had not been repeated.
 
@@ -36,7 +36,7 @@ def write(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
 def tell(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
     """Writes as `write`, and prints the best trials, which differ by more than chance, and the lines for config.py.
 
-    PlainError if all trials failed. If none found anything, none is recommended.
+    UserError if all trials failed. If none found anything, none is recommended.
     """
     write(folder, rows, empty_masks)
     ranked = trials.ranked(rows)
@@ -45,7 +45,7 @@ def tell(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
     if not scored:
         reasons = "\n".join(f"  {row['trial']}: {row['failure']}" for row in failed)
         fix = f"Fix the cause, and delete the folder '{folder.name}'."
-        raise storage.PlainError(f"All trials failed.\n{reasons}\n{fix}")
+        raise storage.UserError(f"All trials failed.\n{reasons}\n{fix}")
     table = _table(scored, empty_masks)
     told = ["trial", "val_dice", "repeats_mean", "repeats_sd", *(["false_positives"] if empty_masks else [])]
     told += [name for name in ("epochs", *scored[0]["searched"]) if table[name].nunique() > 1]

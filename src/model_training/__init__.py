@@ -20,9 +20,9 @@ from tensorflow import keras
 import resumable
 import settings
 import storage
-from data import familiarity, preloaded_dataset
+from data import out_of_distribution, preloaded_dataset
 from masks import cleaning
-from model_training import budget, diagnosis, fitting, machine, progress, workers
+from model_training import budget, diagnosis, distribution, fitting, hardware, progress
 from model_training.hyperparameters import Hyperparameters, from_settings
 from networks import saved_model
 
@@ -30,14 +30,14 @@ from networks import saved_model
 def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Writes `model` from the train set, with the hyperparameters of config.py. Goes on where a former run was stopped.
 
-    OtherTask where an unfinished training was begun with other settings or data; DamagedFile where it is damaged; MissingResult
+    ResumeMismatch where an unfinished training was begun with other settings or data; DamagedFile where it is damaged; MissingResult
     where step 1 has not run; TrainingFailed where the network learns nothing, or ends with weights that are not finite.
     """
     options = settings.load(workspace.root)
     hyperparameters = from_settings(options.HYPERPARAMETERS)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
-        diagnosis.hint(hyperparameters, cases)
+        diagnosis.warn_about_intensities(hyperparameters, cases)
         history = train(workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model)
     # The time's end may come within an epoch: its few images tell little.
     whole = history[history["images"] == history["images"].max()]
@@ -66,29 +66,29 @@ def train(
 
     Grows in the folder `unfinished`, and goes on where a former call was stopped. `validation` names cases of the same set that score each
     epoch (columns val_dice, val_loss); `callbacks` gives what is added to Keras' training, told the folder of the logs. Errors as
-    `train_final_model`; OutOfMemory where the settings ask for more than there is; PlainError where another program is at work in `unfinished`.
+    `train_final_model`; OutOfMemory where the settings ask for more than there is; UserError where another program is at work in `unfinished`.
     """
-    machine.prepare(options)
-    workers.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
-    keep_failed = _told_failures(unfinished, _failed(unfinished, target))
-    with resumable.alone(unfinished, workers.is_chief()), keep_failed, workers.kept_by_chief(unfinished) as folder:
-        if workers.is_chief():
+    hardware.prepare(options)
+    distribution.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
+    keep_failed = _keep_failed_training(unfinished, _failed(unfinished, target))
+    with resumable.exclusive_lock(unfinished, distribution.is_chief()), keep_failed, distribution.chief_or_scratch_folder(unfinished) as folder:
+        if distribution.is_chief():
             storage.check_replaceable(target)
-        options, facts = workers.chief_first(lambda: _begin(unfinished, hyperparameters, options, cases))
+        options, facts = distribution.chief_first(lambda: _begin(unfinished, hyperparameters, options, cases))
         network = fitting.compiled_network(hyperparameters, cases, options)
-        diary = progress.Diary(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
-        fitting.fit(network, train_set, cases, hyperparameters, options, diary, validation, callbacks(folder / "logs"))
-        _check_finite(network, diary.history, hyperparameters)
-        with storage.replacing(target, _WAIT_SECONDS) if workers.is_chief() else workers.kept_by_chief(target) as draft:
-            more = {"epochs": len(diary.history), "minutes": round(float(diary.history["seconds"].sum()) / 60, 1)}
+        checkpoint = progress.TrainingCheckpoint(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
+        fitting.fit(network, train_set, cases, hyperparameters, options, checkpoint, validation, callbacks(folder / "logs"))
+        _check_finite(network, checkpoint.history, hyperparameters)
+        with storage.atomic_folder(target, _WAIT_SECONDS) if distribution.is_chief() else distribution.chief_or_scratch_folder(target) as draft:
+            more = {"epochs": len(checkpoint.history), "minutes": round(float(checkpoint.history["seconds"].sum()) / 60, 1)}
             more["peak_learning_rate"] = budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)
             more["known"] = _known(network, train_set, cases, options)
-            saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | more, diary.history)
-            if workers.is_chief():
+            saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | more, checkpoint.history)
+            if distribution.is_chief():
                 shutil.copytree(folder / "logs", draft / "logs")
-        if workers.is_chief():
+        if distribution.is_chief():
             storage.remove(unfinished)
-    return diary.history
+    return checkpoint.history
 
 
 # A step that reads the former model may hold it for a moment; the training is not to be lost for that.
@@ -106,7 +106,7 @@ def _failed(unfinished: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
 def _with_former_precision(options: types.SimpleNamespace, unfinished: pathlib.Path) -> types.SimpleNamespace:
     """The `options` with the MIXED_PRECISION that an unfinished training was started with, where config.py sets None.
 
-    OtherTask where this machine does not train in that precision.
+    ResumeMismatch where this machine does not train in that precision.
     """
     if not (unfinished / "facts.json").exists():
         return options
@@ -116,10 +116,10 @@ def _with_former_precision(options: types.SimpleNamespace, unfinished: pathlib.P
 
 
 def _in_precision(options: types.SimpleNamespace, unfinished: pathlib.Path, former: str) -> types.SimpleNamespace:
-    setting = next((mixed for mixed in (False, True) if machine.precision(mixed) == former), None)
+    setting = next((mixed for mixed in (False, True) if hardware.precision(mixed) == former), None)
     if setting is None:
-        raise resumable.OtherTask(_other_hardware(unfinished, former))
-    if options.MIXED_PRECISION is not None or former == machine.precision(None):
+        raise resumable.ResumeMismatch(_other_hardware(unfinished, former))
+    if options.MIXED_PRECISION is not None or former == hardware.precision(None):
         return options
     print(f"Resuming in {former}, the precision in which this training was started.")
     return types.SimpleNamespace(**vars(options) | {"MIXED_PRECISION": setting})
@@ -130,7 +130,7 @@ def _other_hardware(unfinished: pathlib.Path, precision: str) -> str:
     if precision == "mixed_float16":
         fix = "Resume it on a machine with a GPU"
     return (
-        f"'{unfinished.name}' ({unfinished}) was started in {precision}, which is not supported {machine.name()}. "
+        f"'{unfinished.name}' ({unfinished}) was started in {precision}, which is not supported {hardware.name()}. "
         f"{fix}, or move or delete the folder to begin again."
     )
 
@@ -139,7 +139,7 @@ def _begin(
     unfinished: pathlib.Path, hyperparameters: Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame
 ) -> tuple[types.SimpleNamespace, dict[str, Any]]:
     """Begins or resumes a training; returns the options in its precision, and its facts."""
-    if not workers.is_chief():
+    if not distribution.is_chief():
         options = _in_precision(options, unfinished, resumable.read_begun(unfinished).get("precision"))
         facts = _facts(hyperparameters, options, cases)
         resumable.join(unfinished, facts)
@@ -150,7 +150,7 @@ def _begin(
     else:
         storage.remove(unfinished)
     facts = _facts(hyperparameters, options, cases)
-    resumable.begin_or_go_on(unfinished, facts)
+    resumable.start_or_resume(unfinished, facts)
     return options, facts
 
 
@@ -160,7 +160,7 @@ def _facts(hyperparameters: Hyperparameters, options: types.SimpleNamespace, cas
         "image_size": options.IMAGE_SIZE,
         "seed": options.SEED,
         "batch_size": options.TRAINING_BATCH_SIZE,
-        "precision": machine.precision(options.MIXED_PRECISION),
+        "precision": hardware.precision(options.MIXED_PRECISION),
         "encoder_weights": fitting.encoder_name(options) if hyperparameters.architecture == "deeplabv3_plus" else None,
         "hyperparameters": dataclasses.asdict(hyperparameters),
         "image_sha256": cases["image_sha256"].tolist(),
@@ -180,13 +180,13 @@ def _check_finite(network: keras.Model, history: pd.DataFrame, hyperparameters: 
 
 
 @contextlib.contextmanager
-def _told_failures(unfinished: pathlib.Path, failed: pathlib.Path) -> Iterator[None]:
+def _keep_failed_training(unfinished: pathlib.Path, failed: pathlib.Path) -> Iterator[None]:
     try:
-        with workers.lost_workers_told():
+        with distribution.report_lost_workers():
             yield
     except diagnosis.TrainingFailed:
         # Out of the way of the next try, which will have other settings.
-        if workers.is_chief():
+        if distribution.is_chief():
             storage.remove(failed)
             storage.move(unfinished, failed)
         raise
@@ -196,12 +196,12 @@ def _told_failures(unfinished: pathlib.Path, failed: pathlib.Path) -> Iterator[N
             raise storage.DiskFull from error
         if isinstance(error, OSError):
             raise
-        raise machine.OutOfMemory from error
+        raise hardware.OutOfMemory from error
 
 
 def _known(network: keras.Model, train_set: pathlib.Path, cases: pd.DataFrame, options: types.SimpleNamespace) -> dict[str, Any]:
     scale = network.get_layer("scale_intensity")
     images = preloaded_dataset.images(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
-    described = familiarity.describe((scale(image[None]).numpy() for image in images), cases["mask_px"] / options.IMAGE_SIZE**2)
+    described = out_of_distribution.train_set_statistics((scale(image[None]).numpy() for image in images), cases["mask_px"] / options.IMAGE_SIZE**2)
     masks = (preloaded_dataset.read(train_set / "masks", case) for case in cases["case"])
     return described | {"cleaning_is_harmless": cleaning.is_harmless(masks)}

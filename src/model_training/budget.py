@@ -40,7 +40,7 @@ class Budget:
         self._last = now
 
     @property
-    def share(self) -> float:
+    def fraction_done(self) -> float:
         """How much of it is spent, 0 to 1: of the steps or of the time, whichever is further."""
         spent = [self._steps_done / self._steps] if self._steps else []
         spent += [self._seconds_spent() / self._seconds] if self._seconds else []
@@ -52,7 +52,7 @@ class Budget:
         return statistics.median(self._step_seconds) if len(self._step_seconds) >= 3 else None
 
     @property
-    def end(self) -> str:
+    def eta(self) -> str:
         """When it will be spent, such as "14:32", on another day with its date; "" while nobody can tell."""
         left = [self._seconds - self._seconds_spent()] if self._seconds else []
         if self._steps and self.seconds_per_step:
@@ -68,7 +68,7 @@ class Budget:
         return self._seconds_before + time.monotonic() - self._begun
 
 
-class Schedule(keras.callbacks.Callback):
+class CosineSchedule(keras.callbacks.Callback):
     """Sets the learning rate of each step, and ends the training when `budget` is spent, be it within an epoch.
 
     The rate rises to `peak_rate` and falls to 0 with half a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983), whatever the budget is.
@@ -80,12 +80,12 @@ class Schedule(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Sets the optimizer's rate."""
-        self.model.optimizer.learning_rate = self._peak_rate * rate_share(self._budget.share)
+        self.model.optimizer.learning_rate = self._peak_rate * cosine_factor(self._budget.fraction_done)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Counts the step."""
         self._budget.step()
-        if self._budget.share >= 1:
+        if self._budget.fraction_done >= 1:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -105,6 +105,6 @@ def peak_rate(learning_rate: float, batch_size: int) -> float:
     return learning_rate * min(ratio, math.sqrt(ratio))
 
 
-def rate_share(spent: float) -> float:
+def cosine_factor(spent: float) -> float:
     """The learning rate as a share of its peak, where this share of the budget is spent."""
     return min(1.0, 0.1 + spent / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * spent))

@@ -11,14 +11,14 @@ from model_training.budget import REFERENCE_BATCH, Budget
 from model_training.hyperparameters import Hyperparameters
 
 # A look takes as long as the forward pass of some images: one in a hundred steps is not felt.
-LOOK_EVERY_STEPS = 100
+CHECK_EVERY_STEPS = 100
 
 # A network that finds nothing at first may be on its way, where masks are small: it has this many steps, and this share of the budget.
 PATIENCE_STEPS = 200
 PATIENCE_SHARE = 0.15
 
 # By how much, in standard deviations of all logits, those in the masks must exceed the others; networks that learn reach more than 1 by then.
-LEAST_LIFT = 0.1
+MIN_LOGIT_GAP = 0.1
 
 # Where masks cover more, to predict that all belongs to them is nearly right.
 NEARLY_ALL = 0.9
@@ -33,14 +33,14 @@ LOWEST_ADVISED_RATE = 1e-4
 SMALL_SHARE = 0.002
 
 # A CT slice's own noise is a hundredth of what its values span.
-MOST_NOISE = 0.1
+MAX_NOISE_SHARE = 0.1
 
 
-class TrainingFailed(storage.PlainError):
+class TrainingFailed(storage.UserError):
     """A training that learned nothing. Its text says what was found and checked, and what to change."""
 
 
-class Watch(keras.callbacks.Callback):
+class CollapseMonitor(keras.callbacks.Callback):
     """Raises TrainingFailed where the loss is not finite, or predictions for `shown` are degenerate in two checks running.
 
     `shown` are (images, masks) of the train set, as the network gets them, with the largest masks. In a trial of a
@@ -61,7 +61,7 @@ class Watch(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Looks at what is to be learned from."""
         images, masks = (part.numpy() for part in self._shown)
-        if _hopeless(images, masks, self._hyperparameters):
+        if _data_problems(images, masks, self._hyperparameters):
             self._fail("there is nothing to learn from")
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -69,7 +69,7 @@ class Watch(keras.callbacks.Callback):
         self._steps += 1
         if not np.isfinite(logs["loss"]):
             self._fail(f"the loss is no finite number ({logs['loss']:g})")
-        if self._steps % LOOK_EVERY_STEPS == 0:
+        if self._steps % CHECK_EVERY_STEPS == 0:
             self._look()
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -84,11 +84,11 @@ class Watch(keras.callbacks.Callback):
 
     def _fault(self) -> str:
         logits = [self.model(image[None], training=False).numpy() for image in self._shown[0]]
-        return sameness(np.concatenate(logits), self._shown[1].numpy())
+        return degenerate_prediction(np.concatenate(logits), self._shown[1].numpy())
 
     def _look(self) -> None:
         fault = self._fault()
-        if fault and self._last_fault and self._steps >= PATIENCE_STEPS and self._budget.share >= PATIENCE_SHARE:
+        if fault and self._last_fault and self._steps >= PATIENCE_STEPS and self._budget.fraction_done >= PATIENCE_SHARE:
             self._fail(fault)
         if fault and not self._noted:
             print(f"\nNote: after {self._steps} steps {fault}. If this persists, training will be stopped.", flush=True)
@@ -104,7 +104,7 @@ class Watch(keras.callbacks.Callback):
         return explanation(*(part.numpy() for part in self._shown), self._hyperparameters, short_steps)
 
 
-def sameness(logits: np.ndarray, masks: np.ndarray) -> str:
+def degenerate_prediction(logits: np.ndarray, masks: np.ndarray) -> str:
     """What is suspicious about the predictions, both (cases, size, size, 1): no numbers, all alike, a Dice of 0 or by chance; "" where nothing is.
 
     Nothing is where the masks are as empty, or nearly as full, themselves.
@@ -119,15 +119,15 @@ def sameness(logits: np.ndarray, masks: np.ndarray) -> str:
         return "every pixel is predicted to belong to the mask"
     if masks.any() and not (logits >= 0)[masks > 0].any():
         return "no pixel of any mask is found: the Dice coefficient is 0"
-    if masks.any() and not masks.all() and logits[masks > 0].mean() - logits[masks == 0].mean() < LEAST_LIFT * logits.std():
+    if masks.any() and not masks.all() and logits[masks > 0].mean() - logits[masks == 0].mean() < MIN_LOGIT_GAP * logits.std():
         return "what is predicted has nothing to do with the masks: their pixels get no higher values than those around them"
     return ""
 
 
-def hint(hyperparameters: Hyperparameters, cases: pd.DataFrame) -> None:
+def warn_about_intensities(hyperparameters: Hyperparameters, cases: pd.DataFrame) -> None:
     """Prints a note where the images' values do not look like what `clip_hu` is for, or `gaussian_noise` would drown them."""
     span = (cases["maximum"] - cases["minimum"]).median()
-    if hyperparameters.gaussian_noise > MOST_NOISE * span:
+    if hyperparameters.gaussian_noise > MAX_NOISE_SHARE * span:
         print(
             f"Note: gaussian_noise, {hyperparameters.gaussian_noise:g} in the images' own unit, is much for values that span {span:g}. Lower it in config.py: "
             "HYPERPARAMETERS, or EXPLORATION_SEARCH_SPACE."
@@ -169,7 +169,7 @@ def _reasons(
     images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters, short_steps: int | None
 ) -> list[str]:
     too_short = [] if short_steps is None else [f"the training was too short, {short_steps} steps. {_LONGER}"]
-    likely = _hopeless(images, masks, hyperparameters) or too_short + _unlucky(masks, hyperparameters)
+    likely = _data_problems(images, masks, hyperparameters) or too_short + _hyperparameter_problems(masks, hyperparameters)
     if likely:
         return [f"Likely: {reason}" for reason in likely]
     rate = max(hyperparameters.learning_rate / 5, LOWEST_ADVISED_RATE)
@@ -183,10 +183,10 @@ def _reasons(
 _LONGER = "Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
 
 
-def _hopeless(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
+def _data_problems(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
     """What no training can mend."""
     window = hyperparameters.clip_hu
-    outside = _unseen(images, masks, window) if window else 0.0
+    outside = _share_outside_window(images, masks, window) if window else 0.0
     tests = [
         (not np.isfinite(images).all(), "the images hold values that are no finite numbers. Run step 1 again: it finds the file."),
         (not set(np.unique(masks)) <= {0, 1}, "the masks hold other values than 0 and 1. Run step 1 again: it finds the file."),
@@ -201,7 +201,7 @@ def _hopeless(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparam
     return [reason for found, reason in tests if found]
 
 
-def _unseen(images: np.ndarray, masks: np.ndarray, window: tuple[float, float]) -> float:
+def _share_outside_window(images: np.ndarray, masks: np.ndarray, window: tuple[float, float]) -> float:
     """The share of the values outside the window; 0 where ground or masks show something in it."""
     # Small bright spots on a dark ground are all outside but for themselves; and so are images of two values, the window's ends.
     clipped = np.clip(images, *window)
@@ -209,7 +209,7 @@ def _unseen(images: np.ndarray, masks: np.ndarray, window: tuple[float, float]) 
     return np.mean((images <= window[0]) | (images >= window[1])) if flat else 0.0
 
 
-def _unlucky(masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
+def _hyperparameter_problems(masks: np.ndarray, hyperparameters: Hyperparameters) -> list[str]:
     """What may make a training fail that could go well."""
     rate, largest = hyperparameters.learning_rate, (masks > 0).sum((1, 2, 3)).max()
     change = 'Try HYPERPARAMETERS = {"learning_rate": 1e-3} in config.py.'

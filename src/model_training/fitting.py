@@ -11,8 +11,8 @@ from tensorflow import keras
 
 import networks
 from data import augmentation, preloaded_dataset
-from model_training import diagnosis, machine, progress, workers
-from model_training.budget import Budget, Schedule, peak_rate
+from model_training import diagnosis, distribution, hardware, progress
+from model_training.budget import Budget, CosineSchedule, peak_rate
 from model_training.hyperparameters import Hyperparameters
 from networks import objectives
 
@@ -23,9 +23,9 @@ WATCHED_CASES = 2
 def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, options: types.SimpleNamespace) -> keras.Model:
     """The network that `hyperparameters` describe, ready to be trained on `cases`, rows of cases.csv, with first weights drawn from the SEED setting."""
     keras.utils.set_random_seed(options.SEED)
-    keras.mixed_precision.set_global_policy(machine.precision(options.MIXED_PRECISION))
+    keras.mixed_precision.set_global_policy(hardware.precision(options.MIXED_PRECISION))
     values = hyperparameters
-    with workers.strategy().scope():
+    with distribution.strategy().scope():
         network = networks.build(
             values.architecture, options.IMAGE_SIZE, values.filters, values.patch_px, values.clip_hu, options.ENCODER_WEIGHTS
         )
@@ -63,7 +63,7 @@ def training_batches(
         )
         return versions.batch(context.get_per_replica_batch_size(options.TRAINING_BATCH_SIZE), drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
-    return workers.strategy().distribute_datasets_from_function(share)
+    return distribution.strategy().distribute_datasets_from_function(share)
 
 
 def steps_per_epoch(cases: list[str], options: types.SimpleNamespace) -> int:
@@ -82,13 +82,13 @@ def callbacks(
 ) -> list[keras.callbacks.Callback]:
     """What every training needs: the learning rate's schedule, a look at whether it learns, and what the terminal shows."""
     heading = (
-        f"Training {network.name}, {network.count_params() / 1e6:.2g} million parameters, on {len(cases)} cases, {machine.name()} "
-        f"in {machine.precision(options.MIXED_PRECISION)}"
+        f"Training {network.name}, {network.count_params() / 1e6:.2g} million parameters, on {len(cases)} cases, {hardware.name()} "
+        f"in {hardware.precision(options.MIXED_PRECISION)}"
     )
     watched = cases.nlargest(WATCHED_CASES, "mask_px")["case"].tolist()
     return [
-        Schedule(budget, peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)),
-        diagnosis.Watch(_shown(train_set, watched, options), hyperparameters, budget, is_trial),
+        CosineSchedule(budget, peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)),
+        diagnosis.CollapseMonitor(_shown(train_set, watched, options), hyperparameters, budget, is_trial),
         progress.Display(budget, options.TRAINING_BATCH_SIZE, heading),
     ]
 
@@ -99,28 +99,28 @@ def fit(
     cases: pd.DataFrame,
     hyperparameters: Hyperparameters,
     options: types.SimpleNamespace,
-    diary: progress.Diary,
+    checkpoint: progress.TrainingCheckpoint,
     validation: Sequence[str] = (),
     more: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
-    """Trains a compiled network on `cases`, rows of cases.csv, from where the `diary` ends to the end of the budget.
+    """Trains a compiled network on `cases`, rows of cases.csv, from where the `checkpoint` ends to the end of the budget.
 
     Each epoch is scored on the cases named in `validation`, of the same set, too. `more` are further callbacks.
     """
     names = cases["case"].tolist()
     steps = steps_per_epoch(names, options)
-    budget = Budget(steps, options.TRAINING_EPOCHS, options.TRAINING_TIME_LIMIT_MINUTES, diary.epochs_done, diary.history["seconds"].sum())
-    if diary.epochs_done:
-        print(f"Going on after epoch {diary.epochs_done}" + (f" of {budget.epochs}." if budget.epochs else "."))
-    if budget.share >= 1:
+    budget = Budget(steps, options.TRAINING_EPOCHS, options.TRAINING_TIME_LIMIT_MINUTES, checkpoint.epochs_done, checkpoint.history["seconds"].sum())
+    if checkpoint.epochs_done:
+        print(f"Going on after epoch {checkpoint.epochs_done}" + (f" of {budget.epochs}." if budget.epochs else "."))
+    if budget.fraction_done >= 1:
         return
-    logs = diary.folder / "logs"
+    logs = checkpoint.folder / "logs"
     kind, shown = ("validation cases", validation) if validation else ("train cases", names)
     network.fit(
-        training_batches(options.TRAIN_SET_LOCATION or train_set, names, hyperparameters, options, diary.epochs_done),
+        training_batches(options.TRAIN_SET_LOCATION or train_set, names, hyperparameters, options, checkpoint.epochs_done),
         steps_per_epoch=steps,
         validation_data=preloaded_dataset.pairs(train_set, validation, options.IMAGE_SIZE).batch(options.TRAINING_BATCH_SIZE) if validation else None,
-        initial_epoch=diary.epochs_done,
+        initial_epoch=checkpoint.epochs_done,
         epochs=budget.epochs or sys.maxsize,
         callbacks=[
             # Trials alone have validation cases.
@@ -128,7 +128,7 @@ def fit(
             progress.Panel(logs, kind, _shown(train_set, shown[: progress.PANEL_CASES], options), budget),
             progress.tensorboard(logs),
             *more,
-            diary,  # An epoch it has noted has been logged.
+            checkpoint,  # An epoch it has noted has been logged.
             keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: _end(network, budget)),  # What was done between epochs took time, too.
         ],
         verbose=0,
@@ -136,7 +136,7 @@ def fit(
 
 
 def _end(network: keras.Model, budget: Budget) -> None:
-    network.stop_training = network.stop_training or budget.share >= 1
+    network.stop_training = network.stop_training or budget.fraction_done >= 1
 
 
 def _shown(train_set: pathlib.Path, cases: Sequence[str], options: types.SimpleNamespace) -> tuple[tf.Tensor, tf.Tensor]:

@@ -23,7 +23,7 @@ class Hyperparameters:
         0 and standard deviation 1 instead.
     loss: "binary_crossentropy", "weighted_binary_crossentropy" or "binary_crossentropy_dice".
     learning_rate: of the Adam optimizer, at its highest, for batches of 2; for others it is adapted (see `budget.peak_rate`).
-    horizontal_flip: half of the images are shown mirrored, left for right.
+    horizontal_flip: half of the images are mirrored, left for right.
     rotation_degrees: images are shown rotated by up to this angle, either way; 0 for none.
     scale: images are shown larger or smaller by up to this share, stretched and sheared by half as much; 0 for none.
     gamma: the contrast is changed by an exponent of up to exp(gamma) either way, within the window; 0 for none.

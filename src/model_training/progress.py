@@ -1,4 +1,4 @@
-"""Keras callbacks that tell and keep how a training goes: a bar or lines, the diary on disk, and what TensorBoard shows."""
+"""Keras callbacks that tell and keep how a training goes: a bar or lines, the checkpoint on disk, and what TensorBoard shows."""
 import pathlib
 import shutil
 import time
@@ -45,7 +45,7 @@ class Display(keras.callbacks.Callback):
             self._print_heading()
         self._bar.set_description_str(self._epoch, refresh=False)
         self._bar.set_postfix_str(self._state(logs or {}), refresh=False)
-        self._bar.update(100 * self._budget.share - self._bar.n)
+        self._bar.update(100 * self._budget.fraction_done - self._bar.n)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Prints a line, where there is no bar."""
@@ -68,10 +68,10 @@ class Display(keras.callbacks.Callback):
 
     def _speed(self) -> str:
         seconds = self._budget.seconds_per_step
-        return (f", {seconds / self._batch_size:.3f} s per image" if seconds else "") + (f", ends about {self._budget.end}" if self._budget.end else "")
+        return (f", {seconds / self._batch_size:.3f} s per image" if seconds else "") + (f", ends about {self._budget.eta}" if self._budget.eta else "")
 
 
-class Diary(keras.callbacks.Callback):
+class TrainingCheckpoint(keras.callbacks.Callback):
     """Keeps in `folder`, after each epoch, all that a training needs to go on: weights, optimizer and history.csv.
 
     When made, it restores what lies in `former`, which is the same folder but for workers whose own is thrown away.
@@ -114,7 +114,7 @@ class Diary(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, **(logs or {}), "images": self._images, "seconds": round(now - self._clock, 3)}
         self._clock = now
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True) if self.epochs_done else pd.DataFrame([row])
-        storage.write_whole(self.folder / HISTORY, self.history.to_csv(index=False))
+        storage.atomic_write(self.folder / HISTORY, self.history.to_csv(index=False))
         self._epochs.assign(epoch + 1)
         self._manager.save(epoch + 1)
 
@@ -164,9 +164,9 @@ class Panel(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Draws each time another tenth of the budget is spent."""
-        if int(self._budget.share * PANELS) <= self._drawn:
+        if int(self._budget.fraction_done * PANELS) <= self._drawn:
             return
-        self._drawn = int(self._budget.share * PANELS)
+        self._drawn = int(self._budget.fraction_done * PANELS)
         # One by one: a batch of all might not fit beside the training's.
         predicted = np.concatenate([networks.predict_masks(self.model, image[None]) for image in self._images])
         picture = drawing.panel(self._images.numpy()[..., 0], self._masks.numpy()[..., 0], predicted)

@@ -17,7 +17,7 @@ from networks import deeplabv3_plus, layers, unet
 ARCHITECTURES = ("unet", "deeplabv3_plus")
 
 # No training begins surer than that, a probability of 12 or 88 %: the Dice coefficient's gradients are small there.
-SUREST_LOGIT = 2.0
+MAX_INITIAL_LOGIT = 2.0
 
 
 def build(
@@ -53,12 +53,12 @@ def set_prior(network: keras.Model, mask_share: float) -> None:
     One that begins with a half learns little else until it has found that out (Lin et al. 2017, arXiv:1708.02002).
     """
     bias = network.get_layer("pixel_logits").bias
-    bias.assign(np.full(bias.shape, np.clip(scipy.special.logit(mask_share), -SUREST_LOGIT, SUREST_LOGIT)))
+    bias.assign(np.full(bias.shape, np.clip(scipy.special.logit(mask_share), -MAX_INITIAL_LOGIT, MAX_INITIAL_LOGIT)))
 
 
 def predict_masks(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """The masks, uint8 0 and 1 (batch, size, size), of raw images (batch, size, size, 1): 1 where the probability is at least one half."""
-    return cut(compiled(network)(tf.cast(images, tf.float32)).numpy()[..., 0])
+    return threshold(compiled(network)(tf.cast(images, tf.float32)).numpy()[..., 0])
 
 
 def compiled(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -84,6 +84,6 @@ def graph(
     return tf.function(function, [tf.TensorSpec(shape, tf.float32)]).get_concrete_function()
 
 
-def cut(logits: np.ndarray) -> np.ndarray:
+def threshold(logits: np.ndarray) -> np.ndarray:
     """Logits of any shape as masks, uint8 0 and 1: a logit of 0 is a probability of one half."""
     return (logits >= 0).astype(np.uint8)

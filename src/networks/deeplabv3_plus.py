@@ -24,7 +24,7 @@ def build(images: tf.Tensor, encoder_weights: str | None) -> tf.Tensor:
     """Features at a quarter of the images' size, (batch, size / 4, size / 4, 256), of scaled images (batch, size, size, 1) in about -1..1.
 
     `encoder_weights`: "imagenet" (Keras downloads them once, into ~/.keras), the path of a file of ResNet50's weights without its top, or
-    None for random ones. PlainError, which says what to set in config.py, where they can't be had.
+    None for random ones. UserError, which says what to set in config.py, where they can't be had.
     """
     encoder = _encoder(images.shape[1], encoder_weights)
     low_level, deep = encoder(ImageNetColours(name="imagenet_colours")(images))
@@ -58,14 +58,14 @@ def _encoder(image_size: int, weights: str | None) -> keras.Model:
 
 def _resnet50(weights: str | None) -> keras.Model:
     if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
-        raise storage.PlainError(f"{weights}: there is no such file. {_REMEDY}")
+        raise storage.UserError(f"{weights}: there is no such file. {_REMEDY}")
     if weights not in (None, "imagenet"):
         weights_file.check(pathlib.Path(weights), _REMEDY)
     try:
         return keras.applications.ResNet50(include_top=False, weights=weights)
     except Exception as error:
         # Keras wraps what may go wrong on the way (no network, a broken file, another network's weights) in various types.
-        raise storage.PlainError(f"ResNet50's weights ({weights}) can't be loaded: {error}. {_REMEDY}") from error
+        raise storage.UserError(f"ResNet50's weights ({weights}) can't be loaded: {error}. {_REMEDY}") from error
 
 
 _REMEDY = (

@@ -21,18 +21,18 @@ from masks import cleaning, metrics
 from networks import saved_model
 
 
-class ImageOutOfRange(storage.PlainError):
+class ImageOutOfRange(storage.UserError):
     """An image whose values are so large that a network with finite weights computes non-finite logits for it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Ensemble:
-    """Networks for images of one size. `mirrored`: each predicts the mirror image too, which it must have been trained on. `cleaned`: small and
+    """Networks for images of one size. `test_time_flip`: each predicts the mirror image too, which it must have been trained on. `cleaned`: small and
     isolated areas are taken out of the masks (see `masks.cleaning`). `folders`: where the networks were read from, for error messages.
     """
 
     networks: Sequence[keras.Model]
-    mirrored: bool
+    test_time_flip: bool
     cleaned: bool
     folders: Sequence[pathlib.Path] = ()
 
@@ -49,12 +49,12 @@ class Ensemble:
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Each member's logits, float32 (members, batch, size, size), of raw images (batch, size, size, 1).
 
-        PlainError where a network's weights are not finite, ImageOutOfRange where the logits of an image are not.
+        UserError where a network's weights are not finite, ImageOutOfRange where the logits of an image are not.
         """
         images, found = np.asarray(images, np.float32), []
         for predict in map(networks.compiled, self.networks):
             found.append(predict(tf.constant(images)).numpy()[..., 0])
-            if self.mirrored:
+            if self.test_time_flip:
                 # Not both in one graph, which takes twice as long to compile; nor in one batch, whose size may change the rounding.
                 found.append(predict(tf.constant(images[:, :, ::-1])).numpy()[:, :, ::-1, 0])
         members = np.stack(found)
@@ -64,7 +64,7 @@ class Ensemble:
 
     def mask(self, logits: np.ndarray) -> np.ndarray:
         """The members' common mask, uint8 0 and 1 (size, size), from the logits of one image, (members, size, size)."""
-        cut = networks.cut(logits.mean(axis=0))
+        cut = networks.threshold(logits.mean(axis=0))
         return cleaning.clean(cut) if self.cleaned else cut
 
     def scaled(self, image: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ class Ensemble:
     def _refuse(self, images: np.ndarray, members: np.ndarray) -> None:
         for network, folder in itertools.zip_longest(self.networks, self.folders, fillvalue="the model"):
             if not all(np.isfinite(weights).all() for weights in network.get_weights()):
-                raise storage.PlainError(f"{folder}: the model's weights hold non-finite values. Train it again.")
+                raise storage.UserError(f"{folder}: the model's weights hold non-finite values. Train it again.")
         image = images[~np.isfinite(members).all(axis=(0, 2, 3))][0]
         raise ImageOutOfRange(
             f"values from {image.min():g} to {image.max():g}, for which the network's result is not finite. "
@@ -92,7 +92,7 @@ def predicted_dice(logits: np.ndarray) -> float:
 
     Two empty masks have 1, as in `masks.metrics`: the members agree, which is all that this tells.
     """
-    masks = networks.cut(logits)
+    masks = networks.threshold(logits)
     return statistics.fmean(metrics.dice(*pair) for pair in itertools.combinations(masks, 2)) if len(masks) > 1 else float("nan")
 
 
@@ -100,7 +100,7 @@ def read(folders: Sequence[pathlib.Path], cleaned: bool | None = None) -> Ensemb
     """The models that `saved_model.write` wrote, as one; None for `cleaned`: if that leaves their train masks as they are. MissingResult where
     there is none.
     """
-    mirrored = all(saved_model.read_hyperparameters(folder)["horizontal_flip"] for folder in folders)
+    test_time_flip = all(saved_model.read_hyperparameters(folder)["horizontal_flip"] for folder in folders)
     if cleaned is None:
         cleaned = all(saved_model.read_training(folder)["known"]["cleaning_is_harmless"] for folder in folders)
-    return Ensemble([saved_model.read(folder) for folder in folders], mirrored, cleaned, tuple(folders))
+    return Ensemble([saved_model.read(folder) for folder in folders], test_time_flip, cleaned, tuple(folders))

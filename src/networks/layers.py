@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow import keras
 
-import processor
+import cpu_features
 
 # Into so many groups the channels are parted to be normalized, into fewer where their number can't be.
 GROUPS = 8
@@ -48,7 +48,7 @@ class Conv2D(keras.layers.Conv2D):
 
 
 def _weight_gradients_are_slow() -> bool:
-    known = processor.instructions()
+    known = cpu_features.instructions()
     return "avx2" in known and "avx512f" not in known and not tf.config.list_physical_devices("GPU")
 
 

@@ -69,7 +69,7 @@ def read_training(folder: pathlib.Path) -> dict[str, Any]:
         values["known"] = _Values(folder / _TRAINING, values["known"])
     written = values.get("format", FORMAT)
     if isinstance(written, int) and written > FORMAT:
-        raise storage.PlainError(
+        raise storage.UserError(
             f"{folder}: written by version {values.get('version', '?')} of this program (format {written}); "
             f"this is version {VERSION} (format {FORMAT}). Update this program."
         )

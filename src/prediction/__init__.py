@@ -22,7 +22,7 @@ from networks import ensemble, saved_model
 from prediction import new_image, quality
 
 # Beside the masks in `new predictions`, named as that of the test set.
-TABLE = mask_folder.JUDGEMENTS
+TABLE = mask_folder.QUALITY_TABLE
 
 _RESERVED = "this name is kept for the table of the predictions. Rename the file."
 
@@ -48,10 +48,10 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
             maker = _maker(folders, model)
         names = cases["case"].tolist()
         batches = preloaded_dataset.images(workspace.test_set, names, model.image_size).batch(options.PREDICTION_BATCH_SIZE)
-        with storage.replacing(workspace.predictions) as draft:
+        with storage.atomic_folder(workspace.predictions) as draft:
             table = pd.DataFrame(_predict_cases(names, batches, model, known, draft))
-            mask_folder.write_judgements(draft, table)
-            mask_folder.write_maker(draft, maker)
+            mask_folder.write_quality_table(draft, table)
+            mask_folder.write_provenance(draft, maker)
     print(f"Predicted {len(cases)} test cases{_cleaned(model)}.{quality.doubts(table.set_index('case'))}")
 
 
@@ -71,7 +71,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     with _reading_models(workspace, folders):
         model, known = ensemble.read(folders, options.CLEAN_PREDICTIONS), _known(folders)
     total = len(files) + len(faults)
-    with storage.replacing(workspace.new_predictions) as draft:
+    with storage.atomic_folder(workspace.new_predictions) as draft:
         rows = _predict_files(files, model, known, draft, faults)
         if not rows:
             raise storage.DatasetError(input_files.grouped(faults))
@@ -105,7 +105,7 @@ def _maker(folders: list[pathlib.Path], model: ensemble.Ensemble) -> dict[str, A
     return {
         "id": saved_model.fingerprint(folders),
         "models": len(folders),
-        "mirrored": model.mirrored,
+        "test_time_flip": model.test_time_flip,
         "cleaned": model.cleaned,
         "hyperparameters": saved_model.read_hyperparameters(folders[0]),
         "training": {name: trainings[0].get(name) for name in told} | {"images": len(trainings[0]["image_sha256"])},
@@ -127,7 +127,7 @@ def _check_fit(cases: pd.DataFrame, training: dict) -> None:
         raise storage.DatasetError(
             [f"The model was trained on images of {training['image_size']} px, the dataset's have {sizes.pop()} px. Train the model again."]
         )
-    preloaded_dataset.refuse_seen(cases, training["image_sha256"])
+    preloaded_dataset.check_no_leakage(cases, training["image_sha256"])
 
 
 def _predict_cases(names: list[str], batches: Iterable[Any], model: ensemble.Ensemble, known: list[dict], folder: pathlib.Path) -> list[dict]:
@@ -138,7 +138,7 @@ def _predict_cases(names: list[str], batches: Iterable[Any], model: ensemble.Ens
             yield from zip(images.numpy()[..., 0], model.logits(images).swapaxes(0, 1), strict=True)
 
     def write(case: str, image: np.ndarray, logits: np.ndarray) -> dict:
-        mask, judged = quality.judge(model, image, logits, known)
+        mask, judged = quality.predict_with_quality(model, image, logits, known)
         preloaded_dataset.write(folder, case, mask)
         return {"case": case, **judged}
 

@@ -27,7 +27,7 @@ def read(file: pathlib.Path, model: ensemble.Ensemble) -> tuple[np.ndarray, np.n
         raise storage.DatasetError([f"{file_names.printable(file)}: {shape}; at most {MAX_SIDE_PX} px a side can be predicted. Crop it or make it smaller."])
     if image.shape == (size, size):
         return image, image.astype(np.float32)
-    square = _padded(image.astype(np.float32), side, mirrored=model.standardised)
+    square = _padded(image.astype(np.float32), side, symmetric=model.standardised)
     return image, skimage.transform.resize(square, (size, size), order=1, anti_aliasing=side > size, preserve_range=True).astype(np.float32)
 
 
@@ -59,7 +59,7 @@ def _mask(
     size, side = model.image_size, max(image.shape)
     rows, columns = (math.ceil(extent * size / side) for extent in image.shape)
     logits[:, rows:] = logits[:, :, columns:] = -1.0  # What was put beside the image is in no mask.
-    mask, judged = quality.judge(model, resized, logits, known)
+    mask, judged = quality.predict_with_quality(model, resized, logits, known)
     if image.shape == (size, size):
         return mask, judged
     judged["unlike_train_set"] = ", ".join(filter(None, [judged["unlike_train_set"], "image size"]))
@@ -67,9 +67,9 @@ def _mask(
     return (back[: image.shape[0], : image.shape[1]] >= 0.5).astype(np.uint8), judged
 
 
-def _padded(image: np.ndarray, side: int, mirrored: bool) -> np.ndarray:
+def _padded(image: np.ndarray, side: int, symmetric: bool) -> np.ndarray:
     # Below and to the right: stretching the image would change the anatomy's proportions. With air; but where the network scales each image
     # by its own mean and standard deviation, with the image's mirror images, which leave these as they are: five electron micrographs of 512 px,
     # cut to 512 x 256, got a Dice of 0.953 with these, 0.896 with their least value beside them, 0.954 uncut.
     missing = [(0, side - extent) for extent in image.shape]
-    return np.pad(image, missing, mode="symmetric") if mirrored else np.pad(image, missing, constant_values=image.min())
+    return np.pad(image, missing, mode="symmetric") if symmetric else np.pad(image, missing, constant_values=image.min())

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data import familiarity, mask_folder
+from data import mask_folder, out_of_distribution
 from networks import ensemble
 
 # Masks below this predicted Dice are named as those to look at.
@@ -14,13 +14,13 @@ DOUBTFUL = 0.9
 _TOLD = 10
 
 
-def judge(model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, known: list[dict]) -> tuple[np.ndarray, dict]:
+def predict_with_quality(model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, known: list[dict]) -> tuple[np.ndarray, dict]:
     """The mask of one image, uint8 0 and 1 (size, size), from its members' logits, (members, size, size); and the columns predicted_dice and
     unlike_train_set of the table. `known` are the train sets' statistics.
     """
     mask = model.mask(logits)
     scaled = model.scaled(image)
-    strange = {reason for each in known for reason in familiarity.strangeness(scaled, mask, each)}
+    strange = {reason for each in known for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
     return mask, {"predicted_dice": round(ensemble.predicted_dice(logits), 4), "unlike_train_set": ", ".join(sorted(strange))}
 
 
@@ -30,7 +30,7 @@ def doubts(table: pd.DataFrame) -> str:
     if doubtful.empty:
         return ""
     lines = [f"  {name}: {'; '.join(said(row))}" for name, row in doubtful.head(_TOLD).iterrows()]
-    more = [f"  and {len(doubtful) - _TOLD} more, in {mask_folder.JUDGEMENTS}"] if len(doubtful) > _TOLD else []
+    more = [f"  and {len(doubtful) - _TOLD} more, in {mask_folder.QUALITY_TABLE}"] if len(doubtful) > _TOLD else []
     return "\n".join([f" Look at {'this one' if len(doubtful) == 1 else f'these {len(doubtful)}'} first:", *lines, *more])
 
 

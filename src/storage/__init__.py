@@ -22,15 +22,15 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from storage.atomic import check_replaceable, content, follow, move, recover, remove, replacing, write_whole
-from storage.errors import DamagedFile, DatasetError, DiskFull, InUse, MissingResult, PlainError, describe, is_disk_full
+from storage.atomic import atomic_folder, atomic_write, check_replaceable, content, follow, move, recover, remove
+from storage.errors import DamagedFile, DatasetError, DiskFull, InUse, MissingResult, UserError, describe, is_disk_full
 from storage.locks import locked
 from storage.readers import read_array, read_json, read_table
 
 __all__ = [
-    "DamagedFile", "DatasetError", "DiskFull", "InUse", "MissingResult", "PlainError", "PROJECT", "STEPS", "Step", "Workspace",
+    "DamagedFile", "DatasetError", "DiskFull", "InUse", "MissingResult", "UserError", "PROJECT", "STEPS", "Step", "Workspace",
     "check_replaceable", "content", "describe", "follow", "is_disk_full", "locked", "move", "read_array", "read_json", "read_table", "reading", "recover", "remove",
-    "replacing", "require", "write_whole",
+    "atomic_folder", "require", "atomic_write",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
-from storage.errors import InUse, PlainError
+from storage.errors import InUse, UserError
 from storage.locks import beside, locked
 
 # Inside a mount point. A complete draft is first staged; when the former entries are out of the way, its own are being placed.
@@ -21,12 +21,12 @@ _SYNC_THREADS = 8
 
 
 @contextlib.contextmanager
-def replacing(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[pathlib.Path]:
+def atomic_folder(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[pathlib.Path]:
     """Yields an empty draft folder, which replaces the folder `target` when the block ends without an error.
 
     Holds an exclusive lock on `target`; raises InUse where another program has one, after `wait_seconds`. A block that raises leaves
     `target` as it was and no draft; after a crash the next call or the next `require` cleans up. A `target` that is a symbolic link is
-    followed. That the target can be replaced is tried before the block runs: OSError or PlainError where it can't.
+    followed. That the target can be replaced is tried before the block runs: OSError or UserError where it can't.
     """
     target = follow(target)
     with locked(target, wait_seconds=wait_seconds):
@@ -46,7 +46,7 @@ def replacing(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[pathl
             raise
 
 
-def write_whole(file: pathlib.Path, content: str | bytes) -> None:
+def atomic_write(file: pathlib.Path, content: str | bytes) -> None:
     """Writes a file that is never seen half written, nor left so by a crash."""
     draft = beside(file, "draft")
     try:
@@ -62,12 +62,12 @@ def write_whole(file: pathlib.Path, content: str | bytes) -> None:
 
 
 def follow(path: pathlib.Path) -> pathlib.Path:
-    """Where a symbolic link leads, else `path` itself. PlainError where the link's destination can't be reached."""
+    """Where a symbolic link leads, else `path` itself. UserError where the link's destination can't be reached."""
     if not path.is_symlink():
         return path
     real = pathlib.Path(os.path.realpath(path))
     if real.is_symlink() or not real.parent.is_dir():
-        raise PlainError(f"{path}: a symbolic link to {os.readlink(path)}, which can't be reached. Connect that disk, or correct the link.")
+        raise UserError(f"{path}: a symbolic link to {os.readlink(path)}, which can't be reached. Connect that disk, or correct the link.")
     return real
 
 
@@ -89,7 +89,7 @@ def recover(target: pathlib.Path) -> None:
 
 
 def check_replaceable(target: pathlib.Path) -> None:
-    """Raises what `replacing` would raise at once: OSError or PlainError where `target` can't be replaced. For a step that works for
+    """Raises what `atomic_folder` would raise at once: OSError or UserError where `target` can't be replaced. For a step that works for
     hours before it has something to write. A lock of another program is no such reason: it will be released.
     """
     target = follow(target)
@@ -138,7 +138,7 @@ def _must_stay(target: pathlib.Path) -> bool:
     if not target.exists():
         return False
     if not target.is_dir():
-        raise PlainError(f"{target}: a file, where the results' folder must be. Move or rename it.")
+        raise UserError(f"{target}: a file, where the results' folder must be. Move or rename it.")
     if os.path.ismount(target):
         return True
     former = beside(target, "former")

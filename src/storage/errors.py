@@ -3,11 +3,11 @@ import errno
 import os
 
 
-class PlainError(Exception):
+class UserError(Exception):
     """An error that the user can correct: main.py prints its text without a traceback."""
 
 
-class DatasetError(PlainError):
+class DatasetError(UserError):
     """The user's files are not as they must be. Its text holds all faults, one line each: file, what is wrong, what to do."""
 
     def __init__(self, faults: list[str]) -> None:
@@ -19,19 +19,19 @@ class DatasetError(PlainError):
         return type(self), (self.faults,)
 
 
-class MissingResult(PlainError):
+class MissingResult(UserError):
     """A step was started before the one whose result it reads."""
 
 
-class DamagedFile(PlainError):
+class DamagedFile(UserError):
     """A file that this project wrote was damaged or edited since: its text names the file, the fault and what to delete or repeat."""
 
 
-class InUse(PlainError):
+class InUse(UserError):
     """Another program works in a folder, or reads what would be replaced."""
 
 
-class DiskFull(PlainError):
+class DiskFull(UserError):
     """Something could not be written for lack of space."""
 
     def __init__(

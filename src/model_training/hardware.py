@@ -3,9 +3,9 @@ import types
 
 import tensorflow as tf
 
-import processor
+import cpu_features
 import storage
-from model_training import workers
+from model_training import distribution
 
 _OUT_OF_MEMORY = (
     "The machine's memory is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), then \"filters\" in HYPERPARAMETERS, "
@@ -13,7 +13,7 @@ _OUT_OF_MEMORY = (
 )
 
 
-class OutOfMemory(storage.PlainError):
+class OutOfMemory(storage.UserError):
     """The machine's memory is too small for a training; its text names the settings to lower."""
 
     def __init__(self, text: str = _OUT_OF_MEMORY) -> None:
@@ -24,7 +24,7 @@ def prepare(options: types.SimpleNamespace) -> None:
     """Makes TensorFlow repeat itself to the bit where the DETERMINISTIC setting asks for it, and finds the other workers where there are some."""
     if options.DETERMINISTIC:
         tf.config.experimental.enable_op_determinism()
-    workers.strategy()
+    distribution.strategy()
 
 
 def precision(mixed: bool | None) -> str:
@@ -40,7 +40,7 @@ def name() -> str:
     """Such as "on the CPU", "on 2 GPUs" or "on 3 workers, each on the CPU"."""
     gpus = len(_gpus())
     own = f"on {gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "on the CPU"
-    return f"on {workers.count()} workers, each {own}" if workers.count() > 1 else own
+    return f"on {distribution.count()} workers, each {own}" if distribution.count() > 1 else own
 
 
 def _gpus() -> list[tf.config.PhysicalDevice]:
@@ -54,4 +54,4 @@ def _gpus_are_fast_in_16_bit() -> bool:
 
 def _cpu_knows_bfloat16() -> bool:
     # Others compute it by way of float32, slower than that.
-    return bool({"avx512_bf16", "amx_bf16"} & processor.instructions())
+    return bool({"avx512_bf16", "amx_bf16"} & cpu_features.instructions())

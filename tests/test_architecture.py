@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
-import storage
 from conftest import ROOT
+
+import storage
 
 SOURCE = ROOT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -24,10 +25,10 @@ FLOORS = [
     STEPS,
     {"model_training.fitting"},
     {"model_training.diagnosis", "model_training.progress"},
-    {"model_training.budget", "model_training.hyperparameters", "model_training.machine", "model_training.workers"},
+    {"model_training.budget", "model_training.hyperparameters", "model_training.hardware", "model_training.distribution"},
     {"data", "networks"},
     {"masks"},
-    {"settings", "own_process", "processor", "resumable", "worker_pool"},
+    {"settings", "isolated_process", "cpu_features", "resumable", "worker_pool"},
     {"storage"},
 ]
 
@@ -101,7 +102,7 @@ def test_only_steps_load_the_settings():
     assert calls == STEPS | TRAINERS
 
 
-@pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "masks.charts", "evaluation", "data.original_dataset", "command_line", "own_process", "data.phantoms"])
+@pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "masks.charts", "evaluation", "data.original_dataset", "command_line", "isolated_process", "data.phantoms"])
 def test_what_needs_no_tensorflow_does_not_wait_for_it(module):
     script = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import {module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -182,7 +183,7 @@ def test_every_module_has_its_test_file():
     elsewhere = {"networks.layers", "networks.unet", "networks.deeplabv3_plus", "demo", "data", "masks"}
     elsewhere |= {"model_training.fitting", "model_training.progress", "model_exploration.oracle", "model_exploration.trials"}
     # What the evaluation is made of, by the evaluation; its report in a browser; the nearest pixel by the metrics.
-    elsewhere |= {"evaluation.tables", "evaluation.methods", "evaluation.seal", "masks.nearest"}
+    elsewhere |= {"evaluation.tables", "evaluation.methods", "evaluation.evaluation_log", "masks.nearest"}
     # Names of files by the input files; the processes of step 1 by that step.
     elsewhere |= {"data.file_names", "worker_pool"}
     # The parts of a prediction by the steps that predict.

@@ -7,41 +7,42 @@ import subprocess
 import sys
 import time
 
-import model_training
 import numpy as np
 import pandas as pd
 import pytest
-import settings
-import storage
 import tensorflow as tf
 from conftest import ROOT, configure, files
+
+import model_training
+import settings
+import storage
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from model_training import fitting, hyperparameters, workers
+from model_training import distribution, fitting, hyperparameters
 from networks import saved_model
 
 TRAIN = """
 import os, pathlib, signal, sys
 sys.path.insert(0, {src!r})
 import command_line
-command_line.plain_errors()
+command_line.install_error_handler()
 import numpy as np
 import storage, model_training, cross_validation
 from model_training import progress
 from networks import saved_model
 
-write, diary = saved_model.write, progress.Diary.on_epoch_end
+write, checkpoint = saved_model.write, progress.TrainingCheckpoint.on_epoch_end
 
 def noted(folder, network, *others):
     np.savez({weights!r}, *network.get_weights())
     write(folder, network, *others)
 
 def killed(self, epoch, logs=None):
-    diary(self, epoch, logs)
+    checkpoint(self, epoch, logs)
     if epoch + 1 == {kill_after}:
         os.kill(os.getpid(), signal.SIGKILL)
 
-saved_model.write, progress.Diary.on_epoch_end = noted, killed
+saved_model.write, progress.TrainingCheckpoint.on_epoch_end = noted, killed
 {step}(storage.Workspace(pathlib.Path({root!r})))
 """
 
@@ -153,9 +154,9 @@ import sys
 sys.path.insert(0, {src!r})
 import tensorflow as tf
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-from model_training import workers
+from model_training import distribution
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-workers.strategy = lambda: mirrored
+distribution.strategy = lambda: mirrored
 """
 
 
@@ -197,8 +198,8 @@ EXPLORE = """
 import pathlib, sys, time
 sys.path.insert(0, {src!r})
 import command_line
-command_line.plain_errors()
-import own_process, pandas as pd, storage, model_exploration
+command_line.install_error_handler()
+import isolated_process, pandas as pd, storage, model_exploration
 
 sleep = time.sleep
 time.sleep = lambda seconds: sleep(min(seconds, 0.5))  # The chief's looks at whether it is over.
@@ -211,7 +212,7 @@ def trained(train, train_set, cases, values, options, unfinished, target, valida
     history.to_csv(target / "history.csv", index=False)
     return history
 
-own_process.call = trained
+isolated_process.run = trained
 model_exploration.explore_hyperparameters(storage.Workspace(pathlib.Path({root!r})))
 """
 
@@ -259,7 +260,7 @@ def test_a_worker_s_share_of_the_batches_is_what_the_others_leave(prepared):
 
     def lots(part, count):
         stream = preloaded_dataset.endless_pairs(prepared.train_set, cases, 64, 1, 3, part)
-        return [tuple(lot) for lot, _, _ in stream.take(count).as_numpy_iterator()]
+        return [tuple(sample_seed) for sample_seed, _, _ in stream.take(count).as_numpy_iterator()]
 
     whole = lots((0, 1, 6), 18)
     parts = [lots((index, 3, 6), 6) for index in range(3)]
@@ -268,7 +269,7 @@ def test_a_worker_s_share_of_the_batches_is_what_the_others_leave(prepared):
 
 def test_without_tf_config_there_is_one_and_it_is_the_chief(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert workers.count() == 1 and workers.is_chief()
+    assert distribution.count() == 1 and distribution.is_chief()
 
 
 @pytest.mark.parametrize(
@@ -282,13 +283,13 @@ def test_without_tf_config_there_is_one_and_it_is_the_chief(monkeypatch):
 )
 def test_tf_config_tells_how_many_there_are_and_which_is_the_chief(monkeypatch, cluster, task, count, chief):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": task[0], "index": task[1]}}))
-    assert (workers.count(), workers.is_chief()) == (count, chief)
+    assert (distribution.count(), distribution.is_chief()) == (count, chief)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "{}", '{"task": {"type": "worker", "index": 0}}'])
 def test_an_empty_tf_config_counts_as_not_set(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    assert (workers.count(), workers.is_chief()) == (1, True)
+    assert (distribution.count(), distribution.is_chief()) == (1, True)
     assert tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict() == {}  # TensorFlow can read what is left.
 
 
@@ -325,28 +326,28 @@ TWO = '"cluster": {"worker": ["a:1", "b:1"]}'
 )
 def test_a_malformed_tf_config_is_told_with_cause_and_fix(monkeypatch, text, cause):
     monkeypatch.setenv("TF_CONFIG", text)
-    for ask in (workers.count, workers.is_chief):
-        with pytest.raises(storage.PlainError) as caught:
+    for ask in (distribution.count, distribution.is_chief):
+        with pytest.raises(storage.UserError) as caught:
             ask()
         assert cause in str(caught.value) and "TF_CONFIG is malformed" in str(caught.value) and "or unset it" in str(caught.value)
 
 
 def test_the_example_in_the_message_is_valid(monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", workers._TF_CONFIG_EXAMPLE)
-    assert workers.count() == 2 and workers.is_chief()
+    monkeypatch.setenv("TF_CONFIG", distribution._TF_CONFIG_EXAMPLE)
+    assert distribution.count() == 2 and distribution.is_chief()
 
 
 def test_what_several_can_not_do_is_told(monkeypatch):
     class Two:
         num_replicas_in_sync = 2
 
-    monkeypatch.setattr(workers, "strategy", lambda: Two)
-    monkeypatch.setattr(workers, "count", lambda: 2)
-    with pytest.raises(storage.PlainError, match="TRAINING_BATCH_SIZE = 3 can't be divided among 2 workers. Set a multiple of 2"):
-        workers.check(3, None)
-    with pytest.raises(storage.PlainError, match="TRAINING_TIME_LIMIT_MINUTES = None"):
-        workers.check(4, 10.0)
-    workers.check(4, None)
+    monkeypatch.setattr(distribution, "strategy", lambda: Two)
+    monkeypatch.setattr(distribution, "count", lambda: 2)
+    with pytest.raises(storage.UserError, match="TRAINING_BATCH_SIZE = 3 can't be divided among 2 workers. Set a multiple of 2"):
+        distribution.check(3, None)
+    with pytest.raises(storage.UserError, match="TRAINING_TIME_LIMIT_MINUTES = None"):
+        distribution.check(4, 10.0)
+    distribution.check(4, None)
 
 
 def test_images_are_read_from_any_place_that_tensorflow_reads(prepared):

@@ -20,7 +20,7 @@ _FIX = (
 )
 
 
-def note_look(workspace: storage.Workspace, cases: pd.DataFrame, model: str, mean_dice: float) -> dict[str, Any]:
+def record_evaluation(workspace: storage.Workspace, cases: pd.DataFrame, model: str, mean_dice: float) -> dict[str, Any]:
     """Adds a row to evaluations.csv; returns how often any image of `cases` was evaluated (`looks`), by which `models`.
 
     DamagedFile if evaluations.csv is not such a table: the count must not start again unnoticed.
@@ -32,6 +32,6 @@ def note_look(workspace: storage.Workspace, cases: pd.DataFrame, model: str, mea
     if file.exists():
         former = storage.read_table(file, _FIX, _COLUMNS, dtype={"model": str, "images": str}, keep_default_na=False)
     table = pd.concat([former, pd.DataFrame([row])], ignore_index=True)
-    storage.write_whole(file, table.to_csv(index=False))
+    storage.atomic_write(file, table.to_csv(index=False))
     these = table[[not set(images).isdisjoint(seen.split()) for seen in table["images"].fillna("")]]
     return {"looks": len(these), "models": these["model"].unique().tolist()}

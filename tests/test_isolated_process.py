@@ -7,48 +7,49 @@ import subprocess
 import sys
 import time
 
-import own_process
 import pytest
-import storage
 from conftest import ROOT
-from model_training.machine import OutOfMemory
+
+import isolated_process
+import storage
+from model_training.hardware import OutOfMemory
 
 
 def test_results_and_errors_come_back():
-    assert own_process.call(os.getpid) != os.getpid() and own_process.call(math.hypot, 3, 4) == 5.0
+    assert isolated_process.run(os.getpid) != os.getpid() and isolated_process.run(math.hypot, 3, 4) == 5.0
     with pytest.raises(ValueError, match="math domain error"):
-        own_process.call(math.sqrt, -1)
+        isolated_process.run(math.sqrt, -1)
 
 
 def test_the_users_errors_come_back_as_they_were():
     # Whatever is raised there is pickled on its way.
-    for error in (OutOfMemory(), storage.PlainError("a text"), storage.DatasetError(["a: one", "b: two"])):
-        again = pickle.loads(pickle.dumps(own_process._picklable(error)))
+    for error in (OutOfMemory(), storage.UserError("a text"), storage.DatasetError(["a: one", "b: two"])):
+        again = pickle.loads(pickle.dumps(isolated_process._picklable(error)))
         assert type(again) is type(error) and str(again) == str(error)
 
 
 def test_another_program_s_modules_in_the_user_s_folder_are_not_taken_for_ours(tmp_path, monkeypatch):
     (tmp_path / "storage.py").write_text("raise RuntimeError")
     monkeypatch.chdir(tmp_path)
-    assert own_process.call(storage.is_disk_full, OSError(28, "full")) is True
+    assert isolated_process.run(storage.is_disk_full, OSError(28, "full")) is True
 
 
 def test_an_interrupted_process_interrupts_its_caller():
     with pytest.raises(KeyboardInterrupt):
-        own_process.call(exec, "raise KeyboardInterrupt")
+        isolated_process.run(exec, "raise KeyboardInterrupt")
 
 
 def test_a_killed_process_is_told():
-    with pytest.raises(own_process.ProcessEnded, match=r"ended by the system \(signal 9\), most likely because memory ran out"):
-        own_process.call(os.abort) if sys.platform == "win32" else own_process.call(signal.raise_signal, signal.SIGKILL)
+    with pytest.raises(isolated_process.ProcessEnded, match=r"ended by the system \(signal 9\), most likely because memory ran out"):
+        isolated_process.run(os.abort) if sys.platform == "win32" else isolated_process.run(signal.raise_signal, signal.SIGKILL)
 
 
 def test_it_ends_with_a_caller_that_is_killed(tmp_path):
     mark = tmp_path / "alive"
     inner = f"import time, pathlib\nfor _ in range(600):\n    pathlib.Path({str(mark)!r}).touch(); time.sleep(0.1)"
     script = (
-        f"import sys, time, pathlib; sys.path.insert(0, {str(ROOT / 'src')!r}); import own_process\n"
-        f"own_process.call(exec, {inner!r})"
+        f"import sys, time, pathlib; sys.path.insert(0, {str(ROOT / 'src')!r}); import isolated_process\n"
+        f"isolated_process.run(exec, {inner!r})"
     )
     caller = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     while not mark.exists():

@@ -19,7 +19,7 @@ class ProcessEnded(Exception):
     """The process ended without a result: the system has ended it, or the interpreter crashed."""
 
 
-def call(function: Callable, *arguments: Any) -> Any:
+def run(function: Callable, *arguments: Any) -> Any:
     """What `function(*arguments)` returns or raises, both pickled on the way; the function is found by its name. ProcessEnded as told there.
 
     The process ends with this one, in whatever way that ends.

@@ -2,7 +2,8 @@
 import types
 
 import pytest
-from model_training import machine
+
+from model_training import hardware
 
 
 @pytest.fixture
@@ -10,9 +11,9 @@ def made_of(monkeypatch):
     """Makes the machine look as if it had these GPUs, by compute capability, and a CPU with these flags."""
 
     def make(capabilities=(), flags="fpu sse2"):
-        monkeypatch.setattr(machine.processor, "instructions", lambda: frozenset(flags.split()))
-        monkeypatch.setattr(machine, "_gpus", lambda: list(capabilities))
-        monkeypatch.setattr(machine.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
+        monkeypatch.setattr(hardware.cpu_features, "instructions", lambda: frozenset(flags.split()))
+        monkeypatch.setattr(hardware, "_gpus", lambda: list(capabilities))
+        monkeypatch.setattr(hardware.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
 
     return make
 
@@ -29,18 +30,18 @@ def made_of(monkeypatch):
 )
 def test_the_precision(made_of, capabilities, flags, automatic, asked_for):
     made_of(capabilities, flags)
-    assert (machine.precision(None), machine.precision(True), machine.precision(False)) == (automatic, asked_for, "float32")
+    assert (hardware.precision(None), hardware.precision(True), hardware.precision(False)) == (automatic, asked_for, "float32")
 
 
 @pytest.mark.parametrize("capabilities, told", [([], "on the CPU"), ([(8, 6)], "on 1 GPU"), ([(8, 6)] * 2, "on 2 GPUs")])
 def test_the_machine_is_told_in_words(made_of, capabilities, told):
     made_of(capabilities)
-    assert machine.name() == told
+    assert hardware.name() == told
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_deterministic_operations_are_a_setting(monkeypatch, asked):
     called = []
-    monkeypatch.setattr(machine.tf.config.experimental, "enable_op_determinism", lambda: called.append(True))
-    machine.prepare(types.SimpleNamespace(DETERMINISTIC=asked))
+    monkeypatch.setattr(hardware.tf.config.experimental, "enable_op_determinism", lambda: called.append(True))
+    hardware.prepare(types.SimpleNamespace(DETERMINISTIC=asked))
     assert bool(called) is asked

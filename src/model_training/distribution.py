@@ -38,13 +38,13 @@ def strategy() -> tf.distribute.Strategy:
 
 
 def count() -> int:
-    """How many programs train together; 1 where TF_CONFIG is not set, or empty. PlainError where it is malformed."""
+    """How many programs train together; 1 where TF_CONFIG is not set, or empty. UserError where it is malformed."""
     cluster, _, _ = _tf_config()
     return max(1, sum(map(len, cluster.values())))
 
 
 def is_chief() -> bool:
-    """Whether this program writes what is kept. PlainError where TF_CONFIG is malformed."""
+    """Whether this program writes what is kept. UserError where TF_CONFIG is malformed."""
     cluster, kind, index = _tf_config()
     return count() == 1 or kind == "chief" or ("chief" not in cluster and index == 0)
 
@@ -53,14 +53,14 @@ def chief_first(task: Callable[[], Result]) -> Result:
     """Calls `task` on the chief, and when it is done there, on the others. Returns its result."""
     result = task() if is_chief() else None
     if count() > 1:
-        with lost_workers_told():
+        with report_lost_workers():
             # Nobody gets a sum before all have given their share.
             strategy().reduce(tf.distribute.ReduceOp.SUM, strategy().run(lambda: tf.constant(1.0)), axis=None)
     return result if is_chief() else task()
 
 
 @contextlib.contextmanager
-def kept_by_chief(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+def chief_or_scratch_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields `folder` on the chief, an empty one that is thrown away on the others: all must write, for a network's values are gathered from all."""
     if is_chief():
         yield folder
@@ -70,27 +70,27 @@ def kept_by_chief(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def lost_workers_told() -> Iterator[None]:
-    """Turns TensorFlow's errors about lost connections into a PlainError, where there are several workers."""
+def report_lost_workers() -> Iterator[None]:
+    """Turns TensorFlow's errors about lost connections into a UserError, where there are several workers."""
     try:
         yield
     except _LOST as error:
         if count() == 1:
             raise
         # The first line is TensorFlow's: it may be this worker itself that has failed.
-        raise storage.PlainError(f"{OTHERS_ENDED}\n({(str(error).strip() or type(error).__name__).splitlines()[0]})") from error
+        raise storage.UserError(f"{OTHERS_ENDED}\n({(str(error).strip() or type(error).__name__).splitlines()[0]})") from error
 
 
 def check(batch_size: int, minutes: float | None) -> None:
-    """PlainError where several workers can't train by these settings together."""
+    """UserError where several workers can't train by these settings together."""
     parts = strategy().num_replicas_in_sync
     if batch_size % parts:
-        raise storage.PlainError(
+        raise storage.UserError(
             f"TRAINING_BATCH_SIZE = {batch_size} can't be divided among {parts} {'workers' if count() > 1 else 'GPUs'}. Set a multiple of {parts} in "
             "config.py, or let fewer of them take part: the environment variable CUDA_VISIBLE_DEVICES=0 shows one GPU."
         )
     if count() > 1 and minutes is not None:
-        raise storage.PlainError("Several workers end together only by epochs: their clocks differ. Set TRAINING_TIME_LIMIT_MINUTES = None in config.py.")
+        raise storage.UserError("Several workers end together only by epochs: their clocks differ. Set TRAINING_TIME_LIMIT_MINUTES = None in config.py.")
 
 
 _TF_CONFIG_EXAMPLE = '{"cluster": {"worker": ["node1:29417", "node2:29417"]}, "task": {"type": "worker", "index": 0}}'
@@ -105,7 +105,7 @@ def _tf_config() -> tuple[dict[str, list[str]], str, int]:
     try:
         return _validated(json.loads(text))
     except (ValueError, RecursionError) as error:  # JSON's own errors are ValueErrors, too.
-        raise storage.PlainError(
+        raise storage.UserError(
             f"The environment variable TF_CONFIG is malformed: {error}. Set it as in TF_CONFIG='{_TF_CONFIG_EXAMPLE}' "
             "(see cluster/README.md), or unset it to train on this machine alone."
         ) from error

@@ -1,6 +1,7 @@
 """The processor's instructions are read where the system tells them."""
-import processor
 import pytest
+
+import cpu_features
 
 
 @pytest.mark.parametrize("told, wanted", [("model name : A\nflags : fpu avx2 avx512f\n", {"fpu", "avx2", "avx512f"}), (None, set())])
@@ -8,5 +9,5 @@ def test_the_instructions_are_those_that_the_system_tells(monkeypatch, tmp_path,
     path = tmp_path / "cpuinfo"
     if told is not None:
         path.write_text(told)
-    monkeypatch.setattr(processor.pathlib, "Path", lambda _: path)
-    assert processor.instructions.__wrapped__() & {"fpu", "avx2", "avx512f"} == wanted
+    monkeypatch.setattr(cpu_features.pathlib, "Path", lambda _: path)
+    assert cpu_features.instructions.__wrapped__() & {"fpu", "avx2", "avx512f"} == wanted

@@ -3,7 +3,8 @@ import json
 
 import numpy as np
 import pytest
-from data import familiarity, phantoms
+
+from data import out_of_distribution, phantoms
 
 
 def scaled(seed):
@@ -15,31 +16,31 @@ def scaled(seed):
 def known():
     """Twelve phantoms, as JSON gives them back."""
     cases = [scaled(seed) for seed in range(12)]
-    return json.loads(json.dumps(familiarity.describe((image for image, _ in cases), [mask.mean() for _, mask in cases])))
+    return json.loads(json.dumps(out_of_distribution.train_set_statistics((image for image, _ in cases), [mask.mean() for _, mask in cases])))
 
 
 def test_others_of_the_same_kind_are_not_strange(known):
-    assert [familiarity.strangeness(*scaled(seed), known) for seed in range(20, 32)] == [[]] * 12
+    assert [out_of_distribution.ood_reasons(*scaled(seed), known) for seed in range(20, 32)] == [[]] * 12
 
 
 @pytest.mark.parametrize("changed", [lambda image: -image, lambda image: np.full_like(image, -1.0), lambda image: np.clip(image + 0.6, -1, 1)])
 def test_other_intensities_are(known, changed):
     image, mask = scaled(20)
-    assert familiarity.strangeness(changed(image), mask, known) == ["intensities"]
+    assert out_of_distribution.ood_reasons(changed(image), mask, known) == ["intensities"]
 
 
 def test_masks_of_another_size_are(known):
     image, mask = scaled(20)
-    assert familiarity.strangeness(image, np.zeros_like(mask), known) == ["mask smaller than any"]
-    assert familiarity.strangeness(image, np.ones_like(mask), known) == ["mask larger than any"]
+    assert out_of_distribution.ood_reasons(image, np.zeros_like(mask), known) == ["mask smaller than any"]
+    assert out_of_distribution.ood_reasons(image, np.ones_like(mask), known) == ["mask larger than any"]
 
 
 def test_empty_masks_are_known_where_the_train_set_has_some():
     image, mask = scaled(0)
-    assert familiarity.strangeness(image, np.zeros_like(mask), familiarity.describe([image] * 2, [0.0, mask.mean()])) == []
+    assert out_of_distribution.ood_reasons(image, np.zeros_like(mask), out_of_distribution.train_set_statistics([image] * 2, [0.0, mask.mean()])) == []
 
 
 def test_a_train_set_of_copies_still_knows_its_like():
     image, mask = scaled(0)
-    known = familiarity.describe([image] * 3, [mask.mean()] * 3)
-    assert familiarity.strangeness(image + 0.001, mask, known) == []
+    known = out_of_distribution.train_set_statistics([image] * 3, [mask.mean()] * 3)
+    assert out_of_distribution.ood_reasons(image + 0.001, mask, known) == []

@@ -14,7 +14,7 @@ _SHARES = np.linspace(0.01, 0.99, 33)
 _MARGIN = 2.0
 
 
-def describe(images: Iterable[np.ndarray], mask_shares: Iterable[float]) -> dict[str, Any]:
+def train_set_statistics(images: Iterable[np.ndarray], mask_shares: Iterable[float]) -> dict[str, Any]:
     """What to compare new images with, in JSON's types: from all train images, and the share of the image that each train mask covers."""
     quantiles = np.array([np.quantile(image, _SHARES) for image in images])
     mean = quantiles.mean(axis=0)
@@ -26,7 +26,7 @@ def describe(images: Iterable[np.ndarray], mask_shares: Iterable[float]) -> dict
     }
 
 
-def strangeness(image: np.ndarray, mask: np.ndarray, known: dict[str, Any]) -> list[str]:
+def ood_reasons(image: np.ndarray, mask: np.ndarray, known: dict[str, Any]) -> list[str]:
     """What is unlike the images that `describe` made `known` of, such as "intensities" and "mask larger than any"."""
     mean = np.array(known["quantiles"])
     # A train set of one image, or of copies, has no distances of its own: then a hundredth of the values' range counts.
