@@ -1,125 +1,139 @@
-"""The settings. Copy this file to config.py, beside it, and edit that copy; what it leaves out keeps the value given here.
+"""The settings. Copy this file to config.py and edit the copy.
 
-Here stands what belongs to your machine and your data; paths begin at the folder of this file. What changes the model's quality is a
-hyperparameter: see HYPERPARAMETERS.
+Settings that config.py leaves out have the values below. Settings describe your machine, your data and the length of
+each step; relative paths start at the folder of this file. What changes the quality of the model is a hyperparameter:
+see HYPERPARAMETERS. This file is generated (`make docs`).
 """
 
-# --- Dataset (step 1) ---------------------------------------------------------------------------------------------------------
+# --- Dataset (step 1) -------------------------------------------------------------------------------------------------
 
-# Height and width of every image, in px: a multiple of 32. Pairs of another size are left out, and named.
+# Height and width of every image, in px: a multiple of 32. Pairs of another size are excluded and listed.
 IMAGE_SIZE = 512
 
-# Share of the cases that is set aside for the test set. It is never trained on.
+# Proportion of the cases in the test set. The test set is never used for training.
 TEST_SHARE = 0.2
 
-# What must never lie on both sides of a split, such as the images of one patient. None: every case is on its own.
-# "subdirectory": all cases of one subdirectory of `original dataset` belong together. Or a regular expression, searched in the case
-# name `<subdirectory>__<file stem>`: cases for which it finds the same text belong together (the text of its group, where it has one).
-# Example: names such as hospital__patient07_slice3 are grouped by patient with r"patient(\d+)".
+# How cases are grouped, for example by patient. A group is never split between train, validation and test set, which
+# would be data leakage. None: every case is a group of its own. "subdirectory": all cases of one subdirectory of
+# `original dataset`. Or a regular expression that is searched in the case name `<subdirectory>__<file stem>`: cases
+# with the same match (of the first capturing group, if there is one) form a group.
+# Example: GROUP_CASES_BY = r"patient(\d+)" groups names such as hospital__patient07_slice3 by patient.
 GROUP_CASES_BY = None
 
-# Areas of at most this many px are taken out of the masks, as slips of the pen; they are counted in cases.csv. 0 keeps all.
+# Connected components of at most this many px are removed from the reference masks, as annotation artefacts. Their
+# number is in cases.csv. 0 removes none.
 MASK_SPECK_PX = 4
 
-# Every draw of lots (split, first weights, order of the images, augmentation) follows from this number.
+# Random seed of the split, initial weights, shuffling and augmentation.
 SEED = 1
 
-# --- Training (steps 2 and 3) -------------------------------------------------------------------------------------------------
+# --- Training (steps 2, 3 and 7) --------------------------------------------------------------------------------------
 
-# Images per training step. Lower it when memory runs out; 1 works.
+# Images per training step. Lower it if memory runs out; 1 works.
 TRAINING_BATCH_SIZE = 2
 
-# How long the final training takes: how often it sees every image, or how many minutes it has (stops and restarts are added up). The other
-# may be None; of both, the one that ends first counts. The learning rate is spread over what is set: more is better, at any length. Only
-# a training by epochs can be repeated exactly. What is changed while a training is stopped holds for the rest of it.
+# Length of the training in epochs (one epoch uses every image once). The learning-rate schedule spans the whole length.
+# Only a training whose length is given in epochs is exactly reproducible.
 TRAINING_EPOCHS = 100
+
+# Length of the training in minutes, interruptions not counted. One of the two may be None; if both are set, the shorter
+# one applies. Both may be changed while a training is stopped; the rest of it uses the new values.
 TRAINING_TIME_LIMIT_MINUTES = None
 
-# Computes in 16 bit where that is safe: bfloat16 on a CPU, float16 on a GPU. None: where the machine has units for it, which are faster.
+# True: train in mixed precision (bfloat16 on a CPU, float16 on a GPU). None: only where the hardware has instructions
+# for it, which are faster.
 MIXED_PRECISION = None
 
-# True: the same settings on the same machine give the same weights to the bit, on a GPU too, where that is slower.
+# True: the same settings on the same machine give bit-identical weights, also on a GPU, where this is slower.
 DETERMINISTIC = False
 
-# What the encoder of deeplabv3_plus starts from. "imagenet": weights that Keras downloads once (the only use of the network).
-# Or the path of such a file (resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5). None: random weights. The unet has no such encoder.
+# Initial weights of DeepLabV3+'s encoder. "imagenet": Keras downloads them once, the project's only use of the
+# internet. Or the path of that file (resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5). None: random weights. The
+# U-Net has no such encoder.
 ENCODER_WEIGHTS = "imagenet"
 
-# Where the train set's images and masks are read from while training, if not from `preloaded dataset/train set`: a copy of that folder on
-# any disk or storage that TensorFlow reads, such as "/scratch/train set" or "gs://bucket/train set".
+# A copy of `preloaded dataset/train set` from which training reads the images and masks, on any disk or storage that
+# TensorFlow reads, such as "/scratch/train set" or "gs://bucket/train set". None: the original.
 TRAIN_SET_LOCATION = None
 
-# The final model's hyperparameters where they differ from the defaults, which stand with their meaning in
-# src/model_training/hyperparameters.py. Step 2 ends by printing such a line for its best trial.
-# Example: HYPERPARAMETERS = {"architecture": "unet", "learning_rate": 5e-4, "clip_hu": None}
+# Hyperparameters of the final model that differ from the defaults; docs/settings.md lists all. Step 2 ends by printing
+# this line for its best trial.
+# Example: HYPERPARAMETERS = {"learning_rate": 5e-4, "clip_hu": None}
 HYPERPARAMETERS = {}
 
-# --- Exploration (step 2) -----------------------------------------------------------------------------------------------------
+# --- Exploration (step 2) ---------------------------------------------------------------------------------------------
 
-# "random", "hyperband" or "bayesian".
+# Search algorithm of Keras Tuner.
 EXPLORATION_TUNER = "random"
 
-# When the search ends: how many models it trains, and how many hours it has (stops are not counted). Either may be None; of both, the one
-# that ends first counts. Hyperband, which trains many for a few epochs and the best of them for all, ends by itself, too.
+# Number of trials of the search. Hyperband, which trains many models for a few epochs and the best of them longer, also
+# ends by itself.
 EXPLORATION_MAX_TRIALS = 20
+
+# Duration of the search in hours, interruptions not counted. One of the two may be None; if both are set, the search
+# ends at the first limit reached.
 EXPLORATION_TIME_LIMIT_HOURS = None
 
-# How often each of them sees every image.
+# Epochs per trial.
 EXPLORATION_EPOCHS = 15
 
-# How often the three best are trained once more, with other seeds, so that you see which differences are more than chance. 0: not at all.
+# How often the three best trials are repeated with other seeds, to test which differences are significant. 0: never.
 EXPLORATION_REPEATS = 3
 
-# Share of the train set's cases that scores the trials, the same for all. The test set is not touched.
+# Proportion of the train set in the validation set, which scores all trials. The test set is not used.
 EXPLORATION_VALIDATION_SHARE = 0.2
 
-# What is searched, where it differs from the ranges in src/model_training/hyperparameters.py: a value fixes a hyperparameter, a list
-# [...] are the values to choose among, a pair (low, high) narrows a range. (A window clip_hu is a value, though it is a pair.)
-# Example: EXPLORATION_SEARCH_SPACE = {"architecture": "unet", "clip_hu": None, "gaussian_noise": 0.0, "filters": [16, 32], "learning_rate": (5e-4, 2e-3)}
+# Search ranges that differ from the defaults in docs/settings.md. A value fixes a hyperparameter, a list [...] gives
+# the values to choose from, a pair (low, high) gives a range. (A CT window clip_hu is one value, though it is a pair.)
+# Example: EXPLORATION_SEARCH_SPACE = {"clip_hu": None, "filters": [16, 32], "learning_rate": (5e-4, 2e-3)}
 EXPLORATION_SEARCH_SPACE = {}
 
-# Of how many of the best trials the weights are kept.
+# Number of the best trials whose weights are kept on disk.
 EXPLORATION_KEPT_MODELS = 1
 
-# What happens where a search was begun with other settings, data or packages. False: it is refused, with the difference. True: the former
-# search is renamed, and a new one begun.
+# What happens if a search exists that was started with other settings, data or package versions. False: step 2 stops
+# and lists the differences. True: the existing search is renamed and a new one starts.
 EXPLORATION_START_ANEW = False
 
-# --- Cross-validation (step 7) ------------------------------------------------------------------------------------------------
+# --- Cross-validation (step 7) ----------------------------------------------------------------------------------------
 
-# Into how many parts the train set is divided. As many models are trained, each as long as the final one.
+# Number of folds of the train set. One model is trained per fold, each as long as the final one.
 CROSS_VALIDATION_FOLDS = 5
 
-# --- Prediction and evaluation (steps 4, 5 and 6) -----------------------------------------------------------------------------
+# --- Prediction and evaluation (steps 4, 5 and 6) ---------------------------------------------------------------------
 
+# Images per prediction step.
 PREDICTION_BATCH_SIZE = 4
 
-# False: the final model predicts. True: the models of the cross-validation do so together, which takes as many times as long.
+# False: the final model predicts. True: the models of the cross-validation predict as an ensemble, which takes as many
+# times as long.
 PREDICT_WITH_FOLDS = False
 
-# True: small and isolated areas are taken out of the predicted masks, as src/masks/cleaning.py tells. False: not. None: if that would leave
-# the train masks as they are. Where these have such areas of their own, the network is to find them.
+# Post-processing: whether small isolated connected components are removed from predicted masks (see docs/steps.md).
+# None: only if that would alter at most 2 % of the train masks.
 CLEAN_PREDICTIONS = None
 
-# True: pictures are written to `images`. False: they are shown in windows, one after the other.
+# True: comparison images are written to `images`. False: they open in windows, one by one.
 SAVE_IMAGES_ON_DISK = True
 
-# Which cases of the test set are drawn: how many, by how they are chosen; and some by name, as in "cases": ["hospital__0137"].
+# Test cases for which comparison images are plotted: counts per way of selection, and names of cases.
+# Example: "cases": ["hospital__0137"] within the braces adds a case by name.
 IMAGES_TO_DRAW = {"first": 0, "random": 8, "worst_dice": 4, "worst_hausdorff": 4}
 
 # Draws a line between the two points whose distance is the Hausdorff distance.
 DRAW_HAUSDORFF_LINE = False
 
-# Side of a pixel in mm, such as 0.78; or the path of a CSV file with the columns case and spacing_mm. Areas are then told in cm2 and
-# distances in mm too. None: unknown.
+# Side of a pixel in mm, such as 0.78; or the path of a CSV file with the columns case and spacing_mm. Areas are then
+# also reported in cm², distances in mm. None: unknown.
 PIXEL_SPACING_MM = None
 
-# How far two outlines may lie apart and still count as the same, for the surface Dice, in mm where the spacing is known. None: 2 px.
+# Tolerance of the surface Dice, in mm; it needs PIXEL_SPACING_MM. None: 2 px.
 SURFACE_DICE_TOLERANCE_MM = None
 
-# A folder of masks made by something else, <case>.csv or <case>.npy, to be evaluated in place of the model's, such as "other masks/them"
-# (git ignores the folder `other masks`). None: the model's.
+# A folder of masks from another program, <case>.csv or <case>.npy, that step 5 evaluates instead of the model's, such
+# as "other masks/nnunet" (git ignores `other masks`). None: the model's.
 PREDICTIONS_FOLDER = None
 
-# A folder of the same cases' masks by another reader: how well two people agree is what a model can reach. None: there is none.
+# A folder of a second reader's masks of the same cases: inter-reader agreement is the best that a model can reach.
+# None: there is none.
 SECOND_READER_FOLDER = None

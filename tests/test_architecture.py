@@ -62,7 +62,7 @@ def test_the_reader_of_imports_sees_the_house():
 def test_a_file_imports_only_what_stands_on_a_lower_floor(module):
     package = module.split(".")[0]
     for name in filter(None, map(own, imports(TREES[module]))):
-        same_package = name.split(".")[0] == package and package in ("networks", "data", "masks", "model_training", "model_exploration", "evaluation", "storage", "prediction")
+        same_package = name.split(".")[0] == package and package in ("networks", "data", "masks", "model_training", "model_exploration", "evaluation", "storage", "prediction", "settings")
         assert name == module or same_package or floor(name) > floor(module), f"{module} imports {name}"
 
 
@@ -85,7 +85,7 @@ def test_no_step_imports_a_step_but_those_that_train():
     "library, doors",
     [
         ("tensorflow_addons", {"data.augmentation"}),
-        ("keras_tuner", {"model_exploration.search", "model_exploration.oracle", "model_training.hyperparameters"}),
+        ("keras_tuner", {"model_exploration.search", "model_exploration.oracle", "model_exploration.search_space"}),
         ("matplotlib", {"masks.drawing", "masks.charts"}),
         ("PIL", {"masks.drawing"}),
         ("seaborn", {"masks.charts"}),
@@ -124,9 +124,9 @@ def test_functions_are_short():
 
 
 def test_files_are_short():
-    # Two are one idea each: an anatomy; a format with all that can be wrong in it.
+    # Each is one idea: an anatomy; a format with all its faults; a table.
     long = {path.name for path in FILES if len(path.read_text().splitlines()) > 250}
-    assert long <= {"phantoms.py", "original_dataset.py"}
+    assert long <= {"phantoms.py", "original_dataset.py", "declarations.py"}
 
 
 def public(tree):
@@ -190,4 +190,6 @@ def test_every_module_has_its_test_file():
     elsewhere |= {"prediction.new_image", "prediction.quality"}
     # The parts of the storage by its own test.
     elsewhere |= {"storage.errors", "storage.atomic", "storage.locks", "storage.readers"}
+    # The parts of the settings by their own test, the search space by the hyperparameters'.
+    elsewhere |= {"settings.rules", "settings.declarations", "settings.documents", "model_exploration.search_space"}
     assert {module.split(".")[-1] for module in TREES if module not in elsewhere} <= tested

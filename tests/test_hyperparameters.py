@@ -1,73 +1,83 @@
-"""What config.py says about the final model, and what step 2 searches."""
+"""The final model's hyperparameters from config.py, and what step 2 searches."""
+
 import json
 import math
 
 import keras_tuner
 import numpy as np
 import pytest
-from conftest import ROOT
-from test_settings import ODD
 
 import settings
-from model_training import hyperparameters
+from conftest import ROOT
+from model_exploration import search_space
+from settings import hyperparameters
+from test_settings import ODD
 
 
 def test_nothing_said_gives_the_defaults():
-    assert hyperparameters.from_settings({}) == hyperparameters.Hyperparameters()
+    assert hyperparameters.from_overrides({}) == hyperparameters.Hyperparameters()
 
 
 def test_values_are_taken_over():
-    made = hyperparameters.from_settings({"learning_rate": 2e-4, "clip_hu": None})
+    made = hyperparameters.from_overrides({"learning_rate": 2e-4, "clip_hu": None})
     assert (made.learning_rate, made.clip_hu, made.architecture) == (2e-4, None, "unet")
 
 
 @pytest.mark.parametrize(
     "overrides, told",
     [
-        ({"learningrate": 1e-3}, "learningrate is not known. Did you mean learning_rate?"),
-        ({"architecture": "vnet"}, "architecture: 'vnet' is not one of unet, deeplabv3_plus."),
-        ({"loss": "dice"}, "loss: 'dice' is not one of binary_crossentropy, weighted_binary_crossentropy, binary_crossentropy_dice."),
-        ({"clip_hu": (200, -200)}, "clip_hu: (200, -200) is not None or a pair (low, high)"),
-        ({"clip_hu": 5}, "clip_hu: 5 is not"),
-        ({"learning_rate": 0}, "learning_rate: 0 is not a number between 0 and 1"),
-        ({"horizontal_flip": 1}, "horizontal_flip: 1 is not True or False"),
-        ({"rotation_degrees": -5}, "rotation_degrees: -5 is not an angle"),
+        ({"learningrate": 1e-3}, "HYPERPARAMETERS: learningrate is not known. Did you mean learning_rate?"),
+        ({"architecture": "vnet"}, 'HYPERPARAMETERS["architecture"] = \'vnet\': must be "unet" or "deeplabv3_plus".'),
+        (
+            {"loss": "dice"},
+            'must be "binary_crossentropy", "weighted_binary_crossentropy" or "binary_crossentropy_dice".',
+        ),
+        ({"clip_hu": (200, -200)}, 'HYPERPARAMETERS["clip_hu"] = (200, -200): must be None or a pair (low, high)'),
+        ({"clip_hu": 5}, 'HYPERPARAMETERS["clip_hu"] = 5: must be'),
+        ({"learning_rate": 0}, 'HYPERPARAMETERS["learning_rate"] = 0: must be a number between 0 and 1'),
+        ({"horizontal_flip": 1}, 'HYPERPARAMETERS["horizontal_flip"] = 1: must be True or False'),
+        ({"rotation_degrees": -5}, 'HYPERPARAMETERS["rotation_degrees"] = -5: must be an angle'),
     ],
 )
 def test_what_is_wrong_is_told(overrides, told):
     with pytest.raises(settings.SettingsError) as caught:
-        hyperparameters.from_settings(overrides)
+        hyperparameters.from_overrides(overrides)
     assert told in str(caught.value)
 
 
 def test_the_published_recipe_that_is_there_to_paste_augments_nothing(workspace):
     text = (ROOT / "muscle_segmentation_L3.md").read_text()
     (workspace.root / "config.py").write_text(text.split("```python")[1].split("```")[0])
-    pasted = hyperparameters.from_settings(settings.load(workspace.root).HYPERPARAMETERS)
+    pasted = hyperparameters.from_overrides(settings.load(workspace.root).HYPERPARAMETERS)
     plain = {"horizontal_flip": False, "rotation_degrees": 0, "scale": 0, "gamma": 0, "gaussian_noise": 0}
-    wanted = plain | {"architecture": "deeplabv3_plus", "loss": "binary_crossentropy", "learning_rate": 2e-4, "clip_hu": (-200, 200)}
+    wanted = plain | {
+        "architecture": "deeplabv3_plus",
+        "loss": "binary_crossentropy",
+        "learning_rate": 2e-4,
+        "clip_hu": (-200, 200),
+    }
     assert pasted == hyperparameters.Hyperparameters(**wanted)
 
 
 def test_every_value_is_checked_and_every_default_passes():
-    assert set(hyperparameters._RULES) == set(vars(hyperparameters.Hyperparameters()))
-    assert hyperparameters.from_settings(vars(hyperparameters.Hyperparameters())) == hyperparameters.Hyperparameters()
+    assert set(hyperparameters.DECLARATIONS) == set(vars(hyperparameters.Hyperparameters()))
+    assert hyperparameters.from_overrides(vars(hyperparameters.Hyperparameters())) == hyperparameters.Hyperparameters()
 
 
 def test_the_search_starts_from_the_defaults_and_never_leaves_what_training_takes():
     search = keras_tuner.HyperParameters()
-    assert hyperparameters.declare(search) == hyperparameters.Hyperparameters()
+    assert search_space.sample(search) == hyperparameters.Hyperparameters()
     # The first and the last value of each range, and the same in other mixtures.
     for share in (0.0, 0.3, 0.7, 0.999):
         drawn = keras_tuner.HyperParameters()
         drawn.values = {declared.name: declared.prob_to_value(share) for declared in search.space}
-        values = hyperparameters.declare(drawn)
-        assert hyperparameters.from_settings(vars(values)) == values
+        values = search_space.sample(drawn)
+        assert hyperparameters.from_overrides(vars(values)) == values
 
 
 def test_neither_seed_nor_split_is_searched():
     search = keras_tuner.HyperParameters()
-    hyperparameters.declare(search)
+    search_space.sample(search)
     assert not [name for name in search.values if "seed" in name or "split" in name]
 
 
@@ -78,64 +88,100 @@ def drawn_from(space, count=200):
         trial = keras_tuner.HyperParameters()
         trial.merge(space.space)
         trial.values = {hp.name: hp.random_sample(seed * 100 + number) for number, hp in enumerate(space.space)}
-        trials.append(hyperparameters.declare(trial))
+        trials.append(search_space.sample(trial))
     return trials
 
 
 def test_the_search_space_is_fixed_listed_or_narrowed_by_the_user():
-    own = {"architecture": "unet", "clip_hu": None, "filters": [8, 16], "learning_rate": (5e-4, 2e-3), "rotation_degrees": (0, 10), "horizontal_flip": True}
-    trials = drawn_from(hyperparameters.search_space(own))
+    own = {
+        "architecture": "unet",
+        "clip_hu": None,
+        "filters": [8, 16],
+        "learning_rate": (5e-4, 2e-3),
+        "rotation_degrees": (0, 10),
+        "horizontal_flip": True,
+    }
+    trials = drawn_from(search_space.build(own))
     seen = {name: {getattr(trial, name) for trial in trials} for name in vars(trials[0])}
-    assert (seen["architecture"], seen["clip_hu"], seen["filters"], seen["horizontal_flip"]) == ({"unet"}, {None}, {8, 16}, {True})
-    assert min(seen["learning_rate"]) >= 5e-4 and max(seen["learning_rate"]) <= 2e-3 and len(seen["learning_rate"]) > 100
-    assert seen["rotation_degrees"] == {0.0, 5.0, 10.0} and seen["gamma"] == {0.0, 0.3, 0.6}
+    assert (seen["architecture"], seen["clip_hu"], seen["filters"], seen["horizontal_flip"]) == (
+        {"unet"},
+        {None},
+        {8, 16},
+        {True},
+    )
+    assert min(seen["learning_rate"]) >= 5e-4
+    assert max(seen["learning_rate"]) <= 2e-3
+    assert len(seen["learning_rate"]) > 100
+    assert seen["rotation_degrees"] == {0.0, 5.0, 10.0}
+    assert seen["gamma"] == {0.0, 0.3, 0.6}
 
 
 def test_every_value_of_a_range_is_drawn_and_a_step_that_does_not_divide_it_is_none(monkeypatch):
-    assert {round(trial.scale, 6) for trial in drawn_from(hyperparameters.search_space({}))} == {0.0, 0.1, 0.2, 0.3}
-    narrow = drawn_from(hyperparameters.search_space({"scale": (0, 0.2), "rotation_degrees": (0, 3), "augmentation_probability": (0.5, 0.7)}))
+    assert {round(trial.scale, 6) for trial in drawn_from(search_space.build({}))} == {0.0, 0.1, 0.2, 0.3}
+    narrow = drawn_from(
+        search_space.build({"scale": (0, 0.2), "rotation_degrees": (0, 3), "augmentation_probability": (0.5, 0.7)})
+    )
     assert {round(trial.scale, 6) for trial in narrow} == {0.0, 0.1, 0.2}
     for name, low, high in (("rotation_degrees", 0, 3), ("augmentation_probability", 0.5, 0.7)):
         values = {getattr(trial, name) for trial in narrow}
-        assert len(values) > 50 and low <= min(values) < low + 0.1 * (high - low) and high - 0.1 * (high - low) < max(values) <= high
+        assert len(values) > 50
+        assert low <= min(values) < low + 0.1 * (high - low)
+        assert high - 0.1 * (high - low) < max(values) <= high
 
 
 @pytest.mark.parametrize("own, wanted", [([True, False], {True, False}), ([False], {False}), (True, {True})])
 def test_truth_values_stay_such_that_config_py_takes_them(own, wanted):
-    trials = drawn_from(hyperparameters.search_space({"horizontal_flip": own}))
+    trials = drawn_from(search_space.build({"horizontal_flip": own}))
     assert {trial.horizontal_flip for trial in trials} == wanted
-    assert all(hyperparameters.from_settings(vars(trial)) == trial for trial in trials)
+    assert all(hyperparameters.from_overrides(vars(trial)) == trial for trial in trials)
 
 
 def test_windows_of_the_user_s_own_are_searched():
-    trials = drawn_from(hyperparameters.search_space({"clip_hu": [None, (-150, 250), (-10.5, 80)]}))
+    trials = drawn_from(search_space.build({"clip_hu": [None, (-150, 250), (-10.5, 80)]}))
     assert {trial.clip_hu for trial in trials} == {None, (-150.0, 250.0), (-10.5, 80.0)}
-    assert {trial.clip_hu for trial in drawn_from(hyperparameters.search_space({"clip_hu": (-150, 250)}), 3)} == {(-150.0, 250.0)}
+    assert {trial.clip_hu for trial in drawn_from(search_space.build({"clip_hu": (-150, 250)}), 3)} == {(-150.0, 250.0)}
 
 
 @pytest.mark.parametrize(
     "own, told",
     [
         ({"learningrate": 1e-3}, "learningrate is not known. Did you mean learning_rate?"),
-        ({"architecture": "unnet"}, "architecture: 'unnet' is not one of unet, deeplabv3_plus. Did you mean 'unet'?"),
-        ({"loss": ["binary_crosentropy"]}, "Did you mean 'binary_crossentropy'?"),
-        ({"learning_rate": (1e-3, 1e-4)}, "learning_rate: (0.001, 0.0001) is not a pair (low, high) of numbers."),
-        ({"rotation_degrees": (0, 270)}, "rotation_degrees: 270 is not an angle from 0 to 180."),
-        ({"filters": (16, 32)}, "filters: (16, 32) is a range, but this one has single values: give a list of them"),
-        ({"gamma": []}, "gamma: the list is empty"),
-        ({"clip_hu": (200, -200)}, "clip_hu: (200, -200) is not None or a pair (low, high)"),
+        ({"architecture": "unnet"}, '"unet" or "deeplabv3_plus". Did you mean "unet"?'),
+        ({"loss": ["binary_crosentropy"]}, 'Did you mean "binary_crossentropy"?'),
+        (
+            {"learning_rate": (1e-3, 1e-4)},
+            '["learning_rate"] = (0.001, 0.0001): must be a pair (low, high) of numbers.',
+        ),
+        ({"rotation_degrees": (0, 270)}, '["rotation_degrees"] = 270: must be an angle from 0 to 180.'),
+        ({"filters": (16, 32)}, '["filters"] = (16, 32): must be a list, such as [16, 32, 48].'),
+        ({"gamma": []}, '["gamma"] = []: must not be empty'),
+        ({"clip_hu": (200, -200)}, '["clip_hu"] = (200, -200): must be None or a pair (low, high)'),
     ],
 )
 def test_what_is_wrong_in_the_search_space_is_told(own, told):
     with pytest.raises(settings.SettingsError) as caught:
-        hyperparameters.search_space(own)
-    assert told in str(caught.value) and "EXPLORATION_SEARCH_SPACE" in str(caught.value)
+        search_space.build(own)
+    assert told in str(caught.value)
+    assert "EXPLORATION_SEARCH_SPACE" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "name, values",
     [
-        ("clip_hu", [(-math.inf, math.inf), (0, math.nan), (0, 10**400), {-200: 1, 200: 2}, {-200, 200}, np.array([-200, 200]), "ab", (-200, 0, 200), (True, 5)]),
+        (
+            "clip_hu",
+            [
+                (-math.inf, math.inf),
+                (0, math.nan),
+                (0, 10**400),
+                {-200: 1, 200: 2},
+                {-200, 200},
+                np.array([-200, 200]),
+                "ab",
+                (-200, 0, 200),
+                (True, 5),
+            ],
+        ),
         ("clip_hu", [(0, 1e-50), (1e8, 1e8 + 1)]),  # In 32 bits both ends are the same.
         ("learning_rate", [math.nan, math.inf, 1e-320, 2, "1e-3", True]),
         ("gaussian_noise", [math.inf, math.nan, 1e30, -1]),
@@ -147,45 +193,56 @@ def test_what_is_wrong_in_the_search_space_is_told(own, told):
 )
 def test_a_value_that_is_not_finite_not_sane_or_of_another_type_is_rejected(name, values):
     for value in values:
-        with pytest.raises(settings.SettingsError, match=f"HYPERPARAMETERS in config.py: {name}: .* is not "):
-            hyperparameters.from_settings({name: value})
-        with pytest.raises(settings.SettingsError, match=f"EXPLORATION_SEARCH_SPACE in config.py: {name}: .* is not "):
-            hyperparameters.search_space({name: [value]})
+        with pytest.raises(settings.SettingsError, match=rf'HYPERPARAMETERS\["{name}"\] = .*: must be '):
+            hyperparameters.from_overrides({name: value})
+        with pytest.raises(settings.SettingsError, match=rf'EXPLORATION_SEARCH_SPACE\["{name}"\] = .*: must be '):
+            search_space.build({name: [value]})
 
 
 def test_numpy_s_scalars_and_lists_are_taken_as_python_s():
-    made = hyperparameters.from_settings({"clip_hu": [np.float64(-100), np.int64(150)], "filters": np.int32(8), "gamma": np.float32(0.5)})
+    made = hyperparameters.from_overrides(
+        {"clip_hu": [np.float64(-100), np.int64(150)], "filters": np.int32(8), "gamma": np.float32(0.5)}
+    )
     assert (made.clip_hu, made.filters, made.gamma) == ((-100, 150), 8, 0.5)
     assert json.loads(json.dumps(vars(made)))["clip_hu"] == [-100, 150]
-    trials = drawn_from(hyperparameters.search_space({"filters": [np.int64(8)], "gamma": (np.float64(0), np.float64(0.3))}), 20)
-    assert {trial.filters for trial in trials} == {8} and {trial.gamma for trial in trials} == {0.0, 0.3}
+    trials = drawn_from(search_space.build({"filters": [np.int64(8)], "gamma": (np.float64(0), np.float64(0.3))}), 20)
+    assert {trial.filters for trial in trials} == {8}
+    assert {trial.gamma for trial in trials} == {0.0, 0.3}
 
 
-@pytest.mark.parametrize("name", hyperparameters._RULES)
+@pytest.mark.parametrize("name", hyperparameters.DECLARATIONS)
 def test_any_value_of_a_hyperparameter_is_usable_or_rejected_by_its_name(name):
     for value in ODD:
-        for settle in (hyperparameters.from_settings, lambda own: drawn_from(hyperparameters.search_space(own), 1)[0]):
+        for settle in (hyperparameters.from_overrides, lambda own: drawn_from(search_space.build(own), 1)[0]):
             try:
                 made = settle({name: value})
             except settings.SettingsError as error:
-                assert f"in config.py: {name}: " in str(error)
+                assert f'["{name}"] = ' in str(error)
             else:
-                assert all(math.isfinite(number) for number in np.ravel(getattr(made, name)) if isinstance(number, (int, float)))
-                assert hyperparameters.from_settings(json.loads(json.dumps(vars(made)))) == made
+                assert all(
+                    math.isfinite(number)
+                    for number in np.ravel(getattr(made, name))
+                    if isinstance(number, (int, float))
+                )
+                assert hyperparameters.from_overrides(json.loads(json.dumps(vars(made)))) == made
 
 
 def test_a_name_that_is_no_text_is_told():
     with pytest.raises(settings.SettingsError, match="5 is not known"):
-        hyperparameters.from_settings({5: 1})
+        hyperparameters.from_overrides({5: 1})
 
 
 def test_the_values_0_and_1_of_a_number_are_no_truth_values():
-    assert {trial.gamma for trial in drawn_from(hyperparameters.search_space({"gamma": [0, 1]}))} == {0.0, 1.0}
+    assert {trial.gamma for trial in drawn_from(search_space.build({"gamma": [0, 1]}))} == {0.0, 1.0}
 
 
 def test_a_repeated_value_counts_once():
-    assert {trial.horizontal_flip for trial in drawn_from(hyperparameters.search_space({"horizontal_flip": [True, True]}), 20)} == {True}
+    assert {
+        trial.horizontal_flip for trial in drawn_from(search_space.build({"horizontal_flip": [True, True]}), 20)
+    } == {True}
 
 
 def test_a_window_of_large_numbers_is_searched_as_given():
-    assert {trial.clip_hu for trial in drawn_from(hyperparameters.search_space({"clip_hu": (1234567, 1234573)}), 3)} == {(1234567.0, 1234573.0)}
+    assert {trial.clip_hu for trial in drawn_from(search_space.build({"clip_hu": (1234567, 1234573)}), 3)} == {
+        (1234567.0, 1234573.0)
+    }

@@ -1,14 +1,20 @@
-"""config.py: what is left out has the template's value, what is wrong is told with the right one."""
+"""config.py: settings that it leaves out have their defaults; invalid ones are reported with the valid values."""
+
 import decimal
 import math
 import os
 import pathlib
+import runpy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import settings
 import storage
+from conftest import ROOT
+from settings import documents
 
 
 def load(tmp_path, text):
@@ -21,13 +27,50 @@ def test_without_config_the_template_holds(tmp_path):
     assert (options.IMAGE_SIZE, options.TEST_SHARE, options.SEED) == (512, 0.2, 1)
 
 
-def test_every_setting_of_the_template_is_checked_and_the_other_way_round(tmp_path):
-    assert set(vars(settings.load(tmp_path))) == set(settings._RULES)
+def test_every_default_is_valid():
+    for name, known in settings.DECLARATIONS.items():
+        assert known.rule.accepts(known.default), name
+
+
+def test_the_template_has_every_setting_with_its_default(tmp_path):
+    template = runpy.run_path(str(ROOT / "config_template.py"))
+    assert {name: value for name, value in template.items() if name.isupper()} == vars(settings.load(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [("config_template.py", documents.template), ("docs/settings.md", documents.page)]
+)
+def test_the_generated_documents_are_current(file, text):
+    assert (ROOT / file).read_text(encoding="utf-8") == text(), "Type: make docs"
+
+
+def test_settings_that_must_not_change_are_those_declared_so(tmp_path):
+    fixed = load(tmp_path, "SEED = 7\nEXPLORATION_EPOCHS = 3\n").fixed(settings.SEARCH)
+    assert fixed["SEED"] == 7
+    assert fixed["EXPLORATION_EPOCHS"] == 3
+    assert "EXPLORATION_MAX_TRIALS" not in fixed
+
+
+def test_hyperparameters_and_search_space_are_validated_with_all_other_settings(tmp_path):
+    with pytest.raises(settings.SettingsError) as caught:
+        load(tmp_path, 'HYPERPARAMETERS = {"filter": 3}\nEXPLORATION_SEARCH_SPACE = {"gamma": (1, 0)}\n')
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path / 'config.py'}: HYPERPARAMETERS: filter is not known. Did you mean filters?",
+        f'{tmp_path / "config.py"}: EXPLORATION_SEARCH_SPACE["gamma"] = (1, 0): must be a pair (low, high) of numbers.',
+    ]
+
+
+def test_settings_are_loaded_without_tensorflow():
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import settings; sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_own_values_and_own_helpers(tmp_path):
     options = load(tmp_path, "import math\nsize = 64\nIMAGE_SIZE = size * 2\n")
-    assert options.IMAGE_SIZE == 128 and options.TEST_SHARE == 0.2
+    assert options.IMAGE_SIZE == 128
+    assert options.TEST_SHARE == 0.2
 
 
 @pytest.mark.parametrize(
@@ -47,7 +90,8 @@ def test_own_values_and_own_helpers(tmp_path):
 def test_what_is_wrong_is_told(tmp_path, line, told):
     with pytest.raises(settings.SettingsError) as caught:
         load(tmp_path, line + "\n")
-    assert told in str(caught.value) and str(tmp_path / "config.py") in str(caught.value)
+    assert told in str(caught.value)
+    assert str(tmp_path / "config.py") in str(caught.value)
 
 
 def test_all_faults_are_told_at_once(tmp_path):
@@ -57,10 +101,15 @@ def test_all_faults_are_told_at_once(tmp_path):
 
 
 def test_paths_begin_at_the_project_s_folder(tmp_path):
-    (tmp_path / "config.py").write_text('ENCODER_WEIGHTS, TRAIN_SET_LOCATION, PIXEL_SPACING_MM = "weights.h5", "gs://bucket/train set", 0.7\nPREDICTIONS_FOLDER = "/their masks"\n')
-    options = settings.load(tmp_path)
-    assert options.ENCODER_WEIGHTS == str(tmp_path / "weights.h5") and options.PREDICTIONS_FOLDER == str(pathlib.Path("/their masks"))
-    assert (options.TRAIN_SET_LOCATION, options.PIXEL_SPACING_MM, options.SECOND_READER_FOLDER) == ("gs://bucket/train set", 0.7, None)
+    text = 'ENCODER_WEIGHTS, TRAIN_SET_LOCATION = "weights.h5", "gs://bucket/train set"\n'
+    options = load(tmp_path, text + 'PIXEL_SPACING_MM, PREDICTIONS_FOLDER = 0.7, "/their masks"\n')
+    assert options.ENCODER_WEIGHTS == str(tmp_path / "weights.h5")
+    assert options.PREDICTIONS_FOLDER == str(pathlib.Path("/their masks"))
+    assert (options.TRAIN_SET_LOCATION, options.PIXEL_SPACING_MM, options.SECOND_READER_FOLDER) == (
+        "gs://bucket/train set",
+        0.7,
+        None,
+    )
     (tmp_path / "config.py").write_text("")
     assert settings.load(tmp_path).ENCODER_WEIGHTS == "imagenet"
 
@@ -82,13 +131,19 @@ NOT_FINITE_OR_ABSURD = [
     ("CROSS_VALIDATION_FOLDS", ["10**9", "1"]),
     ("PREDICTION_BATCH_SIZE", ["10**30"]),
     ("MASK_SPECK_PX", ["False", "0.0", "math.inf"]),
-    ("PIXEL_SPACING_MM", ["math.inf", "math.nan", "0", "True", "'0.78'", "'0,78'", "''", "np.array([0.7, 0.7])", "(0.7, 0.7)"]),
+    (
+        "PIXEL_SPACING_MM",
+        ["math.inf", "math.nan", "0", "True", "'0.78'", "'0,78'", "''", "np.array([0.7, 0.7])", "(0.7, 0.7)"],
+    ),
     ("SURFACE_DICE_TOLERANCE_MM", ["math.inf", "math.nan", "'2'"]),
     ("GROUP_CASES_BY", ["''", "b'a'", "re.compile('a')", "'('", "'a{99999999999}'", "5"]),
     ("PREDICTIONS_FOLDER", ["'a\\0b'", "''", "b'a'", "'\\ud800'", "5"]),
     ("HYPERPARAMETERS", ["{1: 2}", "[('gamma', 1)]", "None"]),
     ("EXPLORATION_SEARCH_SPACE", ["{None: 2}", "{'a'}"]),
-    ("IMAGES_TO_DRAW", ["{'cases': [5]}", "{'cases': 'A__1'}", "{'first': 10**30}", "{'first': True}", "{'first': 1.0}", "{5: 1}"]),
+    (
+        "IMAGES_TO_DRAW",
+        ["{'cases': [5]}", "{'cases': 'A__1'}", "{'first': 10**30}", "{'first': True}", "{'first': 1.0}", "{5: 1}"],
+    ),
     ("SAVE_IMAGES_ON_DISK", ["1", "'True'", "None"]),
 ]
 
@@ -98,40 +153,56 @@ def test_a_value_that_would_fail_later_is_rejected_on_one_line_with_the_setting_
     with pytest.raises(settings.SettingsError) as caught:
         load(tmp_path, f"import math, re\nimport numpy as np\n{name} = {value}\n")
     (line,) = str(caught.value).splitlines()
-    assert line.startswith(f"{tmp_path / 'config.py'}: {name} = ") and ": must be " in line and len(line) < 400 + len(str(tmp_path))
+    assert line.startswith(f"{tmp_path / 'config.py'}: {name} = ")
+    assert ": must be " in line
+    assert len(line) < 400 + len(str(tmp_path))
 
 
 def test_numpy_s_scalars_and_pathlib_s_paths_are_taken_as_python_s(tmp_path):
-    text = "import pathlib, numpy as np\nIMAGE_SIZE = np.int64(64)\nTEST_SHARE = np.float64(0.25)\nPIXEL_SPACING_MM = np.float32(0.5)\n"
-    text += "DETERMINISTIC = np.bool_(True)\nIMAGES_TO_DRAW = {'first': np.int32(3)}\nPREDICTIONS_FOLDER = pathlib.Path('theirs')\n"
+    text = """
+import pathlib, numpy as np
+IMAGE_SIZE, TEST_SHARE, PIXEL_SPACING_MM = np.int64(64), np.float64(0.25), np.float32(0.5)
+DETERMINISTIC, IMAGES_TO_DRAW = np.bool_(True), {'first': np.int32(3)}
+PREDICTIONS_FOLDER = pathlib.Path('theirs')
+"""
     options = load(tmp_path, text)
-    found = (options.IMAGE_SIZE, options.TEST_SHARE, options.PIXEL_SPACING_MM, options.DETERMINISTIC, options.IMAGES_TO_DRAW["first"])
-    assert found == (64, 0.25, 0.5, True, 3) and [type(value) for value in found] == [int, float, float, bool, int]
-    assert options.PREDICTIONS_FOLDER == str(tmp_path / "theirs")
+    found = (
+        options.IMAGE_SIZE,
+        options.TEST_SHARE,
+        options.PIXEL_SPACING_MM,
+        options.DETERMINISTIC,
+        options.IMAGES_TO_DRAW["first"],
+    )
+    assert found == (64, 0.25, 0.5, True, 3)
+    assert [type(value) for value in found] == [int, float, float, bool, int]
+    assert str(tmp_path / "theirs") == options.PREDICTIONS_FOLDER
 
 
+# fmt: off
 ODD = [
-    None, True, False, 0, 1, -1, 2, 10**30, -(10**30), 10**5000, 0.5, 1e300, math.nan, math.inf, -math.inf, 1j, decimal.Decimal("0.5"), "", "x", "0.2",
-    "a\0b", "\ud800", "(", "x" * 10**5, b"x", (), (1, 2), (2, 1), (-math.inf, math.inf), (math.nan, 1), ("a", "b"), [], [1, 2], [[1, 2]], [None], {}, {1: 2},
-    {"a": 1}, {-200: 1, 200: 2}, set(), {1, 2}, range(3), object(), lambda: 1, int, iter([1, 2]), np.array([1, 2]), np.array([]), np.array(1), np.array([[1, 2]] * 50),
-    np.float64(0.2), np.float64("nan"), np.int64(2), np.bool_(True), np.str_("x"), np.datetime64("2020"), pathlib.Path("x"), pathlib.Path("a\0b"), NotImplemented, ...,
-]  # fmt: skip
+    None, True, False, 0, 1, -1, 2, 10**30, -(10**30), 10**5000, 0.5, 1e300, math.nan, math.inf, -math.inf, 1j,
+    decimal.Decimal("0.5"), "", "x", "0.2", "a\0b", "\ud800", "(", "x" * 10**5, b"x", (), (1, 2), (2, 1),
+    (-math.inf, math.inf), (math.nan, 1), ("a", "b"), [], [1, 2], [[1, 2]], [None], {}, {1: 2}, {"a": 1},
+    {-200: 1, 200: 2}, set(), {1, 2}, range(3), object(), lambda: 1, int, iter([1, 2]), np.array([1, 2]), np.array([]),
+    np.array(1), np.array([[1, 2]] * 50), np.float64(0.2), np.float64("nan"), np.int64(2), np.bool_(True), np.str_("x"),
+    np.datetime64("2020"), pathlib.Path("x"), pathlib.Path("a\0b"), NotImplemented, ...,
+]
+# fmt: on
 
 
-@pytest.mark.parametrize("name", settings._RULES)
+@pytest.mark.parametrize("name", settings.DECLARATIONS)
 def test_any_value_is_either_usable_or_rejected_by_the_setting_s_name(tmp_path, monkeypatch, name):
     usable = (type(None), bool, int, float, str, dict)
     (tmp_path / "config.py").touch()
-    template = settings.runpy.run_path(str(settings.TEMPLATE))
     for value in ODD:
-        given = {str(settings.TEMPLATE): template, str(tmp_path / "config.py"): {name: value}}
-        monkeypatch.setattr(settings.runpy, "run_path", given.__getitem__)
+        monkeypatch.setattr(settings.runpy, "run_path", {str(tmp_path / "config.py"): {name: value}}.__getitem__)
         try:
             found = getattr(settings.load(tmp_path), name)
         except settings.SettingsError as error:
-            assert f": {name} = " in str(error) or "are both None" in str(error)
+            assert any(text in str(error) for text in (f": {name} = ", f": {name}: ", f": {name}[", "are both None"))
         else:
-            assert type(found) in usable and not (isinstance(found, float) and not math.isfinite(found))
+            assert type(found) in usable
+            assert not (isinstance(found, float) and not math.isfinite(found))
             assert not isinstance(found, int) or found < 2**31
 
 
@@ -159,7 +230,8 @@ def test_a_setting_s_name_in_small_letters_is_a_slip_but_a_helper_beside_the_set
 def test_a_config_that_can_not_be_run_is_told_with_the_line(tmp_path, text, told):
     with pytest.raises(settings.SettingsError) as caught:
         load(tmp_path, text)
-    assert told in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    assert told in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_ctrl_c_while_config_runs_ends_the_program(tmp_path):
@@ -181,10 +253,13 @@ def test_a_file_that_is_no_text_is_told_as_such(tmp_path, content, told):
     (tmp_path / "config.py").write_bytes(content)
     with pytest.raises(storage.UserError) as caught:
         settings.load(tmp_path)
-    assert told in str(caught.value) and str(tmp_path / "config.py") in str(caught.value)
+    assert told in str(caught.value)
+    assert str(tmp_path / "config.py") in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["SEED = 7  # Größe\n".encode("utf-8-sig"), "# coding: latin-1\nSEED = 7  # Größe\n".encode("latin-1")])
+@pytest.mark.parametrize(
+    "content", ["SEED = 7  # Größe\n".encode("utf-8-sig"), "# coding: latin-1\nSEED = 7  # Größe\n".encode("latin-1")]
+)
 def test_a_byte_order_mark_and_a_coding_line_are_accepted(tmp_path, content):
     (tmp_path / "config.py").write_bytes(content)
     assert settings.load(tmp_path).SEED == 7

@@ -1,0 +1,303 @@
+"""The settings: each is declared once, with default, valid values, meaning, and what resumable work it is fixed for.
+
+The file is long because it is one table: validation, config_template.py and docs/settings.md are derived from it.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from settings import hyperparameters, rules
+from settings.rules import none_or, one_of, positive, whole
+
+# The kinds of work that grow in place and can be resumed.
+TRAINING, SEARCH, CROSS_VALIDATION = "training", "search", "cross-validation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """What is known of one setting. `section`: the heading it begins in config_template.py, "" within a section."""
+
+    default: Any
+    rule: rules.Rule
+    meaning: str
+    fixed_for: tuple[str, ...]
+    section: str
+    is_path: bool
+    example: str
+
+
+def _declare(
+    default: Any,
+    rule: rules.Rule,
+    meaning: str,
+    fixed_for: tuple[str, ...] = (),
+    section: str = "",
+    is_path: bool = False,
+    example: str = "",
+) -> Any:
+    metadata = {"declaration": Declaration(default, rule, meaning, fixed_for, section, is_path, example)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _are_counts(value: Any) -> bool:
+    counts = {name: count for name, count in value.items() if name != "cases"}
+    cases = value.get("cases", [])
+    return (
+        set(counts) <= {"first", "random", "worst_dice", "worst_hausdorff"}
+        and isinstance(cases, list)
+        and all(isinstance(case, str) for case in cases)
+        and all(rules.is_number(count, 0, 10**6, int) for count in counts.values())
+    )
+
+
+def _are_named(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+
+
+def _is_spacing(value: Any) -> bool:
+    return rules.is_number(value, 1e-9, 1000) or (rules.is_path(value) and not _reads_as_number(value))
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The validated settings of one workspace: numbers are Python's, paths are absolute texts. See DECLARATIONS."""
+
+    # The maxima are far above what is useful: they catch a slip before it ends a step after hours.
+    IMAGE_SIZE: int = _declare(
+        512,
+        rules.multiple(32, 8192, 512),
+        "Height and width of every image, in px: a multiple of 32. Pairs of another size are excluded and listed.",
+        fixed_for=(TRAINING, SEARCH, CROSS_VALIDATION),
+        section="Dataset (step 1)",
+    )
+    TEST_SHARE: float = _declare(
+        0.2, rules.SHARE, "Proportion of the cases in the test set. The test set is never used for training."
+    )
+    GROUP_CASES_BY: str | None = _declare(
+        None,
+        none_or(
+            rules.Rule(rules.is_pattern, '"subdirectory" or a regular expression in quotes, such as r"patient(\\d+)"')
+        ),
+        "How cases are grouped, for example by patient. A group is never split between train, validation and test "
+        'set, which would be data leakage. None: every case is a group of its own. "subdirectory": all cases of one '
+        "subdirectory of `original dataset`. Or a regular expression that is searched in the case name "
+        "`<subdirectory>__<file stem>`: cases with the same match (of the first capturing group, if there is one) form "
+        "a group.",
+        example='GROUP_CASES_BY = r"patient(\\d+)" groups names such as hospital__patient07_slice3 by patient.',
+    )
+    MASK_SPECK_PX: int = _declare(
+        4,
+        whole(0, 10**6),
+        "Connected components of at most this many px are removed from the reference masks, as annotation artefacts. "
+        "Their number is in cases.csv. 0 removes none.",
+    )
+    SEED: int = _declare(
+        1,
+        whole(0, 2**31 - 1),
+        "Random seed of the split, initial weights, shuffling and augmentation.",
+        fixed_for=(TRAINING, SEARCH, CROSS_VALIDATION),
+    )
+    TRAINING_BATCH_SIZE: int = _declare(
+        2,
+        whole(1, 1024),
+        "Images per training step. Lower it if memory runs out; 1 works.",
+        fixed_for=(TRAINING, SEARCH, CROSS_VALIDATION),
+        section="Training (steps 2, 3 and 7)",
+    )
+    TRAINING_EPOCHS: int | None = _declare(
+        100,
+        none_or(whole(1, 100_000)),
+        "Length of the training in epochs (one epoch uses every image once). The learning-rate schedule spans the "
+        "whole length. Only a training whose length is given in epochs is exactly reproducible.",
+        fixed_for=(CROSS_VALIDATION,),
+    )
+    TRAINING_TIME_LIMIT_MINUTES: float | None = _declare(
+        None,
+        none_or(positive(525_600, "minutes")),
+        "Length of the training in minutes, interruptions not counted. One of the two may be None; if both are set, "
+        "the shorter one applies. Both may be changed while a training is stopped; the rest of it uses the new values.",
+        fixed_for=(CROSS_VALIDATION,),
+    )
+    MIXED_PRECISION: bool | None = _declare(
+        None,
+        none_or(rules.SWITCH),
+        "True: train in mixed precision (bfloat16 on a CPU, float16 on a GPU). None: only where the hardware has "
+        "instructions for it, which are faster.",
+        fixed_for=(SEARCH,),
+    )
+    DETERMINISTIC: bool = _declare(
+        False,
+        rules.SWITCH,
+        "True: the same settings on the same machine give bit-identical weights, also on a GPU, where this is slower.",
+    )
+    ENCODER_WEIGHTS: str | None = _declare(
+        "imagenet",
+        none_or(rules.Rule(rules.is_path, '"imagenet" or the path of a file, in quotes')),
+        "Initial weights of DeepLabV3+'s encoder. \"imagenet\": Keras downloads them once, the project's only use of "
+        "the internet. Or the path of that file (resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5). None: random "
+        "weights. The U-Net has no such encoder.",
+        fixed_for=(TRAINING, SEARCH, CROSS_VALIDATION),
+        is_path=True,
+    )
+    TRAIN_SET_LOCATION: str | None = _declare(
+        None,
+        rules.FOLDER,
+        "A copy of `preloaded dataset/train set` from which training reads the images and masks, on any disk or "
+        'storage that TensorFlow reads, such as "/scratch/train set" or "gs://bucket/train set". None: the original.',
+        is_path=True,
+    )
+    HYPERPARAMETERS: dict[str, Any] = _declare(
+        {},
+        rules.Rule(_are_named, 'a dict with names as keys, such as {"learning_rate": 5e-4}'),
+        "Hyperparameters of the final model that differ from the defaults; docs/settings.md lists all. Step 2 ends by "
+        "printing this line for its best trial.",
+        fixed_for=(TRAINING, CROSS_VALIDATION),
+        example='HYPERPARAMETERS = {"learning_rate": 5e-4, "clip_hu": None}',
+    )
+    EXPLORATION_TUNER: str = _declare(
+        "random",
+        one_of(("random", "hyperband", "bayesian")),
+        "Search algorithm of Keras Tuner.",
+        fixed_for=(SEARCH,),
+        section="Exploration (step 2)",
+    )
+    EXPLORATION_MAX_TRIALS: int | None = _declare(
+        20,
+        none_or(whole(1, 10_000)),
+        "Number of trials of the search. Hyperband, which trains many models for a few epochs and the best of them "
+        "longer, also ends by itself.",
+    )
+    EXPLORATION_TIME_LIMIT_HOURS: float | None = _declare(
+        None,
+        none_or(positive(8760, "hours")),
+        "Duration of the search in hours, interruptions not counted. One of the two may be None; if both are set, the "
+        "search ends at the first limit reached.",
+    )
+    EXPLORATION_EPOCHS: int = _declare(15, whole(1, 100_000), "Epochs per trial.", fixed_for=(SEARCH,))
+    EXPLORATION_REPEATS: int = _declare(
+        3,
+        whole(0, 100),
+        "How often the three best trials are repeated with other seeds, to test which differences are significant. "
+        "0: never.",
+    )
+    EXPLORATION_VALIDATION_SHARE: float = _declare(
+        0.2,
+        rules.SHARE,
+        "Proportion of the train set in the validation set, which scores all trials. The test set is not used.",
+        fixed_for=(SEARCH,),
+    )
+    EXPLORATION_SEARCH_SPACE: dict[str, Any] = _declare(
+        {},
+        rules.Rule(_are_named, 'a dict with names as keys, such as {"architecture": "unet"}'),
+        "Search ranges that differ from the defaults in docs/settings.md. A value fixes a hyperparameter, a list [...] "
+        "gives the values to choose from, a pair (low, high) gives a range. (A CT window clip_hu is one value, though "
+        "it is a pair.)",
+        fixed_for=(SEARCH,),
+        example='EXPLORATION_SEARCH_SPACE = {"clip_hu": None, "filters": [16, 32], "learning_rate": (5e-4, 2e-3)}',
+    )
+    EXPLORATION_KEPT_MODELS: int = _declare(
+        1, whole(0, 10_000), "Number of the best trials whose weights are kept on disk."
+    )
+    EXPLORATION_START_ANEW: bool = _declare(
+        False,
+        rules.SWITCH,
+        "What happens if a search exists that was started with other settings, data or package versions. False: step "
+        "2 stops and lists the differences. True: the existing search is renamed and a new one starts.",
+    )
+    CROSS_VALIDATION_FOLDS: int = _declare(
+        5,
+        whole(2, 1000),
+        "Number of folds of the train set. One model is trained per fold, each as long as the final one.",
+        fixed_for=(CROSS_VALIDATION,),
+        section="Cross-validation (step 7)",
+    )
+    PREDICTION_BATCH_SIZE: int = _declare(
+        4, whole(1, 1024), "Images per prediction step.", section="Prediction and evaluation (steps 4, 5 and 6)"
+    )
+    PREDICT_WITH_FOLDS: bool = _declare(
+        False,
+        rules.SWITCH,
+        "False: the final model predicts. True: the models of the cross-validation predict as an ensemble, which takes "
+        "as many times as long.",
+    )
+    CLEAN_PREDICTIONS: bool | None = _declare(
+        None,
+        none_or(rules.SWITCH),
+        "Post-processing: whether small isolated connected components are removed from predicted masks (see "
+        "docs/steps.md). None: only if that would alter at most 2 % of the train masks.",
+    )
+    SAVE_IMAGES_ON_DISK: bool = _declare(
+        True, rules.SWITCH, "True: comparison images are written to `images`. False: they open in windows, one by one."
+    )
+    IMAGES_TO_DRAW: dict[str, Any] = _declare(
+        {"first": 0, "random": 8, "worst_dice": 4, "worst_hausdorff": 4},
+        rules.Rule(
+            _are_counts,
+            "a dict of counts (0 to 10**6) named first, random, worst_dice, worst_hausdorff; and cases, a list of "
+            "names",
+        ),
+        "Test cases for which comparison images are plotted: counts per way of selection, and names of cases.",
+        example='"cases": ["hospital__0137"] within the braces adds a case by name.',
+    )
+    DRAW_HAUSDORFF_LINE: bool = _declare(
+        False, rules.SWITCH, "Draws a line between the two points whose distance is the Hausdorff distance."
+    )
+    PIXEL_SPACING_MM: float | str | None = _declare(
+        None,
+        none_or(
+            rules.Rule(_is_spacing, "a number of mm without quotes (above 0, at most 1000) or the path of a CSV file")
+        ),
+        "Side of a pixel in mm, such as 0.78; or the path of a CSV file with the columns case and spacing_mm. "
+        "Areas are then also reported in cm², distances in mm. None: unknown.",
+        is_path=True,
+    )
+    SURFACE_DICE_TOLERANCE_MM: float | None = _declare(
+        None,
+        none_or(positive(1000, "mm")),
+        "Tolerance of the surface Dice, in mm; it needs PIXEL_SPACING_MM. None: 2 px.",
+    )
+    PREDICTIONS_FOLDER: str | None = _declare(
+        None,
+        rules.FOLDER,
+        "A folder of masks from another program, <case>.csv or <case>.npy, that step 5 evaluates instead of the "
+        "model's, such as \"other masks/nnunet\" (git ignores `other masks`). None: the model's.",
+        is_path=True,
+    )
+    SECOND_READER_FOLDER: str | None = _declare(
+        None,
+        rules.FOLDER,
+        "A folder of a second reader's masks of the same cases: inter-reader agreement is the best that a model can "
+        "reach. None: there is none.",
+        is_path=True,
+    )
+
+    @property
+    def hyperparameters(self) -> hyperparameters.Hyperparameters:
+        """The hyperparameters of the final model."""
+        return hyperparameters.from_overrides(self.HYPERPARAMETERS)
+
+    def fixed(self, work: str) -> dict[str, Any]:
+        """The values that must not change while `work` (TRAINING, SEARCH or CROSS_VALIDATION) is resumed."""
+        return {name: getattr(self, name) for name, known in DECLARATIONS.items() if work in known.fixed_for}
+
+
+DECLARATIONS: Mapping[str, Declaration] = {
+    field.name: field.metadata["declaration"] for field in dataclasses.fields(Settings)
+}
+
+# At least one of each pair must be set.
+LIMITS = (
+    ("TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES", "a training"),
+    ("EXPLORATION_MAX_TRIALS", "EXPLORATION_TIME_LIMIT_HOURS", "a search"),
+)
