@@ -1,5 +1,6 @@
 """Step 3: what lies in `model` afterwards, and that a killed training ends as one that was not."""
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -347,8 +348,7 @@ def test_no_epoch_begins_where_the_time_ends_between_two(prepared, monkeypatch):
 
 
 def test_an_epoch_shows_every_case_and_all_batches_are_full(prepared):
-    options = settings.load(prepared.root)
-    options.TRAINING_BATCH_SIZE = 3
+    options = dataclasses.replace(settings.load(prepared.root), TRAINING_BATCH_SIZE=3)
     cases = sorted(path.stem for path in (prepared.train_set / "images").iterdir())
     assert (len(cases), steps_per_epoch(cases, options)) == (8, 3)
     plain = Hyperparameters(horizontal_flip=False, rotation_degrees=0.0, scale=0.0, gamma=0.0)
