@@ -7,6 +7,7 @@ Where there is none, uv brings one. Outside of this folder only pip's cache chan
       installed     the hash of the requirements.txt that was installed; written last
     .uv/            only where uv had to bring Python: uv in an environment of its own, what it caches, and that Python
 """
+
 from __future__ import annotations
 
 import collections
@@ -87,7 +88,9 @@ def find_python(paths: Iterable[str]) -> str | None:
     question = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
     for path in paths:
         try:
-            answer = subprocess.run([path, "-c", question], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False)
+            answer = subprocess.run(
+                [path, "-c", question], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             continue
         if answer.returncode == 0 and answer.stdout.decode(errors="replace").strip() in VERSIONS:
@@ -117,14 +120,29 @@ def install(venv: pathlib.Path, requirements: pathlib.Path) -> None:
     _say("Installing the packages: up to 1 GB to download and 2 GB on disk, some minutes.")
     python = str(_program(venv, "python"))
     run(
-        [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "-r", str(requirements)],
+        [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--progress-bar",
+            "off",
+            "-r",
+            str(requirements),
+        ],
         "The packages can't be installed. Is there a network, and 4 GB of free disk? Then try again: what was downloaded is kept.\n"
         "TensorFlow 2.15 and tensorflow-addons exist for Linux and Windows on 64-bit x86, and for macOS; for other machines there are none.",
         told=_progress,
     )
 
 
-def run(command: list[str], advice: str, environment: dict[str, str] | None = None, told: Callable[[str], str | None] | None = None) -> None:
+def run(
+    command: list[str],
+    advice: str,
+    environment: dict[str, str] | None = None,
+    told: Callable[[str], str | None] | None = None,
+) -> None:
     """Runs a command in silence, but for what `told` makes of its lines; SetupError with its last lines and the advice where it fails."""
     last: collections.deque[str] = collections.deque(maxlen=12)
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}

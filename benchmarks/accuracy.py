@@ -25,6 +25,7 @@ ts_muscle30   blocks of ten: 20 and 10                          GROUP_CASES_BY =
 ts_ct512      blocks of five: 15 and 5      TEST_SHARE = 0.25   GROUP_CASES_BY = r"s512_\d(?=[0-4])|512_\d(?=[5-9])"
 isbi_em       blocks of five: 25 and 5      MASK_SPECK_PX = 0   GROUP_CASES_BY = r"m_\d(?=[0-4])|_\d(?=[5-9])"   HYPERPARAMETERS = {"clip_hu": None}
 """
+
 import argparse
 import pathlib
 import shutil
@@ -46,16 +47,29 @@ def main():
     parser.add_argument("recipe", nargs="?", choices=["ours", *BASELINES])
     parser.add_argument("minutes", nargs="?", type=float)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--settings", default="", help="lines added to config.py, such as 'HYPERPARAMETERS = {\"patch_px\": 1}'; for ours")
+    parser.add_argument(
+        "--settings",
+        default="",
+        help="lines added to config.py, such as 'HYPERPARAMETERS = {\"patch_px\": 1}'; for ours",
+    )
     parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
     for seed in arguments.seeds if arguments.recipe else []:
-        run = {"cpu": instructions(), "set": arguments.workspace.resolve().name, "recipe": arguments.recipe, "settings": arguments.settings, "minutes": arguments.minutes, "seed": seed}
+        run = {
+            "cpu": instructions(),
+            "set": arguments.workspace.resolve().name,
+            "recipe": arguments.recipe,
+            "settings": arguments.settings,
+            "minutes": arguments.minutes,
+            "seed": seed,
+        }
         if arguments.recipe == "ours":
             found = ours(arguments.workspace, arguments.minutes, seed, arguments.settings)
         else:
             found = watch(BASELINES[arguments.recipe], arguments.workspace, arguments.minutes, seed)
-        pd.DataFrame([run | found]).to_csv(arguments.results, mode="a", header=not arguments.results.exists(), index=False)
+        pd.DataFrame([run | found]).to_csv(
+            arguments.results, mode="a", header=not arguments.results.exists(), index=False
+        )
     tell(pd.read_csv(arguments.results, keep_default_na=False))
 
 
@@ -63,14 +77,20 @@ def tell(table):
     runs = table.groupby(["cpu", "set", "recipe", "settings", "minutes"])
     text = runs.agg(dice=("dice", "mean"), lowest=("dice", "min"), highest=("dice", "max"), background=("background_dice", "mean"),
                     at_s=("seconds", "mean"), images=("images", "mean"), seeds=("seed", "count"))  # fmt: skip
-    print(text.round({"dice": 4, "lowest": 4, "highest": 4, "background": 4, "at_s": 0, "images": 0}).reset_index().to_string(index=False))
+    print(
+        text.round({"dice": 4, "lowest": 4, "highest": 4, "background": 4, "at_s": 0, "images": 0})
+        .reset_index()
+        .to_string(index=False)
+    )
 
 
 def instructions():
     """The widest of the instructions for arithmetic that the processor has: what a run on it can be compared with."""
     import cpu_features
 
-    return next(name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx") if name in cpu_features.instructions())
+    return next(
+        name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx") if name in cpu_features.instructions()
+    )
 
 
 def ours(workspace, minutes, seed, settings):
@@ -91,7 +111,11 @@ def ours(workspace, minutes, seed, settings):
         prediction.predict_test_set(copy)
         history = pd.read_csv(copy.model / "history.csv")
         predicted = np.stack([np.load(file) for file in sorted(copy.predictions.glob("*.npy"))])
-        return {"seconds": round(history["seconds"].sum(), 1), "images": history["images"].sum(), **judge(predicted, read_set(copy.root, "test")[1])}
+        return {
+            "seconds": round(history["seconds"].sum(), 1),
+            "images": history["images"].sum(),
+            **judge(predicted, read_set(copy.root, "test")[1]),
+        }
 
 
 def watch(baseline, workspace, minutes, seed):
@@ -107,7 +131,13 @@ def watch(baseline, workspace, minutes, seed):
         now = time.perf_counter() - start
         if spent + now - judged >= JUDGED_EVERY_S or spent + now >= 60 * minutes:
             spent, judged = spent + now, spent + now
-            rows.append({"seconds": round(spent, 1), "images": images, **judge(np.concatenate([predict(image[None]) for image in test[0]]), test[1])})
+            rows.append(
+                {
+                    "seconds": round(spent, 1),
+                    "images": images,
+                    **judge(np.concatenate([predict(image[None]) for image in test[0]]), test[1]),
+                }
+            )
             print(f"seed {seed}: {rows[-1]}", flush=True)
             if spent >= 60 * minutes:
                 return max(rows, key=lambda row: row["dice"])
@@ -130,11 +160,17 @@ def read_window(workspace):
 
 def judge(predicted, true):
     """The mean Dice over the cases, of the masks and of what lies around them."""
-    return {"dice": round(mean_dice(predicted, true), 5), "background_dice": round(mean_dice(1 - predicted, 1 - true), 5)}
+    return {
+        "dice": round(mean_dice(predicted, true), 5),
+        "background_dice": round(mean_dice(1 - predicted, 1 - true), 5),
+    }
 
 
 def mean_dice(predicted, true):
-    both, total = (predicted & true).sum((1, 2)), predicted.sum((1, 2), dtype=np.int64) + true.sum((1, 2), dtype=np.int64)
+    both, total = (
+        (predicted & true).sum((1, 2)),
+        predicted.sum((1, 2), dtype=np.int64) + true.sum((1, 2), dtype=np.int64),
+    )
     return float(np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0).mean())
 
 
@@ -169,7 +205,9 @@ def plain_unet(images, masks, window, seed):
     def step(x, y):
         with tf.GradientTape() as tape:
             value = loss(y, network(x, training=True))
-        optimizer.apply_gradients(zip(tape.gradient(value, network.trainable_variables), network.trainable_variables, strict=True))
+        optimizer.apply_gradients(
+            zip(tape.gradient(value, network.trainable_variables), network.trainable_variables, strict=True)
+        )
 
     forward = tf.function(lambda x: network(x, training=False))
     yield None, 0

@@ -2,6 +2,7 @@
 
 Both ways give the same mask, which is checked. python benchmarks/cleaning.py
 """
+
 import pathlib
 import statistics
 import sys
@@ -25,7 +26,12 @@ def pairwise(mask):
     labels = skimage.measure.label(mask, connectivity=2)
     areas = [region.coords for region in skimage.measure.regionprops(labels)]
     trees = [scipy.spatial.cKDTree(area) for area in areas]
-    near = {(a, b) for a, tree in enumerate(trees) for b, area in enumerate(areas) if a != b and tree.query(area)[0].min() <= cleaning.MAX_DISTANCE_PX}
+    near = {
+        (a, b)
+        for a, tree in enumerate(trees)
+        for b, area in enumerate(areas)
+        if a != b and tree.query(area)[0].min() <= cleaning.MAX_DISTANCE_PX
+    }
     accepted = {a for a, area in enumerate(areas) if len(area) >= cleaning.MAIN_SHARE * max(map(len, areas))}
     while grown := {b for a, b in near if a in accepted} - accepted:
         accepted |= grown

@@ -8,6 +8,7 @@ products   the same, with the weights' gradients of `networks.layers.weight_grad
 
 Each has a process of its own, and they take turns, step by step. The processor's own choice is overruled, so that it can be judged on any.
 """
+
 import argparse
 import os
 import pathlib
@@ -32,9 +33,20 @@ def main():
         return work(arguments)
     workers = {}
     for way, (onednn, _) in WAYS.items():
-        command = [sys.executable, __file__, "--way", way, "--filters", str(arguments.filters), "--patch_px", str(arguments.patch_px)]
+        command = [
+            sys.executable,
+            __file__,
+            "--way",
+            way,
+            "--filters",
+            str(arguments.filters),
+            "--patch_px",
+            str(arguments.patch_px),
+        ]
         environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn}
-        workers[way] = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        workers[way] = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
     rows = [{way: step_of(worker) for way, worker in workers.items()} for _ in range(arguments.rounds + 1)][1:]
     for worker in workers.values():
         worker.communicate()

@@ -5,6 +5,7 @@
 The default U-Net on phantoms, a batch of the same size for both; two processes as on two machines, by TF_CONFIG. One process uses all cores,
 too: what two gain here is what a single one leaves idle, less what talking costs. It is no forecast for two machines.
 """
+
 import argparse
 import json
 import os
@@ -51,7 +52,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         workspace = storage.Workspace(pathlib.Path(folder) / "training")
         phantoms.write_original_dataset(workspace.original_dataset / "phantoms", 12, arguments.size)
-        (workspace.root / "config.py").write_text(f"IMAGE_SIZE = {arguments.size}\nTRAINING_BATCH_SIZE = {arguments.batch}\n")
+        (workspace.root / "config.py").write_text(
+            f"IMAGE_SIZE = {arguments.size}\nTRAINING_BATCH_SIZE = {arguments.batch}\n"
+        )
         original_dataset.create_preloaded_dataset(workspace)
         rows = []
         for _ in range(arguments.rounds):
@@ -59,7 +62,9 @@ def main():
             print("one process {:.2f}, two {:.2f} images per second".format(*rows[-1]), flush=True)
     ratios = [two / one for one, two in rows]
     one, two = (statistics.median(column) for column in zip(*rows, strict=True))
-    print(f"two processes: {two / one:.2f} times one ({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds), batches of {arguments.batch}")
+    print(
+        f"two processes: {two / one:.2f} times one ({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds), batches of {arguments.batch}"
+    )
 
 
 def images_per_second(workspace, steps, count):
@@ -68,9 +73,13 @@ def images_per_second(workspace, steps, count):
     for index in range(count):
         environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
         if count > 1:
-            environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+            environment["TF_CONFIG"] = json.dumps(
+                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            )
         script = TRAIN.format(src=str(ROOT / "src"), root=str(workspace.root), steps=steps)
-        processes.append(subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True))
+        processes.append(
+            subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+        )
     # All work at the same pace: each one's figure is that of the whole.
     return statistics.mean(float(process.communicate()[0].splitlines()[-1]) for process in processes)
 

@@ -4,6 +4,7 @@
 
 Phantoms, and a network of one size, so that the trials are comparable. The peaks are the kernel's, since the process began (Linux).
 """
+
 import argparse
 import importlib
 import os
@@ -59,7 +60,9 @@ def main():
         size = sum(path.stat().st_size for path in workspace.model_tuning.rglob("*") if path.is_file()) / 1e6
     print()
     for name, column in zip(("the trials' processes", "the program"), zip(*peaks, strict=True), strict=True):
-        print(f"peak memory of {name}, MB: {' '.join(f'{peak:.0f}' for peak in column)}; the last against the third: {column[-1] / column[2] - 1:+.1%}")
+        print(
+            f"peak memory of {name}, MB: {' '.join(f'{peak:.0f}' for peak in column)}; the last against the third: {column[-1] / column[2] - 1:+.1%}"
+        )
     print(f"a trial: {whole / arguments.trials:.1f} s, of which {sum(seconds) / arguments.trials:.1f} s are its epoch")
     print(f"on disk: {size / arguments.trials:.2f} MB a trial, with one trial's weights")
 

@@ -8,6 +8,7 @@ own     `networks.layers.GroupNormalization`, the same without.
 
 They take turns, step by step, in one process; the ratio is that of the rounds' medians.
 """
+
 import argparse
 import pathlib
 import statistics

@@ -6,6 +6,7 @@
 
 Each row is the median of seven rounds; all of a row take turns in each round.
 """
+
 import argparse
 import contextlib
 import importlib
@@ -51,7 +52,10 @@ def times():
     import skimage.metrics
 
     pairs = {"muscle": muscle_like(3)}
-    pairs |= {f"muscle, {512 * times} px": tuple(mask.repeat(times, axis=0).repeat(times, axis=1) for mask in pairs["muscle"]) for times in (2, 4)}
+    pairs |= {
+        f"muscle, {512 * times} px": tuple(mask.repeat(times, axis=0).repeat(times, axis=1) for mask in pairs["muscle"])
+        for times in (2, 4)
+    }
     for share in (0.02, 0.1, 0.5):
         generator = np.random.default_rng(0)
         pairs[f"noise, {share:.0%}"] = tuple(generator.random((512, 512)) < share for _ in range(2))
@@ -64,7 +68,11 @@ def times():
     for name, pair in pairs.items():
         rounds = [[timed(way, pair) for way in ways.values()] for _ in range(ROUNDS)]
         medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
-        print(f"{name:16}{pair[0].sum():8}" + "".join(f"{1000 * median:17.1f} ms" for median in medians) + f"{medians[0] / medians[1]:8.1f}{medians[0] / medians[2]:8.1f}")
+        print(
+            f"{name:16}{pair[0].sum():8}"
+            + "".join(f"{1000 * median:17.1f} ms" for median in medians)
+            + f"{medians[0] / medians[1]:8.1f}{medians[0] / medians[2]:8.1f}"
+        )
 
 
 def timed(way, pair):
@@ -85,7 +93,13 @@ def values():
     }  # fmt: skip
     rows = []
     for name, pair in pairs.items():
-        for library, ask in {"ours": ours, "medpy": medpy, "monai": monai, "surface_distance": deepmind, "SimpleITK": simple_itk}.items():
+        for library, ask in {
+            "ours": ours,
+            "medpy": medpy,
+            "monai": monai,
+            "surface_distance": deepmind,
+            "SimpleITK": simple_itk,
+        }.items():
             rows.append({"masks": name, "library": library, **asked(ask, pair)})
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4f}".format, na_rep=""))
 
@@ -103,12 +117,23 @@ def asked(ask, pair):
 
 def ours(true, predicted):
     found = metrics.compare(true, predicted)
-    return {"dice": found["dice"], "hausdorff": found["hausdorff_px"], "hd95": found["hausdorff95_px"], "assd": found["assd_px"], "surface dice": found["surface_dice"]}
+    return {
+        "dice": found["dice"],
+        "hausdorff": found["hausdorff_px"],
+        "hd95": found["hausdorff95_px"],
+        "assd": found["assd_px"],
+        "surface dice": found["surface_dice"],
+    }
 
 
 def medpy(true, predicted):
     binary = importlib.import_module("medpy.metric.binary")
-    return {"dice": binary.dc(predicted, true), "hausdorff": binary.hd(predicted, true), "hd95": binary.hd95(predicted, true), "assd": binary.assd(predicted, true)}
+    return {
+        "dice": binary.dc(predicted, true),
+        "hausdorff": binary.hd(predicted, true),
+        "hd95": binary.hd95(predicted, true),
+        "assd": binary.assd(predicted, true),
+    }
 
 
 def monai(true, predicted):
@@ -159,15 +184,25 @@ def evaluated(count):
         names = [f"case_{number:05d}" for number in range(count)]
         for number, name in enumerate(names):
             true, predicted = drawn[number % 10]
-            for kind, content in ((workspace.test_set / "images", image.astype(np.int16)), (workspace.test_set / "masks", true), (workspace.predictions, predicted)):
+            for kind, content in (
+                (workspace.test_set / "images", image.astype(np.int16)),
+                (workspace.test_set / "masks", true),
+                (workspace.predictions, predicted),
+            ):
                 preloaded_dataset.write(kind, name, content if content.dtype == np.int16 else content.astype(np.uint8))
-        table = pd.DataFrame({"case": names, "split": "test", "group": names, "image_sha256": names, "mask_sha256": names})
+        table = pd.DataFrame(
+            {"case": names, "split": "test", "group": names, "image_sha256": names, "mask_sha256": names}
+        )
         table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
-        preloaded_dataset.write_facts(workspace.preloaded_dataset, {"cases": 5 * count, "SEED": 1, "TEST_SHARE": 0.2, "MASK_SPECK_PX": 4})
+        preloaded_dataset.write_facts(
+            workspace.preloaded_dataset, {"cases": 5 * count, "SEED": 1, "TEST_SHARE": 0.2, "MASK_SPECK_PX": 4}
+        )
         start = time.perf_counter()
         evaluation.evaluate_test_set(workspace)
         whole = time.perf_counter() - start
-    print(f"{count} cases evaluated in {whole:.1f} s; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    print(
+        f"{count} cases evaluated in {whole:.1f} s; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 Prints the mean Dice over the train set both ways, in batches as in training.
 """
+
 import pathlib
 import sys
 
@@ -22,16 +23,24 @@ from networks import objectives, saved_model
 def main(root):
     workspace = storage.Workspace(pathlib.Path(root))
     options = settings.load(workspace.root)
-    network, cases = saved_model.read(workspace.model), preloaded_dataset.read_cases(workspace, "train")["case"].tolist()
+    network, cases = (
+        saved_model.read(workspace.model),
+        preloaded_dataset.read_cases(workspace, "train")["case"].tolist(),
+    )
     found = {mode: objectives.Dice() for mode in ("training", "use")}
     statistics = [weight.numpy() for weight in network.non_trainable_weights]
-    for images, masks in preloaded_dataset.pairs(workspace.train_set, cases, options.IMAGE_SIZE).batch(options.TRAINING_BATCH_SIZE, drop_remainder=True):
+    for images, masks in preloaded_dataset.pairs(workspace.train_set, cases, options.IMAGE_SIZE).batch(
+        options.TRAINING_BATCH_SIZE, drop_remainder=True
+    ):
         for mode, dice in found.items():
             dice.update_state(masks, network(images, training=mode == "training"))
             # Training mode would change them.
             for weight, value in zip(network.non_trainable_weights, statistics, strict=True):
                 weight.assign(value)
-    print(f"{network.name}, batch of {options.TRAINING_BATCH_SIZE}: " + ", ".join(f"Dice {float(dice.result()['dice']):.4f} in {mode}" for mode, dice in found.items()))
+    print(
+        f"{network.name}, batch of {options.TRAINING_BATCH_SIZE}: "
+        + ", ".join(f"Dice {float(dice.result()['dice']):.4f} in {mode}" for mode, dice in found.items())
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A comparison image of 1024 x 1024: milliseconds against a matplotlib figure whose pixels are coloured by np.vectorize.
 
-    python benchmarks/pictures.py
+python benchmarks/pictures.py
 """
+
 import io
 import pathlib
 import statistics
@@ -25,15 +26,24 @@ def main():
     ways = {"ours": ours, "the plain way": plain}
     rounds = [[timed(way, image, true, predicted) for way in ways.values()] for _ in range(ROUNDS)]
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
-    print(", ".join(f"{name} {1000 * median:.0f} ms" for name, median in zip(ways, medians, strict=True)) + f": {medians[1] / medians[0]:.1f} times as fast")
+    print(
+        ", ".join(f"{name} {1000 * median:.0f} ms" for name, median in zip(ways, medians, strict=True))
+        + f": {medians[1] / medians[0]:.1f} times as fast"
+    )
 
 
 def ours(image, true, predicted):
-    return drawing.to_png(drawing.comparison(image, true, predicted, "a case   Dice 0.912   Hausdorff 12.3 px", hausdorff_pair=((100, 100), (120, 130))))
+    return drawing.to_png(
+        drawing.comparison(
+            image, true, predicted, "a case   Dice 0.912   Hausdorff 12.3 px", hausdorff_pair=((100, 100), (120, 130))
+        )
+    )
 
 
 def plain(image, true, predicted):
-    colour = np.vectorize(lambda both, only_true, only_predicted: 3 if both else 1 if only_true else 2 if only_predicted else 0)
+    colour = np.vectorize(
+        lambda both, only_true, only_predicted: 3 if both else 1 if only_true else 2 if only_predicted else 0
+    )
     kinds = colour(true & predicted, true & ~predicted, predicted & ~true)
     figure = matplotlib.figure.Figure(figsize=(10.24, 10.24), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))

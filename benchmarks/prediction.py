@@ -8,6 +8,7 @@ Both predict the same files with the same weights; their masks are compared. A r
 reading and compiling the model; the first round, which loads libraries, does not count. The two take turns. The other
 commit is checked out in a temporary folder.
 """
+
 import argparse
 import contextlib
 import os

@@ -3,6 +3,7 @@
 Prints pairs per second and the ratio, plain and with flip, rotation and noise. The ways run in turns, each in a process of its own, since
 keeping freed memory, which main.py asks of the whole process, is part of this project's way only. python benchmarks/reading.py
 """
+
 import pathlib
 import statistics
 import subprocess
@@ -19,7 +20,9 @@ CASES = [f"case{number}" for number in range(PAIRS)]
 def main():
     with tempfile.TemporaryDirectory() as folder:
         run("write", folder)
-        print(f"{'':28}{'ours':>10}{'float64 tensors':>18}{'ratio':>8}   pairs/s, medians of {ROUNDS} rounds of {BATCHES * BATCH} pairs")
+        print(
+            f"{'':28}{'ours':>10}{'float64 tensors':>18}{'ratio':>8}   pairs/s, medians of {ROUNDS} rounds of {BATCHES * BATCH} pairs"
+        )
         for name in ("plain", "flip + rotation + noise"):
             rates = [[float(run(way, folder, name)) for way in ("ours", "tensors")] for _ in range(ROUNDS)]
             own, other = map(statistics.median, zip(*rates, strict=True))
@@ -27,7 +30,9 @@ def main():
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    return subprocess.run(
+        [sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ).stdout
 
 
 def write(folder):
@@ -40,7 +45,10 @@ def write(folder):
     for number, case in enumerate(CASES):
         for kind, values in zip(("images", "masks"), phantoms.draw(number), strict=True):
             preloaded_dataset.write(folder / kind, case, values)
-            tf.io.write_file(str(folder / "tensors" / f"{kind}_{case}"), tf.io.serialize_tensor(tf.constant(values[..., None], tf.float64)))
+            tf.io.write_file(
+                str(folder / "tensors" / f"{kind}_{case}"),
+                tf.io.serialize_tensor(tf.constant(values[..., None], tf.float64)),
+            )
 
 
 def ours(folder, augmented):
@@ -61,7 +69,9 @@ def tensors(folder, augmented):
     import tensorflow as tf
 
     def parse(case):
-        contents = [tf.io.read_file(tf.strings.join([f"{folder}/tensors/{kind}_", case])) for kind in ("images", "masks")]
+        contents = [
+            tf.io.read_file(tf.strings.join([f"{folder}/tensors/{kind}_", case])) for kind in ("images", "masks")
+        ]
         return [tf.ensure_shape(tf.io.parse_tensor(content, tf.float64), (512, 512, 1)) for content in contents]
 
     def change(image, mask):

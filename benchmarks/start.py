@@ -1,4 +1,5 @@
 """How long `python src/main.py` takes to list the steps, against importing TensorFlow. python benchmarks/start.py"""
+
 import pathlib
 import statistics
 import subprocess
@@ -15,6 +16,10 @@ def seconds(command):
     return time.perf_counter() - start
 
 
-rounds = [[seconds([sys.executable, str(MAIN)]), seconds([sys.executable, "-c", "import tensorflow"])] for _ in range(ROUNDS)]
+rounds = [
+    [seconds([sys.executable, str(MAIN)]), seconds([sys.executable, "-c", "import tensorflow"])] for _ in range(ROUNDS)
+]
 own, other = map(statistics.median, zip(*rounds, strict=True))
-print(f"listing the steps {own:.2f} s, importing TensorFlow {other:.2f} s, ratio {other / own:.0f}   medians of {ROUNDS} rounds")
+print(
+    f"listing the steps {own:.2f} s, importing TensorFlow {other:.2f} s, ratio {other / own:.0f}   medians of {ROUNDS} rounds"
+)

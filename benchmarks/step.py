@@ -6,6 +6,7 @@ The training step reads, augments, trains, and is watched and told, as in step 3
 Both take turns; in each round the mean of all steps counts but the first, which waits for the pipeline to fill. The ratio is that of the rounds'
 medians; its smallest and largest of a round tell how even the machine was. The settings are that folder's: DETERMINISTIC = True tells what that costs.
 """
+
 import argparse
 import contextlib
 import io
@@ -71,10 +72,15 @@ def main():
     rows = []
     for _ in range(arguments.rounds):
         rows.append((bare_round(), training_round()))
-        print(f"bare {rows[-1][0]:.3f} s, training step {rows[-1][1]:.3f} s, batch of {options.TRAINING_BATCH_SIZE}", flush=True)
+        print(
+            f"bare {rows[-1][0]:.3f} s, training step {rows[-1][1]:.3f} s, batch of {options.TRAINING_BATCH_SIZE}",
+            flush=True,
+        )
     ratios = [step / passes for passes, step in rows]
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]
-    print(f"a training step costs {medians[1] / medians[0]:.2f} times the bare passes ({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds)")
+    print(
+        f"a training step costs {medians[1] / medians[0]:.2f} times the bare passes ({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds)"
+    )
 
 
 if __name__ == "__main__":

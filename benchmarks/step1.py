@@ -3,6 +3,7 @@
 The plain way reads each file with numpy.loadtxt to float64 and writes each array as one float64 tensor file, in one process.
 python benchmarks/step1.py
 """
+
 import pathlib
 import statistics
 import subprocess
@@ -24,13 +25,20 @@ def main():
         write_pairs(few, FEW)
         write_pairs(many, MANY)
         rounds = [[run(way, many) for way in ("ours", "plain")] for _ in range(ROUNDS)]
-        own, other = (statistics.median(seconds for seconds, _ in column) / MANY for column in zip(*rounds, strict=True))
+        own, other = (
+            statistics.median(seconds for seconds, _ in column) / MANY for column in zip(*rounds, strict=True)
+        )
         print(f"{'':24}{'ours':>12}{'the plain way':>16}{'ratio':>8}   medians of {ROUNDS} rounds of {MANY} pairs")
         print(f"{'seconds per pair':24}{own:12.4f}{other:16.4f}{other / own:8.1f}")
-        sizes = [sum(path.stat().st_size for path in written.rglob("*.*") if path.suffix != ".csv") / MANY for written in (many.preloaded_dataset, many.results)]
+        sizes = [
+            sum(path.stat().st_size for path in written.rglob("*.*") if path.suffix != ".csv") / MANY
+            for written in (many.preloaded_dataset, many.results)
+        ]
         print(f"{'bytes per pair':24}{sizes[0]:12.0f}{sizes[1]:16.0f}{sizes[1] / sizes[0]:8.1f}")
         peaks = [run("ours", workspace)[1] for workspace in (few, many)]
-        print(f"\npeak memory, {FEW} and {MANY} pairs: {peaks[0]:.0f} and {peaks[1]:.0f} MB, {peaks[1] / peaks[0] - 1:+.1%}")
+        print(
+            f"\npeak memory, {FEW} and {MANY} pairs: {peaks[0]:.0f} and {peaks[1]:.0f} MB, {peaks[1] / peaks[0] - 1:+.1%}"
+        )
 
 
 def write_pairs(workspace, count):
@@ -46,7 +54,13 @@ def write_pairs(workspace, count):
 
 def run(way, workspace):
     """Seconds and peak MB of one run in a process of its own: of the work, without the imports."""
-    ended = subprocess.run([sys.executable, __file__, way, str(workspace.root)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    ended = subprocess.run(
+        [sys.executable, __file__, way, str(workspace.root)],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     return tuple(map(float, ended.stdout.splitlines()[-1].split()))
 
 
@@ -65,7 +79,9 @@ def plain(workspace):
     workspace.results.mkdir(exist_ok=True)
     for path in sorted(workspace.original_dataset.rglob("*.csv")):
         tensor = tf.constant(np.loadtxt(path, delimiter=","), tf.float64)
-        tf.io.write_file(str(workspace.results / f"{path.parent.name}_{path.stem}.tensor"), tf.io.serialize_tensor(tensor))
+        tf.io.write_file(
+            str(workspace.results / f"{path.parent.name}_{path.stem}.tensor"), tf.io.serialize_tensor(tensor)
+        )
 
 
 if __name__ == "__main__":

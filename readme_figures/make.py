@@ -1,4 +1,5 @@
 """Draws the README's figures from what the demo left: make demo, then .venv/bin/python readme_figures/make.py"""
+
 import pathlib
 import shutil
 import sys

@@ -3,6 +3,7 @@
 Importing a step's module takes seconds, for it imports TensorFlow. main.py names them all, so here they are stand-ins that import the real
 module on the first call.
 """
+
 import contextlib
 import ctypes
 import datetime
@@ -80,7 +81,9 @@ def install_error_handler() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # Else the next file that is opened would take its number, and with it all that is printed.
+            os.open(
+                os.devnull, os.O_RDWR
+            )  # Else the next file that is opened would take its number, and with it all that is printed.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -94,11 +97,17 @@ def list_steps() -> None:
 
 def overview(workspace: storage.Workspace) -> str:
     """A line for each step: its number, its name for the command line, what it is for, and since when its result lies in `workspace`."""
-    lines = ["No step is chosen. Uncomment one in src/main.py and run it again, or name it: python src/main.py <step>", ""]
+    lines = [
+        "No step is chosen. Uncomment one in src/main.py and run it again, or name it: python src/main.py <step>",
+        "",
+    ]
     for number, step in enumerate(storage.STEPS, start=1):
         lines.append(f"  {number}  {step.function:<26}{step.title:<44}{_state(workspace, step)}")
     if workspace.unfinished_model.exists():
-        lines += ["", f"An unfinished training lies in '{workspace.unfinished_model.name}': train_final_model goes on with it."]
+        lines += [
+            "",
+            f"An unfinished training lies in '{workspace.unfinished_model.name}': train_final_model goes on with it.",
+        ]
     return "\n".join(lines)
 
 
@@ -112,7 +121,10 @@ def disable_malloc_trim() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return
-    for parameter, variable in ((_M_MMAP_THRESHOLD, "MALLOC_MMAP_THRESHOLD_"), (_M_TRIM_THRESHOLD, "MALLOC_TRIM_THRESHOLD_")):
+    for parameter, variable in (
+        (_M_MMAP_THRESHOLD, "MALLOC_MMAP_THRESHOLD_"),
+        (_M_TRIM_THRESHOLD, "MALLOC_TRIM_THRESHOLD_"),
+    ):
         # Before glibc 2.35 blocks of up to 32 MB may be kept: it refuses more, and would keep nearly none.
         kept = next(size for size in (1 << 30, 1 << 25) if mallopt(parameter, size) or size == 1 << 25)
         os.environ.setdefault(variable, str(kept))  # Read when a process starts, such as the workers of step 1.

@@ -1,4 +1,5 @@
 """What the processor can do, beside what TensorFlow knows of it."""
+
 import functools
 import pathlib
 

@@ -10,6 +10,7 @@
 Nobody's mask is right for sure: where a model that has never seen a case disagrees with its mask, the mask may be wrong. A cross-validation
 that was stopped goes on where it was; the test set is not read.
 """
+
 import dataclasses
 import pathlib
 import types
@@ -39,12 +40,16 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
         _cross_validate(workspace, values, options)
 
 
-def _cross_validate(workspace: storage.Workspace, values: hyperparameters.Hyperparameters, options: types.SimpleNamespace) -> None:
+def _cross_validate(
+    workspace: storage.Workspace, values: hyperparameters.Hyperparameters, options: types.SimpleNamespace
+) -> None:
     cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     try:
         folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
     except ValueError as error:
-        raise storage.DatasetError([f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]) from error
+        raise storage.DatasetError(
+            [f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]
+        ) from error
     hardware.prepare(options)
     with resumable.exclusive_lock(workspace.cross_validation, distribution.is_chief()):
         begin = resumable.start_or_resume if distribution.is_chief() else resumable.join
@@ -68,14 +73,28 @@ def _cross_validate(workspace: storage.Workspace, values: hyperparameters.Hyperp
         _tell(workspace, table)
 
 
-def _facts(values: hyperparameters.Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame, folds: np.ndarray) -> dict:
-    names = ("CROSS_VALIDATION_FOLDS", "SEED", "IMAGE_SIZE", "TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES", "TRAINING_BATCH_SIZE")
-    facts = {name: getattr(options, name) for name in names} | {"hyperparameters": dataclasses.asdict(values), "folds": folds.tolist()}
+def _facts(
+    values: hyperparameters.Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame, folds: np.ndarray
+) -> dict:
+    names = (
+        "CROSS_VALIDATION_FOLDS",
+        "SEED",
+        "IMAGE_SIZE",
+        "TRAINING_EPOCHS",
+        "TRAINING_TIME_LIMIT_MINUTES",
+        "TRAINING_BATCH_SIZE",
+    )
+    facts = {name: getattr(options, name) for name in names} | {
+        "hyperparameters": dataclasses.asdict(values),
+        "folds": folds.tolist(),
+    }
     facts["ENCODER_WEIGHTS"] = fitting.encoder_name(options)
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 
-def _judge(workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathlib.Path, cases: list[str], fold: int) -> list[dict]:
+def _judge(
+    workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathlib.Path, cases: list[str], fold: int
+) -> list[dict]:
     rows = []
     draft = folder / "predictions"
     draft.mkdir(exist_ok=True)
@@ -91,9 +110,15 @@ def _judge(workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathl
 def _draw(workspace: storage.Workspace, table: pd.DataFrame) -> None:
     with storage.atomic_folder(workspace.cross_validation / "images") as draft:
         for rank, row in table.head(DRAWN).iterrows():
-            image, true_mask = (preloaded_dataset.read(workspace.train_set / kind, row["case"]) for kind in ("images", "masks"))
-            predicted_mask = preloaded_dataset.read(workspace.cross_validation / f"fold {row['fold']}" / "predictions", row["case"])
-            figure = drawing.comparison(image, true_mask, predicted_mask, f"{row['case']}   Dice {row['dice']:.3f}, trained without it")
+            image, true_mask = (
+                preloaded_dataset.read(workspace.train_set / kind, row["case"]) for kind in ("images", "masks")
+            )
+            predicted_mask = preloaded_dataset.read(
+                workspace.cross_validation / f"fold {row['fold']}" / "predictions", row["case"]
+            )
+            figure = drawing.comparison(
+                image, true_mask, predicted_mask, f"{row['case']}   Dice {row['dice']:.3f}, trained without it"
+            )
             (draft / f"{rank + 1:02d} {row['case']}.png").write_bytes(drawing.to_png(figure))
 
 

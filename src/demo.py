@@ -3,6 +3,7 @@
 The slices are drawn (see `data.phantoms`), half the size of real ones, as are the network's patches; and it is narrow. What it reaches says
 nothing about patients.
 """
+
 import shutil
 
 import command_line

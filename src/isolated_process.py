@@ -1,6 +1,7 @@
 """A call in a process of its own: what it took of memory, the GPU's too, is given back at its end, and being killed for lack of it does not
 reach the caller. TensorFlow keeps some 15 MB of each network it has trained in a process, whatever one deletes.
 """
+
 import os
 import pathlib
 import pickle

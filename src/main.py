@@ -2,6 +2,7 @@
 
 Or leave this file as it is and name the step: python src/main.py create_preloaded_dataset
 """
+
 import command_line
 from command_line import cross_validation, data, evaluation, model_exploration, model_training, prediction  # noqa: F401
 

@@ -1,4 +1,5 @@
 """Work that grows in place, in a folder of its own, so that it can go on after a stop: a training, a search, a cross-validation."""
+
 import contextlib
 import datetime
 import json
@@ -30,7 +31,9 @@ def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fa
     new one begun. Returns the former one's new name, "" where there is none.
     """
     if set("*?[") & set(str(folder)):
-        raise storage.UserError(f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find again what it writes there. Rename the folder.")
+        raise storage.UserError(
+            f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find again what it writes there. Rename the folder."
+        )
     file = folder / "facts.json"
     wanted = json.loads(json.dumps(facts))
     former = storage.read_json(file, _FIX.format(folder.name)) if file.exists() else None
@@ -40,7 +43,9 @@ def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fa
         storage.move(folder, folder.with_name(renamed))
         former = None
     if former is None and folder.is_dir() and any(not entry.name.startswith(".") for entry in storage.content(folder)):
-        raise ResumeMismatch(f"'{folder.name}' ({folder}) holds files, but no facts.json that describes them. Move or delete that folder to begin again.")
+        raise ResumeMismatch(
+            f"'{folder.name}' ({folder}) holds files, but no facts.json that describes them. Move or delete that folder to begin again."
+        )
     if former is None:
         with storage.atomic_folder(folder) as draft:
             (draft / file.name).write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
@@ -66,7 +71,9 @@ def read_begun(folder: pathlib.Path) -> dict[str, Any]:
     file, deadline = folder / "facts.json", time.monotonic() + _VISIBLE_SECONDS
     while not file.exists():
         if time.monotonic() > deadline:
-            raise storage.UserError(f"{file}: missing, though the chief has written it. All workers must share this folder.")
+            raise storage.UserError(
+                f"{file}: missing, though the chief has written it. All workers must share this folder."
+            )
         time.sleep(_POLL_SECONDS)
     return storage.read_json(file, _FIX.format(folder.name))
 
@@ -86,7 +93,11 @@ def _mismatch(folder: pathlib.Path, former: dict[str, Any], wanted: dict[str, An
 def _differences(former: dict[str, Any], wanted: dict[str, Any], within: str = "") -> str:
     texts = []
     for name in sorted(former.keys() | wanted.keys()):
-        before, now, setting = former.get(name), wanted.get(name), f'{within}["{name}"]' if within else _SETTINGS.get(name, name)
+        before, now, setting = (
+            former.get(name),
+            wanted.get(name),
+            f'{within}["{name}"]' if within else _SETTINGS.get(name, name),
+        )
         if isinstance(before, dict) and isinstance(now, dict):
             texts += [_differences(before, now, setting)] if before != now else []
         elif before != now:

@@ -2,6 +2,7 @@
 
 TensorBoard is reachable from this computer only (localhost). Ctrl-C ends it. The page follows trainings while they run.
 """
+
 import argparse
 import os
 import pathlib

@@ -1,4 +1,5 @@
 """Runs calls in processes on all cores. They end with this process, also if it is killed; Ctrl-C reaches only this process."""
+
 import concurrent.futures.process
 import contextlib
 import multiprocessing.resource_tracker

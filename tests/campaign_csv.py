@@ -4,6 +4,7 @@
 
 100,000 texts take about a minute, so pytest does not collect it.
 """
+
 import pathlib
 import random
 import sys

@@ -5,6 +5,7 @@
 Takes some ten minutes, so pytest does not collect it; `make campaign` runs it. Each step runs in a fork of this process, which has imported
 TensorFlow but computed nothing with it.
 """
+
 import contextlib
 import os
 import pathlib
@@ -16,15 +17,14 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from conftest import configure  # noqa: E402  It puts src on the path.
-
-import command_line  # noqa: E402
-import cross_validation  # noqa: E402
-import evaluation  # noqa: E402
-import model_training  # noqa: E402
-import prediction  # noqa: E402
-import storage  # noqa: E402
-from data import csv_array, original_dataset, phantoms, preloaded_dataset  # noqa: E402
+import command_line
+import cross_validation
+import evaluation
+import model_training
+import prediction
+import storage
+from conftest import configure
+from data import csv_array, original_dataset, phantoms, preloaded_dataset
 
 STEPS = {
     "create_preloaded_dataset": original_dataset.create_preloaded_dataset,
@@ -139,8 +139,14 @@ def damage(template: storage.Workspace, choice: random.Random) -> list[str]:
 
 def damaged_files(template: storage.Workspace, folder: str) -> list[pathlib.Path]:
     """Of each kind of file in a result one, relative to the workspace."""
-    root = {"predictions": template.predictions, "evaluations.csv": template.evaluations}.get(folder, template.root / folder)
-    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file() and "logs" not in path.parts)
+    root = {"predictions": template.predictions, "evaluations.csv": template.evaluations}.get(
+        folder, template.root / folder
+    )
+    files = (
+        [root]
+        if root.is_file()
+        else sorted(path for path in root.rglob("*") if path.is_file() and "logs" not in path.parts)
+    )
     if folder == "preloaded dataset":
         files = [path for path in files if "predictions" not in path.parts]
     kinds = {}
@@ -170,7 +176,11 @@ DAMAGES = {
 
 def copy(template: storage.Workspace) -> storage.Workspace:
     """A fresh copy of a workspace, in the place of the former copy."""
-    root = template.root.with_name("copy of " + template.root.name.removeprefix("copy of ")) if template.root.name == "template" else template.root.with_name("trial")
+    root = (
+        template.root.with_name("copy of " + template.root.name.removeprefix("copy of "))
+        if template.root.name == "template"
+        else template.root.with_name("trial")
+    )
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(template.root, root, symlinks=True)
     return storage.Workspace(root)
@@ -202,7 +212,9 @@ def _run_here(name: str, workspace: storage.Workspace, killed_at: int, output: i
 
     def count(event: str, arguments: tuple) -> None:
         nonlocal operations
-        writes = event in WRITES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        writes = event in WRITES or (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        )
         if writes and str(workspace.root) in str(arguments[0]):
             operations += 1
             if operations == killed_at:

@@ -1,4 +1,5 @@
 """What the tests share: the path, small workspaces, data sets written as CSV, masks drawn as text."""
+
 import os
 import pathlib
 import shutil
@@ -63,7 +64,16 @@ def dataset(workspace):
 def browser():
     """Debian's Chromium; the test is skipped where it is not installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"))), None)
+    program = next(
+        filter(
+            None,
+            map(
+                shutil.which,
+                ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"),
+            ),
+        ),
+        None,
+    )
     if program is None:
         pytest.skip("no Chromium on this machine: apt install chromium")
     with playwright.sync_playwright() as started:
@@ -81,7 +91,12 @@ def open_page(browser):
     def opened(path):
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: faults.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None)
+        page.on(
+            "request",
+            lambda request: (
+                faults.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None
+            ),
+        )
         page.goto(path.as_uri())
         return page
 

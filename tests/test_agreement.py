@@ -1,4 +1,5 @@
 """Agreement and intervals against published figures and definitions written out."""
+
 import numpy as np
 import pytest
 
@@ -30,7 +31,8 @@ def test_bias_limits_icc_and_ccc_by_definition():
     other = one + generator.normal(3, 5, 40)
     found = agreement.agree(one, other)
     differences = other - one
-    assert found.bias == pytest.approx(differences.mean()) and found.cases == 40
+    assert found.bias == pytest.approx(differences.mean())
+    assert found.cases == 40
     assert (found.upper_limit - found.lower_limit) / 2 == pytest.approx(1.96 * np.std(differences, ddof=1))
     assert found.icc == pytest.approx(icc_by_anova(one, other))
     correlation = np.corrcoef(one, other)[0, 1]
@@ -48,7 +50,9 @@ def test_a_shift_or_a_scale_is_no_agreement_though_it_is_correlated(shift, facto
 def test_what_is_undefined_is_nan_and_never_raises():
     for one, other in (([], []), ([1.0], [2.0]), ([1.0, 1.0], [1.0, 1.0]), ([0.1] * 3, [0.1] * 3)):
         found = agreement.agree(one, other)
-        assert np.isnan(found.icc) and np.isnan(found.ccc) and found.cases == len(one)
+        assert np.isnan(found.icc)
+        assert np.isnan(found.ccc)
+        assert found.cases == len(one)
 
 
 @pytest.mark.parametrize("count, defined", [(0, False), (2, False), (3, False), (4, True)])
@@ -71,7 +75,8 @@ def test_failed_cases_are_counted_beside_the_mean():
     assert (found.mean, found.median, found.minimum, found.maximum, found.cases, found.failed) == (2, 2, 1, 3, 3, 2)
     assert (found.sd, found.q1, found.q3) == (1, 1.5, 2.5)
     nothing = agreement.summarize([np.inf, np.inf], ["a", "b"], 1)
-    assert np.isnan(nothing.mean) and (nothing.cases, nothing.failed) == (0, 2)
+    assert np.isnan(nothing.mean)
+    assert (nothing.cases, nothing.failed) == (0, 2)
 
 
 @pytest.mark.parametrize("count, least", [(5, 0.87), (10, 0.91), (40, 0.92)])

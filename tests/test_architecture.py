@@ -1,4 +1,5 @@
 """The house's laws, read off the source: floors, doors, sizes, words."""
+
 import ast
 import pathlib
 import statistics
@@ -6,13 +7,18 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 
 import storage
+from conftest import ROOT
 
 SOURCE = ROOT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
-TREES = {path.relative_to(SOURCE).with_suffix("").as_posix().removesuffix("/__init__").replace("/", "."): ast.parse(path.read_text()) for path in FILES}
+TREES = {
+    path.relative_to(SOURCE).with_suffix("").as_posix().removesuffix("/__init__").replace("/", "."): ast.parse(
+        path.read_text()
+    )
+    for path in FILES
+}
 STEPS = {"data.original_dataset", "model_training", "prediction", "evaluation"}
 # Steps that train other models than the final one, with the same pieces.
 TRAINERS = {"model_exploration", "cross_validation"}
@@ -25,7 +31,12 @@ FLOORS = [
     STEPS,
     {"model_training.fitting"},
     {"model_training.diagnosis", "model_training.progress"},
-    {"model_training.budget", "model_training.hyperparameters", "model_training.hardware", "model_training.distribution"},
+    {
+        "model_training.budget",
+        "model_training.hyperparameters",
+        "model_training.hardware",
+        "model_training.distribution",
+    },
     {"data", "networks"},
     {"masks"},
     {"settings", "isolated_process", "cpu_features", "resumable", "worker_pool"},
@@ -50,7 +61,9 @@ def imports(tree):
 def own(name):
     """The module of ours that an imported name is or belongs to, or None."""
     parts = name.split(".")
-    return next((".".join(parts[:count]) for count in range(len(parts), 0, -1) if ".".join(parts[:count]) in TREES), None)
+    return next(
+        (".".join(parts[:count]) for count in range(len(parts), 0, -1) if ".".join(parts[:count]) in TREES), None
+    )
 
 
 def test_the_reader_of_imports_sees_the_house():
@@ -62,7 +75,17 @@ def test_the_reader_of_imports_sees_the_house():
 def test_a_file_imports_only_what_stands_on_a_lower_floor(module):
     package = module.split(".")[0]
     for name in filter(None, map(own, imports(TREES[module]))):
-        same_package = name.split(".")[0] == package and package in ("networks", "data", "masks", "model_training", "model_exploration", "evaluation", "storage", "prediction", "settings")
+        same_package = name.split(".")[0] == package and package in (
+            "networks",
+            "data",
+            "masks",
+            "model_training",
+            "model_exploration",
+            "evaluation",
+            "storage",
+            "prediction",
+            "settings",
+        )
         assert name == module or same_package or floor(name) > floor(module), f"{module} imports {name}"
 
 
@@ -94,15 +117,35 @@ def test_no_step_imports_a_step_but_those_that_train():
     ],
 )
 def test_few_doors_for_the_giants(library, doors):
-    assert {module for module, tree in TREES.items() if library in {name.split(".")[0] for name in imports(tree)}} == doors
+    assert {
+        module for module, tree in TREES.items() if library in {name.split(".")[0] for name in imports(tree)}
+    } == doors
 
 
 def test_only_steps_load_the_settings():
-    calls = {module for module, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "settings.load"}
+    calls = {
+        module
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "settings.load"
+    }
     assert calls == STEPS | TRAINERS
 
 
-@pytest.mark.parametrize("module", ["masks.metrics", "masks.cleaning", "masks.drawing", "masks.charts", "evaluation", "data.original_dataset", "command_line", "isolated_process", "data.phantoms"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "masks.metrics",
+        "masks.cleaning",
+        "masks.drawing",
+        "masks.charts",
+        "evaluation",
+        "data.original_dataset",
+        "command_line",
+        "isolated_process",
+        "data.phantoms",
+    ],
+)
 def test_what_needs_no_tensorflow_does_not_wait_for_it(module):
     script = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import {module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -120,7 +163,8 @@ def length(function):
 
 def test_functions_are_short():
     lengths = sorted(length(function) for tree in TREES.values() for function in functions(tree))
-    assert statistics.median(lengths) <= 8 and lengths[int(0.9 * len(lengths))] <= 22
+    assert statistics.median(lengths) <= 8
+    assert lengths[int(0.9 * len(lengths))] <= 22
 
 
 def test_files_are_short():
@@ -131,7 +175,11 @@ def test_files_are_short():
 
 def public(tree):
     """Module-level functions and classes whose name has no underscore in front."""
-    return [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+    return [
+        node
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    ]
 
 
 def test_public_names_are_few_typed_and_documented():
@@ -143,7 +191,9 @@ def test_public_names_are_few_typed_and_documented():
             assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"
             for function in [node] if isinstance(node, ast.FunctionDef) else []:
                 arguments = function.args.args + function.args.kwonlyargs
-                assert function.returns is not None and all(argument.annotation for argument in arguments), f"{module}.{node.name} is not typed"
+                assert function.returns is not None and all(argument.annotation for argument in arguments), (
+                    f"{module}.{node.name} is not typed"
+                )
 
 
 def test_there_are_enough_tests():
@@ -166,7 +216,9 @@ def test_git_ignores_every_folder_that_holds_a_users_data_or_results():
     folders = [value.fget(storage.PROJECT) for value in vars(storage.Workspace).values() if isinstance(value, property)]
     top = {folder.relative_to(ROOT).parts[0] for folder in folders} | {"failed model", "demo"}
     asked = [f"{name}/a file" for name in sorted(top)]
-    ignored = subprocess.run(["git", "check-ignore", "--no-index", *asked], cwd=ROOT, capture_output=True, text=True, check=False)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", *asked], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if ignored.returncode == 128:
         pytest.skip("this is no git checkout")
     assert ignored.stdout.splitlines() == asked
@@ -174,14 +226,21 @@ def test_git_ignores_every_folder_that_holds_a_users_data_or_results():
 
 def test_one_spelling_for_keras():
     for module, tree in TREES.items():
-        assert not [name for name in imports(tree) if name.startswith(("keras.", "tensorflow.keras.")) or name == "keras"], module
+        assert not [
+            name for name in imports(tree) if name.startswith(("keras.", "tensorflow.keras.")) or name == "keras"
+        ], module
 
 
 def test_every_module_has_its_test_file():
     tested = {path.stem.removeprefix("test_") for path in pathlib.Path(__file__).parent.glob("test_*.py")}
     # The layers are tested by the networks they make; fitting and progress by the training; the oracle and its trials by the search; demo by test_main.
     elsewhere = {"networks.layers", "networks.unet", "networks.deeplabv3_plus", "demo", "data", "masks"}
-    elsewhere |= {"model_training.fitting", "model_training.progress", "model_exploration.oracle", "model_exploration.trials"}
+    elsewhere |= {
+        "model_training.fitting",
+        "model_training.progress",
+        "model_exploration.oracle",
+        "model_exploration.trials",
+    }
     # What the evaluation is made of, by the evaluation; its report in a browser; the nearest pixel by the metrics.
     elsewhere |= {"evaluation.tables", "evaluation.methods", "evaluation.evaluation_log", "masks.nearest"}
     # Names of files by the input files; the processes of step 1 by that step.

@@ -1,4 +1,5 @@
 """Image and mask are always changed alike, and the mask stays 0 and 1."""
+
 import numpy as np
 import pytest
 import skimage.transform
@@ -48,7 +49,15 @@ def test_the_corners_are_filled_with_the_image_s_minimum(pair):
     assert [int(mask[row, column, 0]) for row, column in corners] == [0] * 4
 
 
-@pytest.mark.parametrize("changes", [{"degrees": 25.0}, {"factors": (1.3, 0.8)}, {"shear": 0.2}, {"degrees": -40.0, "factors": (0.9, 1.4), "shear": -0.3}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"degrees": 25.0},
+        {"factors": (1.3, 0.8)},
+        {"shear": 0.2},
+        {"degrees": -40.0, "factors": (0.9, 1.4), "shear": -0.3},
+    ],
+)
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_marked_pixel_arrives_where_geometry_says(changes, mirrored):
     row, column = 20, 41
@@ -72,12 +81,17 @@ def test_a_marked_pixel_arrives_where_geometry_says(changes, mirrored):
 def test_reflected_edges_are_alike_in_image_and_mask():
     mask = np.zeros((64, 64, 1), np.uint8)
     mask[:30] = 1
-    image, moved = augmentation.transform(tf.constant(100.0 * mask, tf.float32), tf.constant(mask), factors=(0.5, 0.5), fill="reflect")
-    assert moved.numpy()[2].all() and moved.numpy()[25].all()
+    image, moved = augmentation.transform(
+        tf.constant(100.0 * mask, tf.float32), tf.constant(mask), factors=(0.5, 0.5), fill="reflect"
+    )
+    assert moved.numpy()[2].all()
+    assert moved.numpy()[25].all()
     assert np.mean((image.numpy() > 50) != moved.numpy()) < 0.02
 
 
-@pytest.mark.parametrize("window, wanted", [((-200.0, 200.0), [-200, -100, 200]), (None, [-1000, -1000 + 1400 * (900 / 1400) ** 2, 400])])
+@pytest.mark.parametrize(
+    "window, wanted", [((-200.0, 200.0), [-200, -100, 200]), (None, [-1000, -1000 + 1400 * (900 / 1400) ** 2, 400])]
+)
 def test_gamma_bends_the_values_within_the_window(window, wanted):
     image = augmentation.gamma(tf.constant([[[-1000.0]], [[0.0 if window else -100.0]], [[400.0]]]), 2.0, window)
     np.testing.assert_allclose(image.numpy().ravel(), wanted, rtol=1e-5)
@@ -103,7 +117,8 @@ def test_the_same_lot_gives_the_same_version_and_others_differ(pair):
 @pytest.mark.parametrize("window", [(-1000.0, 100.0), None])
 def test_random_versions_stay_aligned(pair, window):
     for image, mask in versions(pair, 20, max_scale=0.3, max_gamma=0.3, window=window):
-        assert set(np.unique(mask)) <= {0, 1} and mask.dtype == tf.uint8
+        assert set(np.unique(mask)) <= {0, 1}
+        assert mask.dtype == tf.uint8
         assert np.mean((image.numpy() > -450) != mask.numpy()) < 0.004  # 16 px; a mask one px aside differs in 20 more.
 
 
@@ -117,15 +132,20 @@ def test_about_half_are_flipped_and_no_angle_is_too_large(pair):
 
 
 def test_sizes_vary_by_no_more_than_asked_for(pair):
-    sizes = [np.count_nonzero(mask) / 200 for _, mask in versions(pair, 30, horizontal_flip=False, max_degrees=0, noise_deviation=0, max_scale=0.2)]
+    sizes = [
+        np.count_nonzero(mask) / 200
+        for _, mask in versions(pair, 30, horizontal_flip=False, max_degrees=0, noise_deviation=0, max_scale=0.2)
+    ]
     # Both sides by up to exp(0.2), which a stretch does not change.
-    assert 0.9 * np.exp(-0.4) < min(sizes) < 0.85 and 1.15 < max(sizes) < 1.1 * np.exp(0.4)
+    assert 0.9 * np.exp(-0.4) < min(sizes) < 0.85
+    assert 1.15 < max(sizes) < 1.1 * np.exp(0.4)
 
 
 def test_noise_has_the_deviation_asked_for_and_leaves_the_mask(pair):
     ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_deviation=12.0)
     noise = image.numpy() - pair[0].numpy()
-    assert abs(noise.std() - 12) < 0.6 and abs(noise.mean()) < 0.6
+    assert abs(noise.std() - 12) < 0.6
+    assert abs(noise.mean()) < 0.6
     np.testing.assert_array_equal(mask, pair[1])
 
 
@@ -133,18 +153,31 @@ def test_each_kind_of_change_comes_with_its_probability_and_by_its_own_lot(pair)
     changes = {"max_degrees": 20.0, "noise_deviation": 5.0, "max_gamma": 0.3, "max_scale": 0.2}
     kinds = ({"max_gamma": 0.3}, {"noise_deviation": 5.0}, {"max_degrees": 20.0, "max_scale": 0.2})
     changed = [
-        [not np.array_equal(image, pair[0]) for image, _ in versions(pair, 80, **(dict.fromkeys(changes, 0) | kind), window=(-1100.0, 200.0), horizontal_flip=False, probability=0.25)]
+        [
+            not np.array_equal(image, pair[0])
+            for image, _ in versions(
+                pair,
+                80,
+                **(dict.fromkeys(changes, 0) | kind),
+                window=(-1100.0, 200.0),
+                horizontal_flip=False,
+                probability=0.25,
+            )
+        ]
         for kind in kinds
     ]
-    assert all(10 <= sum(each) <= 32 for each in changed) and len({tuple(each) for each in changed}) == 3
+    assert all(10 <= sum(each) <= 32 for each in changed)
+    assert len({tuple(each) for each in changed}) == 3
 
 
 def test_what_is_not_to_be_changed_is_flipped_at_most_and_shown_as_it_is(pair):
     seen = [image.numpy() for image, _ in versions(pair, 20, max_scale=0.3, max_gamma=0.3, probability=0.0)]
     flipped = [np.array_equal(image, pair[0].numpy()[:, ::-1]) for image in seen]
-    assert all(flip or np.array_equal(image, pair[0]) for image, flip in zip(seen, flipped, strict=True)) and 2 <= sum(flipped) <= 18
+    assert all(flip or np.array_equal(image, pair[0]) for image, flip in zip(seen, flipped, strict=True))
+    assert 2 <= sum(flipped) <= 18
 
 
 def test_nothing_asked_for_changes_nothing(pair):
     ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_deviation=0)
-    assert image is pair[0] and mask is pair[1]
+    assert image is pair[0]
+    assert mask is pair[1]

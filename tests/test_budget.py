@@ -1,4 +1,5 @@
 """The schedule fits the budget, in epochs as in minutes, also of a training that was stopped in between."""
+
 import types
 
 import pytest
@@ -38,8 +39,10 @@ def test_minutes_are_spent_by_the_clock_however_many_steps_it_takes(clock):
 
 
 def test_of_both_the_one_that_ends_first_counts(clock):
-    assert run(spent := Budget(10, 2, minutes=100), clock, 10) is None and spent.fraction_done == 0.5
-    assert run(spent := Budget(10, 200, minutes=1), clock, 30) is None and spent.fraction_done == 0.5
+    assert run(spent := Budget(10, 2, minutes=100), clock, 10) is None
+    assert spent.fraction_done == 0.5
+    assert run(spent := Budget(10, 200, minutes=1), clock, 30) is None
+    assert spent.fraction_done == 0.5
 
 
 def test_former_runs_count(clock):
@@ -74,8 +77,11 @@ def test_the_rate_rises_and_falls_to_nothing():
     rates = [cosine_factor(number / 1000) for number in range(1001)]
     peak = rates.index(max(rates))
     assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
-    assert 0 < rates[0] <= 0.1 and 0.99 < max(rates) <= 1 and 0.03 <= peak / 1000 <= 0.06
-    assert rates[500] == pytest.approx(0.5) and rates[1000] == pytest.approx(0, abs=1e-9)
+    assert 0 < rates[0] <= 0.1
+    assert 0.99 < max(rates) <= 1
+    assert 0.03 <= peak / 1000 <= 0.06
+    assert rates[500] == pytest.approx(0.5)
+    assert rates[1000] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("batch_size, wanted", [(2, 1e-3), (8, 2e-3), (1, 5e-4)])

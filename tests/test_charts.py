@@ -1,4 +1,5 @@
 """Plots by what stands in them: nothing is dropped in silence, labels do not overlap, better trials are told from worse ones."""
+
 import matplotlib.colors
 import numpy as np
 import pandas as pd
@@ -66,8 +67,12 @@ def test_each_hyperparameter_that_varied_has_its_panel_with_all_trials():
 
 def test_the_lines_of_parallel_coordinates_end_at_the_score_and_the_best_is_darkest():
     lines = [line for line in all_axes(charts.search(TRIALS, SCORES, "Dice"))[-1].lines if len(line.get_xdata()) == 4]
-    ends = {float(line.get_ydata()[-1]): matplotlib.colors.rgb_to_hsv(matplotlib.colors.to_rgb(line.get_color()))[2] for line in lines}
-    assert sorted(ends) == [0.0, *sorted(ends)[1:3], 1.0] and min(ends, key=ends.get) == 1.0
+    ends = {
+        float(line.get_ydata()[-1]): matplotlib.colors.rgb_to_hsv(matplotlib.colors.to_rgb(line.get_color()))[2]
+        for line in lines
+    }
+    assert sorted(ends) == [0.0, *sorted(ends)[1:3], 1.0]
+    assert min(ends, key=ends.get) == 1.0
 
 
 def test_one_trial_and_trials_that_are_all_alike_can_be_drawn():
@@ -81,15 +86,20 @@ def test_areas_are_drawn_against_each_other_with_bias_and_limits():
     found = agreement.agree(true, predicted)
     left, right = charts.areas(true, predicted, "cm2", found).axes
     np.testing.assert_allclose(left.collections[0].get_offsets(), np.stack([true, predicted], axis=1))
-    np.testing.assert_allclose(right.collections[0].get_offsets(), np.stack([(true + predicted) / 2, predicted - true], axis=1))
-    assert sorted(line.get_ydata()[0] for line in right.lines) == pytest.approx(sorted([found.bias, found.lower_limit, found.upper_limit]))
+    np.testing.assert_allclose(
+        right.collections[0].get_offsets(), np.stack([(true + predicted) / 2, predicted - true], axis=1)
+    )
+    assert sorted(line.get_ydata()[0] for line in right.lines) == pytest.approx(
+        sorted([found.bias, found.lower_limit, found.upper_limit])
+    )
     assert "cm2" in right.get_xlabel()
 
 
 def test_for_three_cases_no_limits_are_plotted_and_the_plot_says_why():
     true, predicted = np.array([100.0, 120.0, 140.0]), np.array([104.0, 119.0, 150.0])
     right = charts.areas(true, predicted, "cm2", agreement.agree(true, predicted)).axes[1]
-    assert len(right.lines) == 1 and "3 of 4 cases needed" in right.get_title()
+    assert len(right.lines) == 1
+    assert "3 of 4 cases needed" in right.get_title()
 
 
 @pytest.mark.parametrize("areas", [([5.0], [5.0]), ([0.0, 0.0], [0.0, 0.0])])

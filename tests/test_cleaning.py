@@ -1,11 +1,12 @@
 """Cleaning against an obviously right, slow way, and on masks that such programs fall over."""
+
 import numpy as np
 import pytest
 import skimage.measure
-from conftest import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import drawn
 from masks import cleaning
 
 
@@ -19,7 +20,10 @@ def slow_clean(mask):
         near = {
             number
             for number, area in enumerate(areas)
-            if number not in accepted and any(np.hypot(*(area[:, None] - areas[other][None]).transpose(2, 0, 1)).min() <= 10 for other in accepted)
+            if number not in accepted
+            and any(
+                np.hypot(*(area[:, None] - areas[other][None]).transpose(2, 0, 1)).min() <= 10 for other in accepted
+            )
         }
         accepted |= near
         grown = bool(near)
@@ -61,7 +65,8 @@ def test_acceptance_goes_on_from_area_to_area_also_over_areas_that_are_too_small
     mask[20:22, 42:48] = 1  # 12 px: a stepping stone, which goes in the end
     mask[20:28, 55:63] = 1  # 64 px, 20 px from the main area, 8 px from the stone
     cleaned = cleaning.clean(mask)
-    assert cleaned[20:22, 42:48].sum() == 0 and cleaned[20:28, 55:63].sum() == 64
+    assert cleaned[20:22, 42:48].sum() == 0
+    assert cleaned[20:28, 55:63].sum() == 64
 
 
 @pytest.mark.parametrize("filled", [0.0, 1.0])
@@ -85,7 +90,8 @@ def test_salt_noise_goes_and_the_muscle_stays():
     muscle[200:300, 100:200] = muscle[200:300, 300:400] = True
     salt = np.random.default_rng(0).random((512, 512)) < 0.02
     cleaned = cleaning.clean(muscle | salt)
-    assert cleaned[muscle].all() and cleaned[~muscle].sum() < 500
+    assert cleaned[muscle].all()
+    assert cleaned[~muscle].sum() < 500
 
 
 def test_the_input_is_not_changed():
@@ -94,7 +100,15 @@ def test_the_input_is_not_changed():
     np.testing.assert_array_equal(mask, np.eye(64))
 
 
-@pytest.mark.parametrize("max_px, left", [(0, "##..# .#..# ....# #...."), (1, "##..# .#..# ....# ....."), (2, "##..# .#..# ....# ....."), (3, "..... ..... ..... .....")])
+@pytest.mark.parametrize(
+    "max_px, left",
+    [
+        (0, "##..# .#..# ....# #...."),
+        (1, "##..# .#..# ....# ....."),
+        (2, "##..# .#..# ....# ....."),
+        (3, "..... ..... ..... ....."),
+    ],
+)
 def test_specks_up_to_a_size(max_px, left):
     np.testing.assert_array_equal(cleaning.remove_specks(drawn("##..# .#..# ....# #...."), max_px), drawn(left))
 
@@ -103,9 +117,11 @@ def test_cleaning_is_harmless_where_it_changes_hardly_any_true_mask_and_empties_
     whole, speckled = np.zeros((100, 100), np.uint8), np.zeros((100, 100), np.uint8)
     whole[20:80, 20:80] = speckled[20:80, 20:80] = 1
     speckled[2:4, 2:4] = 1
-    assert cleaning.is_harmless([whole, 0 * whole]) and cleaning.is_harmless([])
+    assert cleaning.is_harmless([whole, 0 * whole])
+    assert cleaning.is_harmless([])
     # One mask of 49, and of 50.
-    assert not cleaning.is_harmless([speckled] + 48 * [whole]) and cleaning.is_harmless([speckled] + 49 * [whole])
+    assert not cleaning.is_harmless([speckled] + 48 * [whole])
+    assert cleaning.is_harmless([speckled] + 49 * [whole])
     # A lesion of 36 px, all that there is in its mask: few pixels, but a whole case.
     lesion = np.zeros((100, 100), np.uint8)
     lesion[2:8, 2:8] = 1

@@ -1,4 +1,5 @@
 """The job scripts in cluster/: shell scripts that give each task its place, and Kubernetes files that hold what they must."""
+
 import json
 import os
 import pathlib
@@ -8,15 +9,15 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import ROOT
 
 import storage
+from conftest import ROOT
 
 CLUSTER = ROOT / "cluster"
 
 # What SLURM would do: two nodes, a task on each.
 COMMANDS = {
-    "scontrol": 'echo node7; echo node9',
+    "scontrol": "echo node7; echo node9",
     "srun": 'for rank in 0 1; do SLURM_PROCID=$rank "$@"; done',
 }
 # Stands for Python in the project: notes how it was called.
@@ -43,15 +44,21 @@ def test_slurm_gives_each_task_of_a_training_its_place(tmp_path):
     calls = submitted(tmp_path, "slurm_train.sh")
     assert [call[0] for call in calls] == ["src/main.py train_final_model"] * 2
     configurations = [json.loads(call[1]) for call in calls]
-    assert [configuration["task"] for configuration in configurations] == [{"type": "worker", "index": 0}, {"type": "worker", "index": 1}]
-    assert all(configuration["cluster"] == {"worker": ["node7:29417", "node9:29417"]} for configuration in configurations)
+    assert [configuration["task"] for configuration in configurations] == [
+        {"type": "worker", "index": 0},
+        {"type": "worker", "index": 1},
+    ]
+    assert all(
+        configuration["cluster"] == {"worker": ["node7:29417", "node9:29417"]} for configuration in configurations
+    )
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="this machine has no bash")
 def test_slurm_starts_a_chief_beside_the_first_worker_of_a_search(tmp_path):
     calls = submitted(tmp_path, "slurm_explore.sh")
     assert sorted((call[0], call[2], call[3]) for call in calls) == [
-        ("src/main.py explore_hyperparameters", name, f"{address}:29418") for name, address in (("chief", "0.0.0.0"), ("tuner0", "node7"), ("tuner1", "node7"))
+        ("src/main.py explore_hyperparameters", name, f"{address}:29418")
+        for name, address in (("chief", "0.0.0.0"), ("tuner0", "node7"), ("tuner1", "node7"))
     ]
 
 
@@ -72,10 +79,14 @@ def test_kubernetes_gives_each_pod_of_a_training_its_place(tmp_path, index):
     subprocess.run(["bash", "-c", *container(job)["args"]], cwd=tmp_path, env=environment, check=True)
     called, configuration, *_ = (tmp_path / "called").read_text().split("|")
     configuration = json.loads(configuration)
-    assert called == "src/main.py train_final_model" and configuration["task"] == {"type": "worker", "index": index}
+    assert called == "src/main.py train_final_model"
+    assert configuration["task"] == {"type": "worker", "index": index}
     name = service["metadata"]["name"]
-    assert configuration["cluster"]["worker"] == [f"{job['metadata']['name']}-{number}.{name}:29417" for number in range(job["spec"]["completions"])]
-    assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]} and job["spec"]["template"]["spec"]["subdomain"] == name
+    assert configuration["cluster"]["worker"] == [
+        f"{job['metadata']['name']}-{number}.{name}:29417" for number in range(job["spec"]["completions"])
+    ]
+    assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
+    assert job["spec"]["template"]["spec"]["subdomain"] == name
 
 
 def test_kubernetes_workers_of_a_search_find_their_chief():
@@ -84,13 +95,16 @@ def test_kubernetes_workers_of_a_search_find_their_chief():
     own, others = ({entry["name"]: entry["value"] for entry in container(job)["env"]} for job in (chief, workers))
     # No second chief beside workers that train.
     assert (chief["spec"]["backoffLimit"], chief["spec"]["template"]["spec"]["restartPolicy"]) == (0, "Never")
-    assert own["KERASTUNER_TUNER_ID"] == "chief" and "KERASTUNER_TUNER_ID=tuner$JOB_COMPLETION_INDEX" in container(workers)["args"][0]
+    assert own["KERASTUNER_TUNER_ID"] == "chief"
+    assert "KERASTUNER_TUNER_ID=tuner$JOB_COMPLETION_INDEX" in container(workers)["args"][0]
     assert others["KERASTUNER_ORACLE_IP"] == service["metadata"]["name"]
     assert own["KERASTUNER_ORACLE_PORT"] == others["KERASTUNER_ORACLE_PORT"] == str(service["spec"]["ports"][0]["port"])
 
 
 def test_the_scripts_call_steps_that_exist():
     text = "".join(path.read_text() for path in CLUSTER.iterdir())
-    called = re.findall(r"""src/main\.py["', ]+([a-z_]+)""", text) + re.findall(r"STEP:-([a-z_]+)|STEP=\$\{1:-([a-z_]+)", text)
+    called = re.findall(r"""src/main\.py["', ]+([a-z_]+)""", text) + re.findall(
+        r"STEP:-([a-z_]+)|STEP=\$\{1:-([a-z_]+)", text
+    )
     names = {name for entry in called for name in ([entry] if isinstance(entry, str) else entry) if name}
     assert names == {"train_final_model", "explore_hyperparameters"} <= {step.function for step in storage.STEPS}

@@ -1,4 +1,5 @@
 """What main.py stands on: the list of steps, running them by name, and errors without traceback."""
+
 import errno
 import os
 import subprocess
@@ -7,25 +8,29 @@ import time
 import types
 
 import pytest
-from conftest import ROOT
 
 import command_line
 import storage
+from conftest import ROOT
 
 
 def main(*arguments, **environment):
     """Runs src/main.py as a user does, in the project's folder; nothing of it is changed by what is asked here."""
     command = [sys.executable, str(ROOT / "src" / "main.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, cwd="/", check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **environment}, cwd="/", check=False
+    )
 
 
 @pytest.mark.parametrize("path", [None, "both", "other"])
 def test_without_a_step_it_lists_them_with_and_without_pythonpath(path, tmp_path):
     value = {None: "", "both": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "other": str(tmp_path)}[path]
     ended = main(PYTHONPATH=value)
-    assert ended.returncode == 0 and ended.stderr == ""
+    assert ended.returncode == 0
+    assert ended.stderr == ""
     for step in storage.STEPS:
-        assert step.function in ended.stdout and step.title in ended.stdout
+        assert step.function in ended.stdout
+        assert step.title in ended.stdout
     assert "python src/main.py <step>" in ended.stdout
 
 
@@ -37,7 +42,8 @@ def test_the_list_comes_without_tensorflow():
 
 def test_an_unknown_step_is_told_with_the_nearest():
     ended = main("train_final")
-    assert ended.returncode == 1 and "train_final is not known. Did you mean train_final_model?" in ended.stderr
+    assert ended.returncode == 1
+    assert "train_final is not known. Did you mean train_final_model?" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -55,7 +61,10 @@ def test_the_list_tells_what_is_there_and_since_when(workspace):
 @pytest.mark.parametrize(
     "error, told",
     [
-        (storage.DatasetError(["a.csv: empty. Export it again.", "b.csv: empty. Export it again."]), "\na.csv: empty. Export it again.\nb.csv: empty. Export it again.\n"),
+        (
+            storage.DatasetError(["a.csv: empty. Export it again.", "b.csv: empty. Export it again."]),
+            "\na.csv: empty. Export it again.\nb.csv: empty. Export it again.\n",
+        ),
         (KeyboardInterrupt(), "\nStopped.\n"),
     ],
 )
@@ -81,7 +90,9 @@ def test_other_errors_keep_their_traceback(capsys):
 def test_as_much_memory_is_kept_as_the_c_library_allows(monkeypatch, largest, wanted):
     # As glibc from 2.35 on, and as those before.
     set_to = {}
-    library = types.SimpleNamespace(mallopt=lambda parameter, size: size <= largest and set_to.update({parameter: size}) is None)
+    library = types.SimpleNamespace(
+        mallopt=lambda parameter, size: size <= largest and set_to.update({parameter: size}) is None
+    )
     monkeypatch.setattr(command_line.ctypes, "CDLL", lambda name: library)
     names = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
     for name in names:
@@ -92,7 +103,9 @@ def test_as_much_memory_is_kept_as_the_c_library_allows(monkeypatch, largest, wa
 
 def test_main_has_a_commented_line_for_each_step_and_no_logic():
     text = (ROOT / "src" / "main.py").read_text()
-    assert [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# ---")] == [step.line for step in storage.STEPS]
+    assert [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# ---")] == [
+        step.line for step in storage.STEPS
+    ]
 
 
 def test_an_error_of_the_operating_system_is_reported_with_file_and_fix(capsys):
@@ -107,7 +120,8 @@ def test_an_error_of_the_operating_system_is_reported_with_file_and_fix(capsys):
     for told, error in errors.items():
         command_line._tell_error(type(error), error, None)
         shown = capsys.readouterr().err
-        assert told in shown and "Traceback" not in shown
+        assert told in shown
+        assert "Traceback" not in shown
 
 
 def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
@@ -117,14 +131,25 @@ def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
         assert ended.stderr == "", rest
     # The reading program has certainly ended: pages of output would fail.
     script = f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.install_error_handler(); time.sleep(1); print('x' * 100000)"
-    ended = subprocess.run(["bash", "-c", f"\"{sys.executable}\" -c \"{script}\" | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{script}" | true; echo ${{PIPESTATUS[0]}}'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (ended.stderr, ended.stdout) == ("", "1\n")
 
 
 def test_what_the_terminal_can_not_show_is_escaped():
     script = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.install_error_handler(); print('m\\u00fcller \\u2212 \\udcff', flush=True); print('done')"
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
-    assert ended.stdout.splitlines() == [rb"m\xfcller \u2212 \udcff", b"done"] and ended.stderr == b""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert ended.stdout.splitlines() == [rb"m\xfcller \u2212 \udcff", b"done"]
+    assert ended.stderr == b""
 
 
 def test_a_result_whose_link_can_not_be_followed_is_listed(workspace):

@@ -1,10 +1,9 @@
 """A step does not read what another program replaces, nor replace what another program reads or writes."""
+
 import contextlib
 
 import portalocker
 import pytest
-from conftest import files
-from test_prediction import write_model
 
 import cross_validation
 import evaluation
@@ -12,8 +11,10 @@ import model_exploration
 import model_training
 import prediction
 import storage
+from conftest import files
 from data import csv_array, phantoms
 from data.original_dataset import create_preloaded_dataset
+from test_prediction import write_model
 
 
 @pytest.fixture
@@ -43,13 +44,20 @@ STEPS = {
     model_exploration.explore_hyperparameters: {"preloaded_dataset": WRITING, "model_tuning": WRITING},
     model_training.train_final_model: {"preloaded_dataset": WRITING, "unfinished_model": WRITING},
     prediction.predict_test_set: {"preloaded_dataset": WRITING, "model": WRITING, "predictions": READING},
-    evaluation.evaluate_test_set: {"preloaded_dataset": WRITING, "predictions": WRITING, "results": READING, "images": WRITING},
+    evaluation.evaluate_test_set: {
+        "preloaded_dataset": WRITING,
+        "predictions": WRITING,
+        "results": READING,
+        "images": WRITING,
+    },
     prediction.predict_new_images: {"model": WRITING, "new_predictions": WRITING},
     cross_validation.cross_validate_train_set: {"preloaded_dataset": WRITING, "cross_validation": WRITING},
 }
 
 
-@pytest.mark.parametrize("step, name, flags", [(step, name, flags) for step, places in STEPS.items() for name, flags in places.items()])
+@pytest.mark.parametrize(
+    "step, name, flags", [(step, name, flags) for step, places in STEPS.items() for name, flags in places.items()]
+)
 def test_a_step_is_refused_while_another_program_uses_its_files(prepared, step, name, flags):
     before = files(prepared.root)
     folder = getattr(prepared, name)

@@ -1,17 +1,18 @@
 """Step 7: every train case is judged once, by a model that has not seen it or its group; a stopped one goes on."""
+
 import json
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import configure, files
 from matplotlib import pyplot
 
 import cross_validation
 import model_training
 import resumable
 import storage
+from conftest import configure, files
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
@@ -41,7 +42,8 @@ def test_every_case_is_judged_once_by_a_model_that_has_not_seen_it(fresh, capsys
     cross_validate_train_set(fresh)
     cases = preloaded_dataset.read_cases(fresh, "train").set_index("case")
     table = pd.read_csv(fresh.cross_validation / "out of fold.csv")
-    assert sorted(table["case"]) == sorted(cases.index) and table["dice"].is_monotonic_increasing
+    assert sorted(table["case"]) == sorted(cases.index)
+    assert table["dice"].is_monotonic_increasing
     for row in table.itertuples():
         folder = fresh.cross_validation / f"fold {row.fold}"
         assert cases.image_sha256[row.case] not in json.loads((folder / "training.json").read_text())["image_sha256"]
@@ -51,16 +53,22 @@ def test_every_case_is_judged_once_by_a_model_that_has_not_seen_it(fresh, capsys
         assert row.dice == pytest.approx(metrics.dice(mask, wanted))
     # The case that they disagree with most comes first, also among the pictures, and is named.
     pictures = sorted(path.name for path in (fresh.cross_validation / "images").iterdir())
-    assert len(pictures) == 8 and pictures[0] == f"01 {table['case'][0]}.png"
+    assert len(pictures) == 8
+    assert pictures[0] == f"01 {table['case'][0]}.png"
     assert pyplot.imread(fresh.cross_validation / "images" / pictures[0]).shape[:2] == (1024, 1024)
     output = capsys.readouterr().out
-    assert "8 train cases, each predicted by a model that was not trained on it: Dice 0." in output and table["case"][0] in output
+    assert "8 train cases, each predicted by a model that was not trained on it: Dice 0." in output
+    assert table["case"][0] in output
 
 
 def test_groups_stay_whole(fresh, monkeypatch):
     file = fresh.preloaded_dataset / "cases.csv"
     content = file.read_text()
-    groups = pd.read_csv(file).set_index("case").assign(group=lambda cases: [f"patient {number // 2}" for number in range(len(cases))])
+    groups = (
+        pd.read_csv(file)
+        .set_index("case")
+        .assign(group=lambda cases: [f"patient {number // 2}" for number in range(len(cases))])
+    )
     groups.reset_index().to_csv(file, index=False)
     trained = []
 
@@ -75,7 +83,8 @@ def test_groups_stay_whole(fresh, monkeypatch):
     finally:
         file.write_text(content)
     train = groups[groups["split"] == "train"]["group"]
-    assert 0 < len(trained[0]) < len(train) and set(train[list(trained[0])]).isdisjoint(train.drop(list(trained[0])))
+    assert 0 < len(trained[0]) < len(train)
+    assert set(train[list(trained[0])]).isdisjoint(train.drop(list(trained[0])))
 
 
 def test_a_stopped_one_goes_on_and_repeats_no_finished_fold(fresh, monkeypatch):
@@ -93,8 +102,10 @@ def test_a_stopped_one_goes_on_and_repeats_no_finished_fold(fresh, monkeypatch):
     first = files(fresh.cross_validation / "fold 1")
     cross_validate_train_set(fresh)
     # The first fold once; the second again, and then to its end.
-    assert len(trained) == 3 and trained[1] == trained[2] != trained[0]
-    assert files(fresh.cross_validation / "fold 1") == first and len(pd.read_csv(fresh.cross_validation / "out of fold.csv")) == 8
+    assert len(trained) == 3
+    assert trained[1] == trained[2] != trained[0]
+    assert files(fresh.cross_validation / "fold 1") == first
+    assert len(pd.read_csv(fresh.cross_validation / "out of fold.csv")) == 8
 
 
 def test_one_of_other_settings_is_refused_and_kept(fresh):
@@ -107,12 +118,17 @@ def test_one_of_other_settings_is_refused_and_kept(fresh):
 
 def test_more_folds_than_groups_are_refused(fresh):
     configure(fresh, CROSS_VALIDATION_FOLDS=9)
-    with pytest.raises(storage.DatasetError, match=r"wanted at least 9 groups of cases for 9 folds, found 8\. Lower CROSS_VALIDATION_FOLDS"):
+    with pytest.raises(
+        storage.DatasetError,
+        match=r"wanted at least 9 groups of cases for 9 folds, found 8\. Lower CROSS_VALIDATION_FOLDS",
+    ):
         cross_validate_train_set(fresh)
 
 
 def test_empty_reference_masks_are_not_averaged_in():
-    table = pd.DataFrame({"fold": [1, 1, 2, 2], "dice": [0.5, 1.0, 0.7, 0.0], "true_px": [9, 0, 9, 0], "predicted_px": [5, 0, 9, 3]})
+    table = pd.DataFrame(
+        {"fold": [1, 1, 2, 2], "dice": [0.5, 1.0, 0.7, 0.0], "true_px": [9, 0, 9, 0], "predicted_px": [5, 0, 9, 3]}
+    )
     told = "Dice 0.600; the folds' means are 0.500 to 0.700, all over the 2 with a non-empty reference mask. 2 of 4 reference masks are empty; 1 of 2 was predicted non-empty"
     assert cross_validation._dice_text(table).startswith(told)
     assert cross_validation._dice_text(table[table["true_px"] > 0]) == "Dice 0.600; the folds' means are 0.500 to 0.700"

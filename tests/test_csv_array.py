@@ -1,4 +1,5 @@
 """One array in one CSV file: the same numbers as numpy reads, or a text that says what is wrong and where."""
+
 import pathlib
 import random
 import re
@@ -201,7 +202,8 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path, content, told):
     with pytest.raises(storage.DatasetError) as caught:
         read(tmp_path, content)
     assert len(caught.value.faults) == 1
-    assert caught.value.faults[0].startswith(f"{tmp_path / 'case.csv'}: ") and told in caught.value.faults[0]
+    assert caught.value.faults[0].startswith(f"{tmp_path / 'case.csv'}: ")
+    assert told in caught.value.faults[0]
 
 
 def test_a_file_too_large_to_be_an_image_is_not_read(tmp_path, monkeypatch):
@@ -286,7 +288,10 @@ COLOUR = pixels(WIDE[:, :20], WIDE[:, :20] + 20, WIDE[:, :20] // 2)
         (WIDE[:5, :10] % 2 * 255, ""),
         (COLOUR, "3 values per pixel: a colour image."),  # Of another size.
         (pixels(WIDE[:, :20], WIDE[:, :20], WIDE[:, :20]), "3 values per pixel: a colour image."),
-        (np.kron(np.eye(5), np.ones((4, 12))), ""),  # A grey image of shapes whose borders happen to be 12 columns apart.
+        (
+            np.kron(np.eye(5), np.ones((4, 12))),
+            "",
+        ),  # A grey image of shapes whose borders happen to be 12 columns apart.
         (pixels(IMAGE, IMAGE % 2 * 255)[:5, :10], "2 values per pixel: grey and alpha."),
         (IMAGE.reshape(1, -1), "a flattened array. Reshape it to 6 x 6 before saving."),
         (IMAGE.reshape(-1, 1), "a flattened array. Reshape it to 6 x 6 before saving."),
@@ -299,7 +304,8 @@ COLOUR = pixels(WIDE[:, :20], WIDE[:, :20] + 20, WIDE[:, :20] // 2)
 )
 def test_another_shape_is_explained_by_the_content(values, explanation):
     found = csv_array.explain_shape(values, 6)
-    assert found.startswith(explanation) and bool(found) == bool(explanation)
+    assert found.startswith(explanation)
+    assert bool(found) == bool(explanation)
 
 
 def test_an_unreadable_file_is_told(tmp_path):

@@ -1,4 +1,5 @@
 """The messages for files that are no table of numbers: each names the cause and the fix."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,7 +107,8 @@ def test_a_cell_is_shown_escaped_and_cut(tmp_path):
     assert "'\\x1b[2J\\x07'" in fault("1,\x1b[2J\x07\n")
     assert "'\\u202e1'" in fault("1,\u202e1\n")
     for text in ("9" * 5000, "x" * 5000, '"1,5"' * 1000, "1," + "\x00" * 5000):
-        assert len(fault(text)) < 350 and fault(text).isprintable()
+        assert len(fault(text)) < 350
+        assert fault(text).isprintable()
 
 
 def test_a_long_row_with_a_fault_at_its_end_is_reported_at_once():

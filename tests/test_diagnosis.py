@@ -1,15 +1,16 @@
 """A training that comes to nothing is ended, and the reason that is told is the one that was provoked."""
+
 import types
 
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import configure, files
 from tensorflow import keras
 
 import settings
 import storage
+from conftest import configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from model_training import Hyperparameters, diagnosis, train, train_final_model
@@ -54,31 +55,39 @@ def test_a_loss_that_is_no_number_ends_the_training_at_once(prepared):
 
     spoil(cases[:-2])
     text = failure(prepared)
-    assert " steps: the loss is no finite number (nan)" in text and "image values: -1" in text
+    assert " steps: the loss is no finite number (nan)" in text
+    assert "image values: -1" in text
     # Where those that are looked at are so themselves, it is known before.
     spoil(cases)
-    assert "not begun: there is nothing to learn from" in (text := failure(prepared)) and "Likely: the images hold values that are no" in text
+    assert "not begun: there is nothing to learn from" in (text := failure(prepared))
+    assert "Likely: the images hold values that are no" in text
 
 
 def test_a_window_that_shows_nothing_is_told_before_the_training(prepared):
     text = failure(prepared, clip_hu=(2000, 3000), learning_rate=1.0)
-    assert "not begun" in text and "the window clip_hu is (2000, 3000)" in text
-    assert "Likely: 100.0% of the values lie outside the window" in text and "learning rate is too high" not in text
+    assert "not begun" in text
+    assert "the window clip_hu is (2000, 3000)" in text
+    assert "Likely: 100.0% of the values lie outside the window" in text
+    assert "learning rate is too high" not in text
 
 
 def test_a_learning_rate_that_is_too_high_is_told(prepared, capsys):
     # With cross-entropy alone none recovers; with the Dice in it some do, by luck, which differs from one kind of processor to the other.
     text = failure(prepared, learning_rate=1.0, loss="binary_crossentropy")
-    assert "learning rate: 1 at its highest" in text and "Likely: the learning rate is too high. Try" in text
+    assert "learning rate: 1 at its highest" in text
+    assert "Likely: the learning rate is too high. Try" in text
     # It was said before it was over, and what was trained is out of the way of the next try, not gone.
     assert "Note: after 10 steps" in capsys.readouterr().out
-    assert not prepared.unfinished_model.exists() and "history.csv" in files(prepared.root / "failed model")
+    assert not prepared.unfinished_model.exists()
+    assert "history.csv" in files(prepared.root / "failed model")
 
 
 def test_empty_masks_are_told_before_the_training(prepared):
     change_masks(prepared, np.zeros_like)
     text = failure(prepared)
-    assert "The training was not begun" in text and "empty masks: 2 of 2" in text and "Likely: all masks are empty." in text
+    assert "The training was not begun" in text
+    assert "empty masks: 2 of 2" in text
+    assert "Likely: all masks are empty." in text
 
 
 def test_masks_so_small_that_nothing_is_nearly_right_are_told(prepared):
@@ -92,10 +101,15 @@ def test_one_too_short_to_be_stopped_is_told_at_its_end(prepared, capsys):
     configure(prepared, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 2, "learning_rate": 1e-9})
     train_final_model(prepared)
     told = capsys.readouterr().out
-    assert "Warning: the training has ended, but " in told and "learning rate: 1e-09 at its highest, for batches of 2" in told
+    assert "Warning: the training has ended, but " in told
+    assert "learning rate: 1e-09 at its highest, for batches of 2" in told
     likely = [line for line in told.splitlines() if line.startswith("Likely: ")]
-    assert likely[0] == "Likely: the training was too short, 4 steps. Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
-    assert likely[1].startswith("Likely: the learning rate is too low.") and "2e-10" not in told
+    assert (
+        likely[0]
+        == "Likely: the training was too short, 4 steps. Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
+    )
+    assert likely[1].startswith("Likely: the learning rate is too low.")
+    assert "2e-10" not in told
 
 
 def test_a_trial_that_finds_nothing_gets_one_line_without_advice(prepared, capsys):
@@ -103,14 +117,23 @@ def test_a_trial_that_finds_nothing_gets_one_line_without_advice(prepared, capsy
     options, cases = settings.load(prepared.root), preloaded_dataset.read_cases(prepared, "train")
     values = Hyperparameters(filters=2, learning_rate=1e-9)
     validation = cases["case"].tolist()[-2:]
-    train(prepared.train_set, cases[:-2], values, options, prepared.root / "unfinished a", prepared.root / "a", validation)
+    train(
+        prepared.train_set, cases[:-2], values, options, prepared.root / "unfinished a", prepared.root / "a", validation
+    )
     told = capsys.readouterr().out
     (line,) = [line for line in told.splitlines() if "nothing" in line]
-    assert line.startswith("  Found nothing in 1 epoch: ") and "HYPERPARAMETERS" not in told and "Likely" not in told
+    assert line.startswith("  Found nothing in 1 epoch: ")
+    assert "HYPERPARAMETERS" not in told
+    assert "Likely" not in told
 
 
 def test_a_trial_that_fails_has_one_line_without_advice(monkeypatch):
-    watch = diagnosis.CollapseMonitor((tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(fraction_done=0.5), is_trial=True)
+    watch = diagnosis.CollapseMonitor(
+        (tf.constant(PIXELS), tf.constant(PIXELS)),
+        Hyperparameters(),
+        types.SimpleNamespace(fraction_done=0.5),
+        is_trial=True,
+    )
     with pytest.raises(diagnosis.TrainingFailed) as caught:
         watch.on_train_batch_end(0, {"loss": np.nan})
     assert str(caught.value) == "The training was stopped after 1 steps: the loss is no finite number (nan)."
@@ -132,14 +155,17 @@ def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkey
     monkeypatch.setattr(diagnosis, "PATIENCE_STEPS", 2)
     found = {"+": PIXELS * 4.0 - 2.0, "-": PIXELS * 0.5 - 2.0}
     seen = iter(looks)
-    watch = diagnosis.CollapseMonitor((tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(fraction_done=0.5))
+    watch = diagnosis.CollapseMonitor(
+        (tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(fraction_done=0.5)
+    )
     watch.model = lambda image, training: tf.constant(found[next(seen)])
     steps = 0
     try:
         for steps in range(1, len(looks) + 1):
             watch.on_train_batch_end(0, {"loss": 0.1})
     except diagnosis.TrainingFailed as failure:
-        assert failed_at == steps and f"stopped after {steps} steps: every pixel is predicted to be background" in str(failure)
+        assert failed_at == steps
+        assert f"stopped after {steps} steps: every pixel is predicted to be background" in str(failure)
     else:
         assert failed_at is None
 
@@ -153,7 +179,11 @@ def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkey
         ([[2, 1], [1, 3]], PIXELS, "every pixel is predicted to belong to the mask"),
         ([[2, 2], [2, 2]], PIXELS, "every pixel gets the same prediction, whatever the image"),
         ([[1, -1], [2, -2]], PIXELS, ""),
-        ([[0, 2], [1, -3]], PIXELS, "what is predicted has nothing to do with the masks: their pixels get no higher values than those around them"),
+        (
+            [[0, 2], [1, -3]],
+            PIXELS,
+            "what is predicted has nothing to do with the masks: their pixels get no higher values than those around them",
+        ),
         ([[2, np.nan], [2, 2]], PIXELS, "the predictions are no finite numbers"),
         ([[-2, -1], [-1, -3]], 0 * PIXELS, ""),
         ([[2, 1], [1, 3]], 0 * PIXELS + 1, ""),
@@ -169,8 +199,16 @@ def test_what_is_suspicious(logits, masks, wanted):
     "images, masks, told",
     [
         (np.zeros((2, 8, 8, 1)), np.ones((2, 8, 8, 1)), "the images are constant"),
-        (np.arange(64.0).reshape(1, 8, 8, 1), 255 * np.eye(8).reshape(1, 8, 8, 1), "the masks hold other values than 0 and 1"),
-        (np.arange(64.0).reshape(1, 8, 8, 1), np.eye(8).reshape(1, 8, 8, 1), "None of these is wrong in itself. Look at some cases"),
+        (
+            np.arange(64.0).reshape(1, 8, 8, 1),
+            255 * np.eye(8).reshape(1, 8, 8, 1),
+            "the masks hold other values than 0 and 1",
+        ),
+        (
+            np.arange(64.0).reshape(1, 8, 8, 1),
+            np.eye(8).reshape(1, 8, 8, 1),
+            "None of these is wrong in itself. Look at some cases",
+        ),
     ],
 )
 def test_what_is_likely_wrong(images, masks, told):
@@ -203,15 +241,22 @@ def test_for_very_small_masks_their_size_is_told_and_what_may_help_but_no_lower_
     assert (f"Try HYPERPARAMETERS = {changes} in config.py, or train longer." if changes else longer) in text
 
 
-@pytest.mark.parametrize("rate, advised", [(1e-3, "0.0002"), (1.2345e-3, "0.000247"), (3e-4, "0.0001"), (1e-4, None), (5e-5, None)])
+@pytest.mark.parametrize(
+    "rate, advised", [(1e-3, "0.0002"), (1.2345e-3, "0.000247"), (3e-4, "0.0001"), (1e-4, None), (5e-5, None)]
+)
 def test_a_lower_rate_is_advised_with_three_digits_and_never_below_1e_4(rate, advised):
     text = advice(500, learning_rate=rate)
-    assert (f'try HYPERPARAMETERS = {{"learning_rate": {advised}}} in' in text) if advised else ("train longer" in text and "learning_rate" not in text)
+    assert (
+        (f'try HYPERPARAMETERS = {{"learning_rate": {advised}}} in' in text)
+        if advised
+        else ("train longer" in text and "learning_rate" not in text)
+    )
 
 
 def test_after_too_short_a_training_no_lower_rate_is_advised():
     text = advice(500, short_steps=1)
-    assert "Likely: the training was too short, 1 steps." in text and "learning_rate" not in text
+    assert "Likely: the training was too short, 1 steps." in text
+    assert "learning_rate" not in text
 
 
 SPOT = np.zeros((1, 32, 32, 1))
@@ -233,13 +278,22 @@ def test_a_window_shows_nothing_where_neither_ground_nor_mask_is_seen(images, wi
 
 @pytest.mark.parametrize("noise, maximum, hinted", [(20, 1, True), (20, 255, False), (0, 1, False)])
 def test_noise_that_drowns_the_images_gets_a_hint(capsys, noise, maximum, hinted):
-    diagnosis.warn_about_intensities(Hyperparameters(clip_hu=None, gaussian_noise=noise), pd.DataFrame({"minimum": [0] * 3, "maximum": [maximum] * 3}))
-    assert ("gaussian_noise, 20 in the images' own unit, is much for values that span 1." in capsys.readouterr().out) is hinted
+    diagnosis.warn_about_intensities(
+        Hyperparameters(clip_hu=None, gaussian_noise=noise),
+        pd.DataFrame({"minimum": [0] * 3, "maximum": [maximum] * 3}),
+    )
+    assert (
+        "gaussian_noise, 20 in the images' own unit, is much for values that span 1." in capsys.readouterr().out
+    ) is hinted
 
 
-@pytest.mark.parametrize("clip_hu, minimum, hinted", [((-200, 200), 0, True), ((-200, 200), -1024, False), (None, 0, False)])
+@pytest.mark.parametrize(
+    "clip_hu, minimum, hinted", [((-200, 200), 0, True), ((-200, 200), -1024, False), (None, 0, False)]
+)
 def test_images_that_are_no_ct_get_a_hint(capsys, clip_hu, minimum, hinted):
-    diagnosis.warn_about_intensities(Hyperparameters(clip_hu=clip_hu), pd.DataFrame({"minimum": [minimum] * 3, "maximum": [255] * 3}))
+    diagnosis.warn_about_intensities(
+        Hyperparameters(clip_hu=clip_hu), pd.DataFrame({"minimum": [minimum] * 3, "maximum": [255] * 3})
+    )
     assert ("do not look like Hounsfield units" in capsys.readouterr().out) is hinted
 
 

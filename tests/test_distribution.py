@@ -1,4 +1,5 @@
 """Several programs that train one network, or search together, as on several machines; here all on this one."""
+
 import json
 import os
 import signal
@@ -11,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import ROOT, configure, files
 
 import model_training
 import settings
 import storage
+from conftest import ROOT, configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from model_training import distribution, fitting, hyperparameters
@@ -65,13 +66,17 @@ def free_ports(count):
 
 def start(script, **environment):
     own = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-    return subprocess.Popen([sys.executable, "-c", script], env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def ended(processes, seconds=150):
     """Each one's (exit status, output, errors); all are killed where one takes longer than `seconds`."""
     try:
-        return [(process.returncode, *texts) for process in processes for texts in [process.communicate(timeout=seconds)]]
+        return [
+            (process.returncode, *texts) for process in processes for texts in [process.communicate(timeout=seconds)]
+        ]
     finally:
         for process in processes:
             process.kill()
@@ -102,9 +107,16 @@ def assert_alike(together, alone, workspace):
     images, it is half of that way.
     """
     cases = preloaded_dataset.read_cases(workspace, "train")
-    begun = fitting.compiled_network(hyperparameters.Hyperparameters(filters=4), cases, settings.load(workspace.root)).get_weights()
-    difference, way = (np.concatenate([np.abs(one - other).ravel() for one, other in zip(pair, alone, strict=True)]) for pair in (together, begun))
-    assert np.mean(way) > 2e-4 and np.median(difference) < 0.02 * np.mean(way) and np.mean(difference) < 0.06 * np.mean(way)
+    begun = fitting.compiled_network(
+        hyperparameters.Hyperparameters(filters=4), cases, settings.load(workspace.root)
+    ).get_weights()
+    difference, way = (
+        np.concatenate([np.abs(one - other).ravel() for one, other in zip(pair, alone, strict=True)])
+        for pair in (together, begun)
+    )
+    assert np.mean(way) > 2e-4
+    assert np.median(difference) < 0.02 * np.mean(way)
+    assert np.mean(difference) < 0.06 * np.mean(way)
 
 
 TOGETHER = {"TRAINING_BATCH_SIZE": 4, "TRAINING_EPOCHS": 1, "HYPERPARAMETERS": {"filters": 4, "rotation_degrees": 5}}
@@ -140,8 +152,13 @@ def test_where_a_worker_of_a_cross_validation_is_killed_the_other_ends_and_a_rer
     step, begun = "cross_validation.cross_validate_train_set", time.monotonic()
     results, _ = train(prepared, 2, step, killed=1, kill_after=1)
     assert results[1][0] == -signal.SIGKILL
-    assert results[0][0] == 1 and "Another worker of this training has ended" in results[0][2] and "Traceback" not in results[0][2], results
-    assert time.monotonic() - begun < 120 and not list(prepared.cross_validation.glob("fold *"))
+    assert (
+        results[0][0] == 1
+        and "Another worker of this training has ended" in results[0][2]
+        and "Traceback" not in results[0][2]
+    ), results
+    assert time.monotonic() - begun < 120
+    assert not list(prepared.cross_validation.glob("fold *"))
     results, _ = train(prepared, 2, step)
     assert [status for status, *_ in results] == [0, 0], results
     assert "Going on after epoch 1 of 2." in results[0][1]
@@ -165,7 +182,9 @@ def test_two_devices_of_one_machine_train_the_network_that_one_would(prepared, a
     configure(prepared, **TOGETHER)
     weights = prepared.root / "weights.npz"
     own = {"kill_after": 0, "step": "model_training.train_final_model", "weights": str(weights)}
-    script = MIRRORED.format(src=str(ROOT / "src")) + TRAIN.format(src=str(ROOT / "src"), root=str(prepared.root), **own)
+    script = MIRRORED.format(src=str(ROOT / "src")) + TRAIN.format(
+        src=str(ROOT / "src"), root=str(prepared.root), **own
+    )
     ((status, _, errors),) = ended([start(script)])
     assert status == 0, errors
     assert_alike(arrays(weights), alone, prepared)
@@ -190,7 +209,9 @@ def test_the_encoder_s_batch_normalization_is_over_the_whole_batch_not_a_device_
     ((status, output, errors),) = ended([start(MIRRORED.format(src=str(ROOT / "src")) + NORMALIZE)])
     assert status == 0, errors
     batch = np.array([1, 2, 30, 50])
-    np.testing.assert_allclose([float(value) for value in output.split()], (batch - batch.mean()) / batch.std(), rtol=1e-3)
+    np.testing.assert_allclose(
+        [float(value) for value in output.split()], (batch - batch.mean()) / batch.std(), rtol=1e-3
+    )
 
 
 # Trials are not trained here, which the exploration's own tests see to: who gets which is the question.
@@ -247,12 +268,18 @@ def test_a_chief_and_two_workers_share_the_trials_though_one_is_killed(prepared)
     results = ended(processes.values())
     assert [status for status, *_ in results] == [0, 0, 0], results
     # Each trial was trained once, by one of the two; both had some.
-    trained = [[line.split(":")[0] for line in output.splitlines() if line.startswith("Trial ")] for _, output, _ in results]
+    trained = [
+        [line.split(":")[0] for line in output.splitlines() if line.startswith("Trial ")] for _, output, _ in results
+    ]
     again = [begun.split(":")[0]]
-    assert not trained[0] and trained[1] and len(set(trained[1] + trained[2] + again)) == len(trained[1] + trained[2] + again) == 7
+    assert not trained[0]
+    assert trained[1]
+    assert len(set(trained[1] + trained[2] + again)) == len(trained[1] + trained[2] + again) == 7
     table = pd.read_csv(prepared.model_tuning / "trials.csv")
-    assert len(table) == 4 and table["repeats_mean"].notna().sum() == 3
-    assert "The best of 4 trials" in results[0][1] and "The best of" not in results[1][1] + results[2][1]
+    assert len(table) == 4
+    assert table["repeats_mean"].notna().sum() == 3
+    assert "The best of 4 trials" in results[0][1]
+    assert "The best of" not in results[1][1] + results[2][1]
 
 
 def test_a_worker_s_share_of_the_batches_is_what_the_others_leave(prepared):
@@ -264,12 +291,15 @@ def test_a_worker_s_share_of_the_batches_is_what_the_others_leave(prepared):
 
     whole = lots((0, 1, 6), 18)
     parts = [lots((index, 3, 6), 6) for index in range(3)]
-    assert [sum((part[2 * step : 2 * step + 2] for part in parts), []) for step in range(3)] == [whole[6 * step : 6 * step + 6] for step in range(3)]
+    assert [sum((part[2 * step : 2 * step + 2] for part in parts), []) for step in range(3)] == [
+        whole[6 * step : 6 * step + 6] for step in range(3)
+    ]
 
 
 def test_without_tf_config_there_is_one_and_it_is_the_chief(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert distribution.count() == 1 and distribution.is_chief()
+    assert distribution.count() == 1
+    assert distribution.is_chief()
 
 
 @pytest.mark.parametrize(
@@ -290,7 +320,9 @@ def test_tf_config_tells_how_many_there_are_and_which_is_the_chief(monkeypatch, 
 def test_an_empty_tf_config_counts_as_not_set(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     assert (distribution.count(), distribution.is_chief()) == (1, True)
-    assert tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict() == {}  # TensorFlow can read what is left.
+    assert (
+        tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict() == {}
+    )  # TensorFlow can read what is left.
 
 
 TWO = '"cluster": {"worker": ["a:1", "b:1"]}'
@@ -313,15 +345,27 @@ TWO = '"cluster": {"worker": ["a:1", "b:1"]}'
         (f'{{{TWO}, "task": {{"type": "worker", "index": -1}}}}', 'needs an "index" from 0 to 1'),
         (f'{{{TWO}, "task": {{"type": "worker", "index": 0.5}}}}', 'needs an "index" from 0 to 1'),
         (f'{{{TWO}, "task": {{"type": "worker", "index": true}}}}', 'needs an "index" from 0 to 1'),
-        ('{"cluster": {"worker": ["a", "b:1"]}, "task": {"type": "worker", "index": 0}}', "'a' is no address with a port"),
+        (
+            '{"cluster": {"worker": ["a", "b:1"]}, "task": {"type": "worker", "index": 0}}',
+            "'a' is no address with a port",
+        ),
         ('{"cluster": {"worker": ["a:1", "b:"]}, "task": {"type": "worker", "index": 0}}', "'b:' is no address"),
-        ('{"cluster": {"worker": ["a:1", "b:99999"]}, "task": {"type": "worker", "index": 0}}', "'b:99999' is no address"),
-        ('{"cluster": {"worker": ["grpc://a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}', "'grpc://a:1' is no address"),
+        (
+            '{"cluster": {"worker": ["a:1", "b:99999"]}, "task": {"type": "worker", "index": 0}}',
+            "'b:99999' is no address",
+        ),
+        (
+            '{"cluster": {"worker": ["grpc://a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}',
+            "'grpc://a:1' is no address",
+        ),
         ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}', "the same address twice"),
         ('{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}', "1 is no address"),
         ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "must have a list of addresses"),
         ('{"cluster": {"worker": []}, "task": {"type": "worker", "index": 0}}', "must have a list of addresses"),
-        ('{"cluster": {"ps": ["p:1"], "worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}', '"chief" and "worker" only'),
+        (
+            '{"cluster": {"ps": ["p:1"], "worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}',
+            '"chief" and "worker" only',
+        ),
     ],
 )
 def test_a_malformed_tf_config_is_told_with_cause_and_fix(monkeypatch, text, cause):
@@ -329,12 +373,15 @@ def test_a_malformed_tf_config_is_told_with_cause_and_fix(monkeypatch, text, cau
     for ask in (distribution.count, distribution.is_chief):
         with pytest.raises(storage.UserError) as caught:
             ask()
-        assert cause in str(caught.value) and "TF_CONFIG is malformed" in str(caught.value) and "or unset it" in str(caught.value)
+        assert cause in str(caught.value)
+        assert "TF_CONFIG is malformed" in str(caught.value)
+        assert "or unset it" in str(caught.value)
 
 
 def test_the_example_in_the_message_is_valid(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", distribution._TF_CONFIG_EXAMPLE)
-    assert distribution.count() == 2 and distribution.is_chief()
+    assert distribution.count() == 2
+    assert distribution.is_chief()
 
 
 def test_what_several_can_not_do_is_told(monkeypatch):
@@ -343,7 +390,9 @@ def test_what_several_can_not_do_is_told(monkeypatch):
 
     monkeypatch.setattr(distribution, "strategy", lambda: Two)
     monkeypatch.setattr(distribution, "count", lambda: 2)
-    with pytest.raises(storage.UserError, match="TRAINING_BATCH_SIZE = 3 can't be divided among 2 workers. Set a multiple of 2"):
+    with pytest.raises(
+        storage.UserError, match="TRAINING_BATCH_SIZE = 3 can't be divided among 2 workers. Set a multiple of 2"
+    ):
         distribution.check(3, None)
     with pytest.raises(storage.UserError, match="TRAINING_TIME_LIMIT_MINUTES = None"):
         distribution.check(4, 10.0)
@@ -358,6 +407,9 @@ def test_images_are_read_from_any_place_that_tensorflow_reads(prepared):
     options = settings.load(prepared.root)
     cases = sorted(path.stem for path in (prepared.train_set / "images").iterdir())
     own = hyperparameters.Hyperparameters()
-    batches = [next(iter(fitting.training_batches(folder, cases, own, options))) for folder in (prepared.train_set, "ram://bucket")]
+    batches = [
+        next(iter(fitting.training_batches(folder, cases, own, options)))
+        for folder in (prepared.train_set, "ram://bucket")
+    ]
     for here, there in zip(*batches, strict=True):
         np.testing.assert_array_equal(here, there)

@@ -1,11 +1,12 @@
 """Pictures by their pixels: the colours stand where the masks lie, nothing is cut off, no figure is left open."""
+
 import io
 
 import matplotlib.pyplot
 import numpy as np
 import pytest
-from conftest import drawn
 
+from conftest import drawn
 from masks import drawing
 
 
@@ -51,7 +52,8 @@ def test_the_longest_caption_is_not_cut_off():
     for name in ("hospital__case1", "hospital__" + "case" * 40):
         written = drawing.comparison(black, black, black, name + "   Dice 0.912")[:60].max(axis=(0, 2)) > 200
         ends = np.flatnonzero(written)
-        assert 0 < ends[0] and ends[-1] < 1024 - 10
+        assert 0 < ends[0]
+        assert ends[-1] < 1024 - 10
     # The end is written, not only the beginning: a longer name goes on where the shorter one ended.
     assert ends[-1] > 900
 
@@ -61,13 +63,16 @@ def test_the_legend_stands_in_the_picture_with_its_colours():
     legend = drawing.comparison(black, black, black, "")[960:]
     for colour in (drawing.BOTH, drawing.ONLY_TRUE, drawing.ONLY_PREDICTED):
         rows, columns = np.nonzero((legend == colour).all(axis=-1))
-        assert len(rows) > 100 and columns.max() < 1024 - 20
+        assert len(rows) > 100
+        assert columns.max() < 1024 - 20
 
 
 def test_pixels_of_an_image_of_512_are_enlarged_without_blur():
     image = np.random.default_rng(0).integers(-160, 240, (512, 512))
     picture = drawing.comparison(image, np.zeros((512, 512)), np.zeros((512, 512)), "", grey_range=(-160, 240))
-    np.testing.assert_array_equal(picture[100:900, :, 0], np.kron(drawing.grey(image, (-160, 240)), np.ones((2, 2), np.uint8))[100:900])
+    np.testing.assert_array_equal(
+        picture[100:900, :, 0], np.kron(drawing.grey(image, (-160, 240)), np.ones((2, 2), np.uint8))[100:900]
+    )
 
 
 def test_the_image_is_seen_through_the_colours():
@@ -80,7 +85,16 @@ def test_a_contact_sheet_holds_all_pictures_in_rows_of_four():
     pictures = [np.full((1024, 1024, 3), 10 * number, np.uint8) for number in range(6)]
     sheet = drawing.contact_sheet(pictures)
     assert sheet.shape == (1024, 2048, 3)
-    assert [int(sheet[256 + 512 * (number // 4), 256 + 512 * (number % 4), 0]) for number in range(8)] == [0, 10, 20, 30, 40, 50, 0, 0]
+    assert [int(sheet[256 + 512 * (number // 4), 256 + 512 * (number % 4), 0]) for number in range(8)] == [
+        0,
+        10,
+        20,
+        30,
+        40,
+        50,
+        0,
+        0,
+    ]
     assert drawing.contact_sheet(pictures[:2]).shape == (512, 1024, 3)
 
 
@@ -88,7 +102,8 @@ def test_a_panel_has_a_row_for_each_case():
     images = np.zeros((3, 512, 512))
     picture = drawing.panel(images, np.ones((3, 512, 512), np.uint8), np.zeros((3, 512, 512), np.uint8))
     assert (picture.shape, picture.dtype) == ((3 * 256, 512, 3), np.uint8)
-    assert picture[10, 300].argmax() == 2 and picture[10, 10].max() == 0
+    assert picture[10, 300].argmax() == 2
+    assert picture[10, 10].max() == 0
 
 
 def test_no_figure_is_left_open():

@@ -1,12 +1,13 @@
 """Networks that predict together: the mean of what they find, and how far they agree, by hand and by masks.metrics."""
+
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import drawn
 from tensorflow import keras
 
 import storage
+from conftest import drawn
 from masks import metrics
 from networks import build, ensemble, saved_model
 
@@ -17,7 +18,13 @@ def write(folder, seed, test_time_flip=True):
     keras.utils.set_random_seed(seed)
     network = build(image_size=32, **VALUES)
     folder.mkdir()
-    saved_model.write(folder, network, VALUES | {"horizontal_flip": test_time_flip}, {"image_size": 32, "known": {"cleaning_is_harmless": True}}, pd.DataFrame())
+    saved_model.write(
+        folder,
+        network,
+        VALUES | {"horizontal_flip": test_time_flip},
+        {"image_size": 32, "known": {"cleaning_is_harmless": True}},
+        pd.DataFrame(),
+    )
     return network
 
 
@@ -30,13 +37,16 @@ def test_members_are_all_networks_on_the_image_and_its_mirror_image(tmp_path, im
     networks = [write(tmp_path / str(seed), seed) for seed in (1, 2)]
     model = ensemble.read([tmp_path / "1", tmp_path / "2"])
     logits = model.logits(images)
-    assert logits.shape == (4, 3, 32, 32) and model.image_size == 32
+    assert logits.shape == (4, 3, 32, 32)
+    assert model.image_size == 32
     for number, network in enumerate(networks):
         np.testing.assert_array_equal(logits[2 * number], network(images).numpy()[..., 0])
         np.testing.assert_array_equal(logits[2 * number + 1][:, :, ::-1], network(images[:, :, ::-1]).numpy()[..., 0])
     # As the networks see it: mean 0, standard deviation 1.
     seen = model.scaled(images[0, ..., 0])
-    assert seen.shape == (32, 32) and abs(seen.mean()) < 1e-4 and abs(seen.std() - 1) < 1e-4
+    assert seen.shape == (32, 32)
+    assert abs(seen.mean()) < 1e-4
+    assert abs(seen.std() - 1) < 1e-4
 
 
 def test_one_that_was_not_trained_on_mirror_images_predicts_none(tmp_path, images):
@@ -48,7 +58,8 @@ def test_one_that_was_not_trained_on_mirror_images_predicts_none(tmp_path, image
 def test_the_mask_is_where_the_mean_logit_is_at_least_0():
     logits = np.array([[[3.0, -1.0, 1.0]], [[-1.0, -1.0, -1.0]]])
     mask = ensemble.Ensemble([], test_time_flip=False, cleaned=False).mask(logits)
-    assert mask.tolist() == [[1, 0, 1]] and mask.dtype == np.uint8
+    assert mask.tolist() == [[1, 0, 1]]
+    assert mask.dtype == np.uint8
     # Two specks, and nothing else.
     assert ensemble.Ensemble([], test_time_flip=False, cleaned=True).mask(logits).sum() == 0
 
@@ -62,7 +73,9 @@ def test_the_predicted_dice_is_the_mean_of_all_pairs():
     assert ensemble.predicted_dice(logits) == pytest.approx(np.mean(pairs))
 
 
-@pytest.mark.parametrize("masks, wanted", [([MASKS[0]] * 2, 1.0), ([0 * MASKS[0]] * 2, 1.0), ([MASKS[0], 0 * MASKS[0]], 0.0)])
+@pytest.mark.parametrize(
+    "masks, wanted", [([MASKS[0]] * 2, 1.0), ([0 * MASKS[0]] * 2, 1.0), ([MASKS[0], 0 * MASKS[0]], 0.0)]
+)
 def test_agreement_is_1_and_empty_against_filled_0(masks, wanted):
     assert ensemble.predicted_dice(np.array(masks) - 0.5) == wanted
 
@@ -92,7 +105,9 @@ def test_weights_that_are_not_finite_are_refused_with_the_model_s_folder(tmp_pat
     networks, folders = [build(image_size=32, **VALUES) for _ in range(2)], [tmp_path / "1", tmp_path / "2"]
     networks[1].set_weights([np.full_like(weights, np.nan) for weights in networks[1].get_weights()])
     model = ensemble.Ensemble(networks, test_time_flip=False, cleaned=False, folders=folders)
-    with pytest.raises(storage.UserError, match="2: the model's weights hold non-finite values. Train it again") as caught:
+    with pytest.raises(
+        storage.UserError, match="2: the model's weights hold non-finite values. Train it again"
+    ) as caught:
         model.logits(images)
     assert not isinstance(caught.value, ensemble.ImageOutOfRange)
 

@@ -3,6 +3,7 @@
 The Pythons here are small scripts that play one: they answer what version they are, make a folder when asked for an environment, and note each
 installation in installs.txt.
 """
+
 import ast
 import os
 import pathlib
@@ -13,10 +14,11 @@ import sys
 import time
 
 import pytest
+
 from conftest import ROOT
 
 sys.path.append(str(ROOT))
-import make_environment  # noqa: E402  The path above comes first.
+import make_environment
 
 needs_scripts = pytest.mark.skipif(os.name == "nt", reason="the stand-ins for Python are shell scripts")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -55,8 +57,18 @@ def test_the_packages_the_project_was_asked_for_are_there():
 
 
 def test_every_import_is_pinned():
-    packages = {"sklearn": "scikit-learn", "skimage": "scikit-image", "grpc": "grpcio", "yaml": "pyyaml", "PIL": "pillow"}
-    own = {path.stem for folder in ("src", "tests") for path in (ROOT / folder).iterdir()} | {"make_environment", "config", "config_template"}
+    packages = {
+        "sklearn": "scikit-learn",
+        "skimage": "scikit-image",
+        "grpc": "grpcio",
+        "yaml": "pyyaml",
+        "PIL": "pillow",
+    }
+    own = {path.stem for folder in ("src", "tests") for path in (ROOT / folder).iterdir()} | {
+        "make_environment",
+        "config",
+        "config_template",
+    }
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*.py")]:
         for name in imports(path) - own - set(sys.stdlib_module_names):
             assert packages.get(name, name).replace("_", "-") in pins(), f"{path.name} imports {name}"
@@ -71,7 +83,10 @@ def imports(path):
 
 def test_windows_gets_what_shared_locks_need():
     # Without pywin32 portalocker refuses them there, and with them every step that reads a result.
-    assert any(re.match(r'pywin32==\d+; sys_platform == "win32"', line) for line in (ROOT / "requirements.txt").read_text().splitlines())
+    assert any(
+        re.match(r'pywin32==\d+; sys_platform == "win32"', line)
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+    )
 
 
 def test_what_runs_here_is_what_is_pinned():
@@ -114,7 +129,9 @@ def script(path, text):
 @needs_scripts
 def test_a_python_is_taken_only_if_it_runs_and_has_the_version(machine):
     folder = machine / "programs"
-    not_installed = script(folder / "python3.11", "#!/bin/sh\necho 'pyenv: python3.11: command not found' >&2\nexit 127\n")
+    not_installed = script(
+        folder / "python3.11", "#!/bin/sh\necho 'pyenv: python3.11: command not found' >&2\nexit 127\n"
+    )
     boasting = script(folder / "python3.10", "#!/bin/sh\necho 3.10\nexit 1\n")
     no_program = script(folder / "python", "")
     other = [stand_in(machine, f"python{version}", version) for version in ("3.9", "3.12", "3.1")]
@@ -131,7 +148,11 @@ def test_all_folders_of_the_path_are_searched_and_3_11_comes_first(tmp_path, mon
         script(tmp_path / folder / name, "")
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "one"), "", str(tmp_path / "two")]))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
-    found = [str(pathlib.Path(path).relative_to(tmp_path)) for path in make_environment.candidates() if path.startswith(str(tmp_path))]
+    found = [
+        str(pathlib.Path(path).relative_to(tmp_path))
+        for path in make_environment.candidates()
+        if path.startswith(str(tmp_path))
+    ]
     assert found == ["one/python3.11", "two/python3.11", "two/python3.10", "one/python3"]
 
 
@@ -150,7 +171,8 @@ def test_any_python_from_3_9_on_can_run_it():
     tree = ast.parse((ROOT / "make_environment.py").read_text(), feature_version=(3, 9))
     # What came into the standard library after 3.9 would fail only when it runs: the list of what it imports is short enough to know.
     known = "__future__ collections hashlib importlib os pathlib re shutil subprocess sys"
-    assert imports(ROOT / "make_environment.py") == set(known.split()) and tree.body
+    assert imports(ROOT / "make_environment.py") == set(known.split())
+    assert tree.body
 
 
 # --- When .venv is made, changed, left alone ---
@@ -171,7 +193,8 @@ def test_made_once_and_then_left_alone(machine, capsys):
     assert "some minutes" in capsys.readouterr().out
     started = time.perf_counter()
     assert environment(machine)[1] == 1
-    assert time.perf_counter() - started < 0.2 and capsys.readouterr().out == ""
+    assert time.perf_counter() - started < 0.2
+    assert capsys.readouterr().out == ""
 
 
 @needs_scripts
@@ -181,7 +204,8 @@ def test_changed_pins_are_installed_into_what_is_there(machine):
     (machine / "a project" / ".venv" / "mine").touch()
     (machine / "a project" / "requirements.txt").write_text("numpy==1.26.3\n")
     files, installs = environment(machine)
-    assert "mine" in files and installs == 2
+    assert "mine" in files
+    assert installs == 2
     assert environment(machine)[1] == 2
 
 
@@ -216,7 +240,8 @@ def test_an_environment_whose_python_is_gone_is_made_anew(machine):
     python = machine / "a project" / ".venv" / "bin" / "python"
     python.unlink()
     python.symlink_to(machine / "an uninstalled python")
-    assert "bin/python" in environment(machine)[0] and not python.is_symlink()
+    assert "bin/python" in environment(machine)[0]
+    assert not python.is_symlink()
 
 
 @needs_scripts
@@ -224,7 +249,10 @@ def test_without_a_suitable_python_uv_brings_one(machine, monkeypatch, capsys):
     monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.13", "3.13"))
     assert environment(machine)[0] == {"bin", "bin/python", "bin/uv", "installed"}
     assert "uv will bring one" in capsys.readouterr().out
-    assert (machine / "installs.txt").read_text().splitlines() == ["uv", str(machine / "a project" / "requirements.txt")]
+    assert (machine / "installs.txt").read_text().splitlines() == [
+        "uv",
+        str(machine / "a project" / "requirements.txt"),
+    ]
 
 
 def test_the_real_thing_in_a_folder_with_spaces(machine, monkeypatch):
@@ -233,7 +261,9 @@ def test_the_real_thing_in_a_folder_with_spaces(machine, monkeypatch):
     (machine / "a project" / "requirements.txt").write_text("# nothing\n")
     make_environment.main(machine / "a project")
     python = make_environment._program(machine / "a project" / ".venv", "python")
-    asked = subprocess.run([str(python), "-c", "import sys, pip; print(sys.prefix)"], capture_output=True, text=True, check=True)
+    asked = subprocess.run(
+        [str(python), "-c", "import sys, pip; print(sys.prefix)"], capture_output=True, text=True, check=True
+    )
     assert pathlib.Path(asked.stdout.strip()).samefile(machine / "a project" / ".venv")
 
 
@@ -253,7 +283,8 @@ def test_a_failed_installation_shows_pips_words_and_the_way_out(machine):
     stand_in(machine, "python3.11")
     (machine / "no network").touch()
     told = failure(machine)
-    assert "ERROR: no route to host" in told and "Is there a network" in told
+    assert "ERROR: no route to host" in told
+    assert "Is there a network" in told
 
 
 @needs_scripts
@@ -279,9 +310,15 @@ def test_where_uv_fails_the_user_is_told_to_install_python(machine, monkeypatch,
 @pytest.mark.parametrize(
     "line, told",
     [
-        ("Downloading tensorflow-2.15.1-cp311-cp311-manylinux_2_17_x86_64.whl (475.2 MB)\n", "  tensorflow-2.15.1, 475.2 MB"),
+        (
+            "Downloading tensorflow-2.15.1-cp311-cp311-manylinux_2_17_x86_64.whl (475.2 MB)\n",
+            "  tensorflow-2.15.1, 475.2 MB",
+        ),
         ("  Using cached scipy-1.15.3-cp311-cp311-macosx_12_0_arm64.whl (22 MB)\n", "  scipy-1.15.3, 22 MB"),
-        ("  Downloading https://a.mirror/x/pandas-2.3.3-cp310-cp310-win_amd64.whl (11.3 MB)\n", "  pandas-2.3.3, 11.3 MB"),
+        (
+            "  Downloading https://a.mirror/x/pandas-2.3.3-cp310-cp310-win_amd64.whl (11.3 MB)\n",
+            "  pandas-2.3.3, 11.3 MB",
+        ),
         ("Downloading tqdm-4.67.1-py3-none-any.whl (78 kB)\n", None),
         ("Downloading h5py-3.16.0-cp311-cp311-win_amd64.whl (5.1 MB)\n", None),
         ("Downloading tensorflow-2.15.1-cp311-cp311-win_amd64.whl.metadata (4.2 kB)\n", None),
@@ -298,7 +335,9 @@ def test_only_large_packages_are_named_while_they_come(line, told):
 
 def make(*words, **environment):
     command = [shutil.which("make"), "--no-print-directory", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
 
 
 @needs_make
@@ -323,7 +362,8 @@ def test_make_takes_the_first_python_that_runs(machine):
 @needs_make
 def test_without_any_python_make_says_what_to_install(tmp_path):
     told = make("-n", "environment", PATH=str(tmp_path))
-    assert told.returncode != 0 and "python.org" in told.stderr
+    assert told.returncode != 0
+    assert "python.org" in told.stderr
 
 
 @needs_make
@@ -336,12 +376,17 @@ def test_without_any_python_make_says_what_to_install(tmp_path):
         (False, False, ["made", ".venv: src/show_tensorboard.py demo"]),
     ],
 )
-def test_make_tensorboard_makes_no_second_environment_where_an_active_one_will_do(machine, has_venv, active_has_tensorboard, wanted):
+def test_make_tensorboard_makes_no_second_environment_where_an_active_one_will_do(
+    machine, has_venv, active_has_tensorboard, wanted
+):
     project, programs = machine / "a project", machine / "programs"
     shutil.copy(ROOT / "Makefile", project)
     note = f'echo "$*" | sed "s/^/{{}}: /" >> "{machine}/called"'
     # make asks each Python what it can do by -c, and python3 makes the environment.
-    script(programs / "python", f'#!/bin/sh\nif test "$1" = -c; then exit {0 if active_has_tensorboard else 1}; fi\n{note.format("active")}\n')
+    script(
+        programs / "python",
+        f'#!/bin/sh\nif test "$1" = -c; then exit {0 if active_has_tensorboard else 1}; fi\n{note.format("active")}\n',
+    )
     made = f'mkdir -p .venv/bin && cp "{machine}/venv python" .venv/bin/python && touch .venv/installed && echo made >> "{machine}/called"'
     script(machine / "venv python", f"#!/bin/sh\n{note.format('.venv')}\n")
     script(programs / "python3", f'#!/bin/sh\ntest "$1" = -c || test -e .venv/installed || {{ {made}; }}\n')
@@ -350,7 +395,13 @@ def test_make_tensorboard_makes_no_second_environment_where_an_active_one_will_d
         shutil.copy(machine / "venv python", project / ".venv" / "bin" / "python")
         (project / ".venv" / "installed").touch()
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
-    subprocess.run(["make", "tensorboard", "WORKSPACE=demo"], cwd=project, env={**os.environ, "PATH": path}, check=True, capture_output=True)
+    subprocess.run(
+        ["make", "tensorboard", "WORKSPACE=demo"],
+        cwd=project,
+        env={**os.environ, "PATH": path},
+        check=True,
+        capture_output=True,
+    )
     assert (machine / "called").read_text().splitlines() == wanted
 
 
@@ -362,7 +413,11 @@ def test_no_tracked_file_names_a_registry_or_a_place_on_somebodys_machine():
     hosts = ["pypi" + ".org", "python" + "hosted.org", "--index" + "-url", "--extra-" + "index", "--find" + "-links"]
     places = r"(?<![\w.])/(?:" + "|".join(["work", "home", "root", "Users", "tmp/w"]) + ")" + r"/\w"
     forbidden = re.compile("|".join([*map(re.escape, hosts), places]))
-    found = {f"{path.relative_to(ROOT)}: {hit[0]}" for path in tracked() for hit in forbidden.finditer(path.read_text("utf-8", "ignore"))}
+    found = {
+        f"{path.relative_to(ROOT)}: {hit[0]}"
+        for path in tracked()
+        for hit in forbidden.finditer(path.read_text("utf-8", "ignore"))
+    }
     assert not found
 
 
@@ -375,4 +430,8 @@ def tracked():
     if not (ROOT / ".git").exists():
         pytest.skip("the git checkout around this folder is another project's")
     pictures = {".png", ".jpg", ".gif", ".pdf", ".gz", ".h5"}
-    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file() and pathlib.Path(name).suffix not in pictures]
+    return [
+        ROOT / name
+        for name in listed.stdout.split("\0")
+        if name and (ROOT / name).is_file() and pathlib.Path(name).suffix not in pictures
+    ]

@@ -1,4 +1,5 @@
 """What the settings mean on this machine, whatever it has."""
+
 import types
 
 import pytest
@@ -13,7 +14,9 @@ def made_of(monkeypatch):
     def make(capabilities=(), flags="fpu sse2"):
         monkeypatch.setattr(hardware.cpu_features, "instructions", lambda: frozenset(flags.split()))
         monkeypatch.setattr(hardware, "_gpus", lambda: list(capabilities))
-        monkeypatch.setattr(hardware.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
+        monkeypatch.setattr(
+            hardware.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu}
+        )
 
     return make
 
@@ -30,10 +33,16 @@ def made_of(monkeypatch):
 )
 def test_the_precision(made_of, capabilities, flags, automatic, asked_for):
     made_of(capabilities, flags)
-    assert (hardware.precision(None), hardware.precision(True), hardware.precision(False)) == (automatic, asked_for, "float32")
+    assert (hardware.precision(None), hardware.precision(True), hardware.precision(False)) == (
+        automatic,
+        asked_for,
+        "float32",
+    )
 
 
-@pytest.mark.parametrize("capabilities, told", [([], "on the CPU"), ([(8, 6)], "on 1 GPU"), ([(8, 6)] * 2, "on 2 GPUs")])
+@pytest.mark.parametrize(
+    "capabilities, told", [([], "on the CPU"), ([(8, 6)], "on 1 GPU"), ([(8, 6)] * 2, "on 2 GPUs")]
+)
 def test_the_machine_is_told_in_words(made_of, capabilities, told):
     made_of(capabilities)
     assert hardware.name() == told

@@ -1,4 +1,5 @@
 """Every file of a folder is found, reported as a fault, counted as skipped, or added by an operating system."""
+
 import os
 import pathlib
 import unicodedata
@@ -18,7 +19,8 @@ def folder(tmp_path):
 
 def only_fault(folder, **options):
     found = input_files.find(folder, **options)
-    assert list(found.files) == ["a"] and len(found.faults) == 1
+    assert list(found.files) == ["a"]
+    assert len(found.faults) == 1
     return found.faults[0]
 
 
@@ -26,7 +28,9 @@ def test_csv_files_are_found_by_their_stems_in_the_order_of_their_names(folder):
     for name in ("c.csv", "B.CSV", "patient 7.scan.csv", "ä.csv"):
         (folder / name).write_text("1\n")
     found = input_files.find(folder)
-    assert list(found.files) == ["B", "a", "c", "patient 7.scan", "ä"] and not found.faults and not found.skipped
+    assert list(found.files) == ["B", "a", "c", "patient 7.scan", "ä"]
+    assert not found.faults
+    assert not found.skipped
     assert found.files["B"] == folder / "B.CSV"
 
 
@@ -54,7 +58,8 @@ def test_a_broken_link_is_a_fault_with_its_fix(folder, target, told):
 def test_a_folder_that_is_a_broken_link_is_a_fault(tmp_path):
     (tmp_path / "images").symlink_to("/mnt/unmounted")
     found = input_files.find(tmp_path / "images")
-    assert not found.files and "images: a symbolic link to /mnt/unmounted" in found.faults[0]
+    assert not found.files
+    assert "images: a symbolic link to /mnt/unmounted" in found.faults[0]
 
 
 @pytest.mark.parametrize("name, told", [
@@ -106,7 +111,8 @@ def test_names_that_look_equal_are_a_fault_which_says_so(folder):
     if len(list(folder.iterdir())) == 1:
         pytest.skip("this disk does not tell them apart")
     found = input_files.find(folder)
-    assert len(found.files) == len(found.faults) == 1 and "Unicode NFC and NFD" in found.faults[0]
+    assert len(found.files) == len(found.faults) == 1
+    assert "Unicode NFC and NFD" in found.faults[0]
 
 
 @pytest.mark.parametrize("name, told", [
@@ -121,7 +127,9 @@ def test_a_name_that_no_result_can_have_is_a_fault_that_any_terminal_can_print(f
     except OSError:
         pytest.skip("this disk does not allow such a name")
     fault = only_fault(folder)
-    assert told in fault and fault.isprintable() and fault.encode()
+    assert told in fault
+    assert fault.isprintable()
+    assert fault.encode()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +148,8 @@ def test_an_unreadable_folder_is_a_fault_not_an_empty_one(folder):
     folder.chmod(0)
     found = input_files.find(folder)
     folder.chmod(0o700)
-    assert not found.files and "images: can't be opened (Permission denied). Check that your" in found.faults[0]
+    assert not found.files
+    assert "images: can't be opened (Permission denied). Check that your" in found.faults[0]
 
 
 def test_an_unreadable_file_is_a_fault(folder, monkeypatch):
@@ -159,7 +168,8 @@ def test_a_folder_that_can_not_be_listed_is_a_fault(folder, monkeypatch, error, 
 
     monkeypatch.setattr(os, "listdir", refuse)
     found = input_files.find(folder)
-    assert not found.files and told in found.faults[0]
+    assert not found.files
+    assert told in found.faults[0]
 
 
 def test_a_file_in_place_of_the_folder_is_a_fault(tmp_path):
@@ -182,7 +192,8 @@ def test_other_files_are_counted_by_ending_a_line_each(folder):
     found = input_files.find(folder)
     told = ["1 .dcm", "2 .dcm", "1 .nii.gz", "1 .npy", "1 .png", "1 .zip", "1 hidden", "2 files without ending"]
     assert [text for text in told if any(f"images: {text}" in line for line in found.skipped)] == told[1:]
-    assert not found.faults and f"{folder}: 2 .dcm files skipped: only CSV files are read." in found.skipped
+    assert not found.faults
+    assert f"{folder}: 2 .dcm files skipped: only CSV files are read." in found.skipped
 
 
 def test_what_operating_systems_add_is_ignored(folder):
@@ -192,7 +203,9 @@ def test_what_operating_systems_add_is_ignored(folder):
         (folder / name).mkdir()
         (folder / name / "a.csv").write_text("x")
     found = input_files.find(folder)
-    assert list(found.files) == ["a"] and not found.faults and not found.skipped
+    assert list(found.files) == ["a"]
+    assert not found.faults
+    assert not found.skipped
 
 
 def test_printable_leaves_what_a_terminal_can_show():
@@ -205,13 +218,15 @@ def test_equal_faults_are_listed_once_with_their_count_and_the_first_ten():
     (text,) = input_files.grouped(faults)
     lines = text.split("\n")
     assert lines[:2] == ["5000 times: the file is empty. Export it again.", "  /data/0.csv"]
-    assert len(lines) == 12 and lines[-1] == "  ... and 4990 more"
+    assert len(lines) == 12
+    assert lines[-1] == "  ... and 4990 more"
 
 
 def test_faults_that_differ_in_numbers_only_are_shortened_to_ten_lines():
     faults = [f"/data/{number}.csv: row {number} has {number} values: 'x {number}'." for number in range(5000)]
     lines = input_files.grouped(["/data/x.csv: another.", *faults])
-    assert lines[:3] == ["/data/x.csv: another.", *faults[:2]] and len(lines) == 12
+    assert lines[:3] == ["/data/x.csv: another.", *faults[:2]]
+    assert len(lines) == 12
     assert lines[-1] == "  ... and 4990 more of this kind"
 
 

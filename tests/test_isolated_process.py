@@ -1,4 +1,5 @@
 """A call in a process of its own: results and errors come back, being killed is told, and nothing outlives the caller."""
+
 import math
 import os
 import pickle
@@ -8,15 +9,16 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
 
 import isolated_process
 import storage
+from conftest import ROOT
 from model_training.hardware import OutOfMemory
 
 
 def test_results_and_errors_come_back():
-    assert isolated_process.run(os.getpid) != os.getpid() and isolated_process.run(math.hypot, 3, 4) == 5.0
+    assert isolated_process.run(os.getpid) != os.getpid()
+    assert isolated_process.run(math.hypot, 3, 4) == 5.0
     with pytest.raises(ValueError, match="math domain error"):
         isolated_process.run(math.sqrt, -1)
 
@@ -25,7 +27,8 @@ def test_the_users_errors_come_back_as_they_were():
     # Whatever is raised there is pickled on its way.
     for error in (OutOfMemory(), storage.UserError("a text"), storage.DatasetError(["a: one", "b: two"])):
         again = pickle.loads(pickle.dumps(isolated_process._picklable(error)))
-        assert type(again) is type(error) and str(again) == str(error)
+        assert type(again) is type(error)
+        assert str(again) == str(error)
 
 
 def test_another_program_s_modules_in_the_user_s_folder_are_not_taken_for_ours(tmp_path, monkeypatch):
@@ -40,8 +43,12 @@ def test_an_interrupted_process_interrupts_its_caller():
 
 
 def test_a_killed_process_is_told():
-    with pytest.raises(isolated_process.ProcessEnded, match=r"ended by the system \(signal 9\), most likely because memory ran out"):
-        isolated_process.run(os.abort) if sys.platform == "win32" else isolated_process.run(signal.raise_signal, signal.SIGKILL)
+    with pytest.raises(
+        isolated_process.ProcessEnded, match=r"ended by the system \(signal 9\), most likely because memory ran out"
+    ):
+        isolated_process.run(os.abort) if sys.platform == "win32" else isolated_process.run(
+            signal.raise_signal, signal.SIGKILL
+        )
 
 
 def test_it_ends_with_a_caller_that_is_killed(tmp_path):

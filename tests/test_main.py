@@ -1,4 +1,5 @@
 """All steps as a user runs them: on a copy of the project, by src/main.py, one after the other."""
+
 import json
 import os
 import shutil
@@ -7,11 +8,11 @@ import sys
 
 import pandas as pd
 import pytest
-from conftest import ROOT, configure, files
 
 import demo
 import settings
 import storage
+from conftest import ROOT, configure, files
 from data import csv_array, phantoms
 
 
@@ -22,14 +23,27 @@ def project(tmp_path_factory):
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "config_template.py", root)
     workspace = storage.Workspace(root)
-    configure(workspace, EXPLORATION_MAX_TRIALS=1, TRAINING_EPOCHS=1, CROSS_VALIDATION_FOLDS=2, HYPERPARAMETERS={"filters": 4, "learning_rate": 0.01})
+    configure(
+        workspace,
+        EXPLORATION_MAX_TRIALS=1,
+        TRAINING_EPOCHS=1,
+        CROSS_VALIDATION_FOLDS=2,
+        HYPERPARAMETERS={"filters": 4, "learning_rate": 0.01},
+    )
     phantoms.write_original_dataset(workspace.original_dataset / "A", 12, 64)
     return workspace
 
 
 def run(project, *arguments):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "PYTHONPATH"))}
-    return subprocess.run([sys.executable, "src/main.py", *arguments], cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "src/main.py", *arguments],
+        cwd=project.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +56,23 @@ def walk(project):
     shutil.copy(ROOT / "src" / "main.py", main)
     project.new_images.mkdir()
     csv_array.write(project.new_images / "new.csv", phantoms.draw(99, 96)[0])
-    rest = run(project, "explore_hyperparameters", "train_final_model", "predict_test_set", "evaluate_test_set", "predict_new_images", "cross_validate_train_set")
+    rest = run(
+        project,
+        "explore_hyperparameters",
+        "train_final_model",
+        "predict_test_set",
+        "evaluate_test_set",
+        "predict_new_images",
+        "cross_validate_train_set",
+    )
     return early, first, rest
 
 
 def test_every_step_leaves_its_result_for_the_next(project, walk):
     early, first, rest = walk
-    assert early.returncode == 1 and "Run step 1 first" in early.stderr and "Traceback" not in early.stderr
+    assert early.returncode == 1
+    assert "Run step 1 first" in early.stderr
+    assert "Traceback" not in early.stderr
     assert first.returncode == 0, first.stderr
     assert "9 cases to train on" in first.stdout or "10 cases to train on" in first.stdout
     assert "No step is chosen" not in first.stdout
@@ -60,7 +84,9 @@ def test_every_step_leaves_its_result_for_the_next(project, walk):
     assert json.loads((project.results / "summary.json").read_text())["cases"] == len(table)
     assert sorted(files(project.new_predictions)) == ["_table.csv", "new.csv", "new.png"]
     # Nothing that TensorFlow notes for its developers reaches the user.
-    assert not [line for line in rest.stderr.splitlines() if "oneDNN" in line or "cuda" in line.lower() or "Warning" in line]
+    assert not [
+        line for line in rest.stderr.splitlines() if "oneDNN" in line or "cuda" in line.lower() or "Warning" in line
+    ]
     assert run(project).stdout.count(" of 20") == len(storage.STEPS)
 
 
@@ -79,7 +105,8 @@ def test_the_worst_case_of_that_walk_is_looked_at_and_marked_in_its_report(proje
         page.get_by_role("button", name="Save the marks as CSV").click()
     download.value.save_as(tmp_path / "marks.csv")
     marks = pd.read_csv(tmp_path / "marks.csv", keep_default_na=False).set_index("case")["mark"]
-    assert marks[worst] == "look again" and set(marks.drop(worst)) == {""}
+    assert marks[worst] == "look again"
+    assert set(marks.drop(worst)) == {""}
 
 
 def test_the_demo_s_folder_is_made_anew_and_its_settings_are_right(tmp_path, monkeypatch):
@@ -88,6 +115,7 @@ def test_the_demo_s_folder_is_made_anew_and_its_settings_are_right(tmp_path, mon
     (workspace.root / "results").mkdir(parents=True)
     demo.prepare(workspace)
     assert settings.load(workspace.root).IMAGE_SIZE == 256
-    assert len(files(workspace.original_dataset)) == 6 and len(files(workspace.new_images)) == demo.NEW_IMAGES
+    assert len(files(workspace.original_dataset)) == 6
+    assert len(files(workspace.new_images)) == demo.NEW_IMAGES
     assert not workspace.results.exists()
     assert len({csv_array.read(path).shape for path in workspace.new_images.iterdir()}) == demo.NEW_IMAGES

@@ -1,4 +1,5 @@
 """Masks of known cases from anywhere: what is missing or no mask is told with its file and the remedy."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +23,8 @@ def test_both_formats_are_read(tmp_path):
 def test_all_that_is_missing_is_told_at_once(tmp_path):
     with pytest.raises(storage.DatasetError) as caught:
         mask_folder.check(tmp_path, ["one", "two"], "PREDICTIONS_FOLDER")
-    assert len(caught.value.faults) == 2 and "wanted one.csv or one.npy" in caught.value.faults[0]
+    assert len(caught.value.faults) == 2
+    assert "wanted one.csv or one.npy" in caught.value.faults[0]
     with pytest.raises(storage.DatasetError, match="no such folder. Change PREDICTIONS_FOLDER in config.py"):
         mask_folder.check(tmp_path / "nowhere", ["one"], "PREDICTIONS_FOLDER")
 
@@ -34,7 +36,8 @@ def test_what_is_no_mask_is_told(tmp_path, values, told):
     csv_array.write(tmp_path / "one.csv", values)
     with pytest.raises(storage.DatasetError) as caught:
         mask_folder.read(tmp_path, "one", (4, 4))
-    assert told in str(caught.value) and "one.csv" in str(caught.value)
+    assert told in str(caught.value)
+    assert "one.csv" in str(caught.value)
 
 
 def test_the_maker_is_remembered(tmp_path):
@@ -45,19 +48,28 @@ def test_the_maker_is_remembered(tmp_path):
 
 def test_judgements_come_back_as_written(tmp_path):
     assert mask_folder.read_quality_table(tmp_path) is None
-    table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]})
+    table = pd.DataFrame(
+        {"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]}
+    )
     mask_folder.write_quality_table(tmp_path, table)
     pd.testing.assert_frame_equal(mask_folder.read_quality_table(tmp_path), table)
 
 
 def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
-    for values, told in ((np.ones(16), "16 values; the case's own mask has 4 x 4"), (MASK[..., None], "4 x 4 x 1 values"), (np.array([None] * 4), "not a complete NumPy array")):
+    for values, told in (
+        (np.ones(16), "16 values; the case's own mask has 4 x 4"),
+        (MASK[..., None], "4 x 4 x 1 values"),
+        (np.array([None] * 4), "not a complete NumPy array"),
+    ):
         np.save(tmp_path / "one.npy", values)
         with pytest.raises(storage.DatasetError) as caught:
             mask_folder.read(tmp_path, "one", (4, 4))
-        assert told in str(caught.value) and "one.npy" in str(caught.value)
+        assert told in str(caught.value)
+        assert "one.npy" in str(caught.value)
     (tmp_path / "one.npy").write_text("no array")
-    with pytest.raises(storage.DatasetError, match="one.npy: not a complete NumPy array.*Write it again with numpy.save"):
+    with pytest.raises(
+        storage.DatasetError, match="one.npy: not a complete NumPy array.*Write it again with numpy.save"
+    ):
         mask_folder.read(tmp_path, "one", (4, 4))
     csv_array.write(tmp_path / "one.CSV", MASK)
     with pytest.raises(storage.DatasetError, match="there is one.CSV, too. Remove one of them"):
@@ -72,7 +84,14 @@ def test_a_table_of_facts_that_another_program_wrote_is_told(tmp_path):
         mask_folder.read_provenance(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-3], lambda content: b"", lambda content: b"version https://git-lfs.github.com/spec/v1\n"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-3],
+        lambda content: b"",
+        lambda content: b"version https://git-lfs.github.com/spec/v1\n",
+    ],
+)
 def test_a_truncated_mask_an_empty_one_and_a_git_lfs_pointer_are_reported_with_a_fix(tmp_path, damage):
     preloaded_dataset.write(tmp_path, "one", MASK)
     (tmp_path / "one.npy").write_bytes(damage((tmp_path / "one.npy").read_bytes()))
@@ -80,7 +99,15 @@ def test_a_truncated_mask_an_empty_one_and_a_git_lfs_pointer_are_reported_with_a
         mask_folder.read(tmp_path, "one", (4, 4))
 
 
-@pytest.mark.parametrize("content", ["case;predicted_dice;unlike_train_set\na;0,5;\n", "case,predicted_dice\na,0.5\n", "case,predicted_dice,unlike_train_set\na,good,\n", ""])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "case;predicted_dice;unlike_train_set\na;0,5;\n",
+        "case,predicted_dice\na,0.5\n",
+        "case,predicted_dice,unlike_train_set\na,good,\n",
+        "",
+    ],
+)
 def test_a_damaged_table_of_predictions_is_reported_with_a_fix(tmp_path, content):
     (tmp_path / "_table.csv").write_text(content)
     with pytest.raises(storage.DamagedFile, match=r"_table\.csv: .*Repeat step 4"):

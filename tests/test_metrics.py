@@ -1,18 +1,21 @@
 """Every metric against its definition written out, and scikit-image's Hausdorff distance to the last bit."""
+
 import numpy as np
 import pytest
 import scipy.ndimage
 import skimage.metrics
-from conftest import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from conftest import drawn
 from masks import metrics, nearest
 
 MASKS = arrays.arrays(bool, (9, 11), elements=st.booleans())
 # Larger than the blocks by which the farthest is looked for: up to six rectangles, (row, column, height, width).
-BLOTCHES = st.lists(st.tuples(*(st.integers(first, last) for first, last in ((0, 40), (0, 49), (1, 30), (1, 30)))), max_size=6).map(lambda boxes: blotched(boxes))
+BLOTCHES = st.lists(
+    st.tuples(*(st.integers(first, last) for first, last in ((0, 40), (0, 49), (1, 30), (1, 30)))), max_size=6
+).map(lambda boxes: blotched(boxes))
 EMPTY, FILLED = np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8)
 
 
@@ -40,18 +43,22 @@ def way(request, monkeypatch):
 )
 def test_shares_by_eye(true, predicted, dice, jaccard, precision, recall):
     pair = metrics.Comparison(drawn(true), drawn(predicted))
-    assert [pair.dice(), pair.jaccard(), pair.precision(), pair.recall()] == pytest.approx([dice, jaccard, precision, recall])
+    assert [pair.dice(), pair.jaccard(), pair.precision(), pair.recall()] == pytest.approx(
+        [dice, jaccard, precision, recall]
+    )
 
 
 @pytest.mark.parametrize(
-    "true, predicted, share, distance, percent", [(EMPTY, EMPTY, 1, 0, 0), (EMPTY, FILLED, 0, np.inf, np.inf), (FILLED, EMPTY, 0, np.inf, -100)]
+    "true, predicted, share, distance, percent",
+    [(EMPTY, EMPTY, 1, 0, 0), (EMPTY, FILLED, 0, np.inf, np.inf), (FILLED, EMPTY, 0, np.inf, -100)],
 )
 def test_empty_masks_as_the_table_says(true, predicted, share, distance, percent):
     values = metrics.compare(true, predicted, spacing_mm=0.5)
     assert [values[name] for name in ("dice", "jaccard", "precision", "recall", "surface_dice")] == [share] * 5
     assert [values[name] for name in ("hausdorff_px", "hausdorff95_px", "assd_px", "hausdorff_mm")] == [distance] * 4
     assert values["area_difference_px"] == int(predicted.sum()) - int(true.sum())
-    assert values["area_difference_percent"] == percent and not any(np.isnan(value) for value in values.values())
+    assert values["area_difference_percent"] == percent
+    assert not any(np.isnan(value) for value in values.values())
     assert metrics.Comparison(true, predicted).hausdorff_pair() is None
 
 
@@ -66,7 +73,8 @@ def test_hausdorff_is_scikit_image_s_and_its_pair_is_that_far_apart(true, predic
             assert pair.hausdorff_px() == skimage.metrics.hausdorff_distance(true, predicted)
             if true.any() and predicted.any():
                 start, end = pair.hausdorff_pair()
-                assert true[start] and predicted[end]
+                assert true[start]
+                assert predicted[end]
                 assert np.hypot(start[0] - end[0], start[1] - end[1]) == pytest.approx(pair.hausdorff_px())
 
 
@@ -95,7 +103,9 @@ def test_what_is_measured_between_borders(true, predicted, tolerance):
             pair = metrics.Comparison(true, predicted)
             assert pair.hausdorff95_px() == pytest.approx(max(np.percentile(one, 95), np.percentile(other, 95)))
             assert pair.assd_px() == pytest.approx((one.sum() + other.sum()) / (len(one) + len(other)))
-            assert pair.surface_dice(tolerance) == pytest.approx((np.sum(one <= tolerance) + np.sum(other <= tolerance)) / (len(one) + len(other)))
+            assert pair.surface_dice(tolerance) == pytest.approx(
+                (np.sum(one <= tolerance) + np.sum(other <= tolerance)) / (len(one) + len(other))
+            )
 
 
 @given(true=MASKS, predicted=MASKS)
@@ -103,7 +113,8 @@ def test_shares_and_areas_by_counting(true, predicted):
     true[4, 5] = True
     both, either = (true & predicted).sum(), (true | predicted).sum()
     values = metrics.compare(true, predicted)
-    assert values["jaccard"] == pytest.approx(both / either) and values["recall"] == pytest.approx(both / true.sum())
+    assert values["jaccard"] == pytest.approx(both / either)
+    assert values["recall"] == pytest.approx(both / true.sum())
     assert values["dice"] == pytest.approx(2 * values["jaccard"] / (1 + values["jaccard"]))
     assert (values["true_px"], values["predicted_px"]) == (true.sum(), predicted.sum())
     assert values["area_difference_percent"] == pytest.approx(100 * (predicted.sum() / true.sum() - 1))
@@ -112,7 +123,9 @@ def test_shares_and_areas_by_counting(true, predicted):
 def test_a_mask_at_the_edge_of_the_image_ends_there():
     # The whole image against a part of it: the border along the edge counts.
     true, predicted = drawn("#### #### ####"), drawn("##.. ##.. ##..")
-    assert metrics.Comparison(true, predicted).assd_px() == pytest.approx(np.mean([0, 0, 1, 2, 0, 2, 0, 0, 1, 2, *[0] * 5, 1]))
+    assert metrics.Comparison(true, predicted).assd_px() == pytest.approx(
+        np.mean([0, 0, 1, 2, 0, 2, 0, 0, 1, 2, *[0] * 5, 1])
+    )
 
 
 @pytest.mark.parametrize("tolerance_mm, spacing_mm, shift", [(2.4, 0.8, 3), (2.34, 0.78, 3), (0.6, 0.2, 3)])
@@ -127,9 +140,18 @@ def test_millimetres_and_square_centimetres():
     true, predicted = np.zeros((30, 30), bool), np.zeros((30, 30), bool)
     true[5:15, 5:15], predicted[5:15, 9:19] = True, True
     values = metrics.compare(true, predicted, spacing_mm=0.5, tolerance_mm=1.0)
-    assert (values["hausdorff_px"], values["hausdorff_mm"], values["true_cm2"], values["area_difference_cm2"]) == (4, 2, 0.25, 0)
+    assert (values["hausdorff_px"], values["hausdorff_mm"], values["true_cm2"], values["area_difference_cm2"]) == (
+        4,
+        2,
+        0.25,
+        0,
+    )
     # One millimetre are two pixels.
-    assert values["surface_dice"] == metrics.Comparison(true, predicted).surface_dice(2.0) != metrics.Comparison(true, predicted).surface_dice(1.0)
+    assert (
+        values["surface_dice"]
+        == metrics.Comparison(true, predicted).surface_dice(2.0)
+        != metrics.Comparison(true, predicted).surface_dice(1.0)
+    )
 
 
 @pytest.mark.parametrize("bad, told", [(np.zeros((8, 9), bool), "found (8, 8) and (8, 9)"), (FILLED * 255, "found values [255]"), (np.full((8, 8), 0.5), "0.5"), (np.full((8, 8), np.nan), "nan"), (FILLED[None], "(1, 8, 8)")])  # fmt: skip

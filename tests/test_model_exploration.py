@@ -1,4 +1,5 @@
 """Step 2: what lies in `model tuning` afterwards, that it goes on after a stop, and what it may not look at."""
+
 import ast
 import json
 import shutil
@@ -7,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import configure, files
 from matplotlib import pyplot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -17,6 +17,7 @@ import model_exploration
 import resumable
 import settings
 import storage
+from conftest import configure, files
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from model_exploration import explore_hyperparameters
@@ -50,13 +51,24 @@ def explored(prepared):
     shutil.rmtree(prepared.model_tuning, ignore_errors=True)
     # Rates at which two epochs find something.
     space = {"architecture": "unet", "filters": 4, "patch_px": 4, "learning_rate": (0.05, 0.2)}
-    configure(prepared, EXPLORATION_MAX_TRIALS=2, EXPLORATION_REPEATS=1, EXPLORATION_EPOCHS=2, TRAINING_BATCH_SIZE=1, EXPLORATION_SEARCH_SPACE=space)
+    configure(
+        prepared,
+        EXPLORATION_MAX_TRIALS=2,
+        EXPLORATION_REPEATS=1,
+        EXPLORATION_EPOCHS=2,
+        TRAINING_BATCH_SIZE=1,
+        EXPLORATION_SEARCH_SPACE=space,
+    )
     with pytest.MonkeyPatch.context() as patched:
         lines = []
         patched.setattr("builtins.print", lambda *texts, **_: lines.append(" ".join(map(str, texts))))
         # The first training in a process of its own, as all are; the others here, which saves the time to import TensorFlow.
         ways = iter([isolated_process.run])
-        patched.setattr(isolated_process, "run", lambda function, *arguments: next(ways, lambda *task: task[0](*task[1:]))(function, *arguments))
+        patched.setattr(
+            isolated_process,
+            "run",
+            lambda function, *arguments: next(ways, lambda *task: task[0](*task[1:]))(function, *arguments),
+        )
         explore_hyperparameters(prepared)
     kept = prepared.root / "explored"
     shutil.copytree(prepared.model_tuning, kept)
@@ -72,29 +84,38 @@ def hparams(run, kind):
 def test_a_search_leaves_a_sorted_table_a_picture_and_lines_to_paste(explored):
     _, folder, output = explored
     table = pd.read_csv(folder / "trials.csv")
-    assert len(table) == 2 and table["repeats_mean"].is_monotonic_decreasing and table["learning_rate"].nunique() == 2
-    assert set(vars(hyperparameters.Hyperparameters())) <= set(table) and pyplot.imread(folder / "trials.png").shape[1] == 1300
+    assert len(table) == 2
+    assert table["repeats_mean"].is_monotonic_decreasing
+    assert table["learning_rate"].nunique() == 2
+    assert set(vars(hyperparameters.Hyperparameters())) <= set(table)
+    assert pyplot.imread(folder / "trials.png").shape[1] == 1300
     best = json.loads((folder / "best hyperparameters.json").read_text())
     assert best["learning_rate"] == pytest.approx(table["learning_rate"][0])
     # The printed line is Python, and names the best trial's values.
-    pasted = hyperparameters.from_settings(ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = ")))
-    assert pasted.learning_rate == best["learning_rate"] and pasted.filters == 4
+    pasted = hyperparameters.from_settings(
+        ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = "))
+    )
+    assert pasted.learning_rate == best["learning_rate"]
+    assert pasted.filters == 4
 
 
 def test_tensorboard_gets_curves_predictions_and_every_hyperparameter_under_readable_names(explored):
     _, folder, _ = explored
     table = pd.read_csv(folder / "trials.csv")
     trials = sorted(path.name for path in (folder / "trials").iterdir() if path.is_dir())
-    assert len(trials) == 4 and set(table["trial"]) == {name for name in trials if "repeat" not in name}
+    assert len(trials) == 4
+    assert set(table["trial"]) == {name for name in trials if "repeat" not in name}
     for _, row in table.iterrows():
         logs = folder / "trials" / row["trial"] / "logs"
         assert row["trial"].endswith(f"unet {row['learning_rate']:.0e}".replace("e-0", "e-"))
         curve = EventAccumulator(str(logs / "validation")).Reload().Tensors("epoch_dice")
-        assert len(curve) == 2 and float(tf.make_ndarray(curve[-1].tensor_proto)) == pytest.approx(row["val_dice"], abs=1e-6)
+        assert len(curve) == 2
+        assert float(tf.make_ndarray(curve[-1].tensor_proto)) == pytest.approx(row["val_dice"], abs=1e-6)
         assert EventAccumulator(str(logs / "predictions")).Reload().Tags()["tensors"] == ["validation cases"]
         assert EventAccumulator(str(logs / "train")).Reload().Tags()["graph"]
         session = hparams(logs, "session_start_info")
-        assert session.group_name == row["trial"] and set(session.hparams) == set(vars(hyperparameters.Hyperparameters()))
+        assert session.group_name == row["trial"]
+        assert set(session.hparams) == set(vars(hyperparameters.Hyperparameters()))
         assert session.hparams["learning_rate"].number_value == pytest.approx(row["learning_rate"])
     page = hparams(folder / "trials", "experiment")
     assert {column.name for column in page.hparam_infos} == set(vars(hyperparameters.Hyperparameters()))
@@ -104,7 +125,8 @@ def test_tensorboard_gets_curves_predictions_and_every_hyperparameter_under_read
 def test_only_the_best_trial_keeps_its_weights_and_its_score_is_that_network_s(explored):
     workspace, folder, _ = explored
     table = pd.read_csv(folder / "trials.csv").sort_values("repeats_mean")
-    assert table["repeats_mean"].nunique() == 2 and table["val_dice"].iloc[-1] > 0
+    assert table["repeats_mean"].nunique() == 2
+    assert table["val_dice"].iloc[-1] > 0
     (weights,) = (folder / "trials").rglob("*.h5")
     assert weights.parent.name == table["trial"].iloc[-1]
     network = saved_model.read(weights.parent)
@@ -133,7 +155,8 @@ def test_a_stopped_search_goes_on_with_the_trial_it_was_stopped_in(fresh, monkey
     first = files(fresh.model_tuning / "trials")
     explore_hyperparameters(fresh)
     # The first trial once, the second again and to its end.
-    assert len(trained) == 3 and trained[1] == trained[2] != trained[0]
+    assert len(trained) == 3
+    assert trained[1] == trained[2] != trained[0]
     assert sorted(pd.read_csv(fresh.model_tuning / "trials.csv")["learning_rate"]) == pytest.approx(sorted(trained[:2]))
     now = files(fresh.model_tuning / "trials")
     assert all(now[path] == content for path, content in first.items() if path.endswith("history.csv"))
@@ -152,13 +175,16 @@ def test_a_training_that_comes_to_nothing_is_a_failed_trial(fresh, monkeypatch):
                 folder = fresh.model_tuning / "trials" / f"{name} {arguments[5].name}"
                 (folder / "checkpoint").mkdir(parents=True)
                 (folder / "history.csv").touch()
-            raise diagnosis.TrainingFailed("The training was stopped after 3 steps: the loss is no finite number (nan).\nChecked on ...")
+            raise diagnosis.TrainingFailed(
+                "The training was stopped after 3 steps: the loss is no finite number (nan).\nChecked on ..."
+            )
         return train(*arguments)
 
     monkeypatch.setattr(model_exploration.model_training, "train", failing)
     explore_hyperparameters(fresh)
     # What it might have gone on from would only fill the disk.
-    assert not list(fresh.model_tuning.rglob("checkpoint")) and len(list((fresh.model_tuning / "trials").glob("* */history.csv"))) == 3
+    assert not list(fresh.model_tuning.rglob("checkpoint"))
+    assert len(list((fresh.model_tuning / "trials").glob("* */history.csv"))) == 3
     table = pd.read_csv(fresh.model_tuning / "trials.csv")
     assert table["status"].tolist() == ["completed", "failed"]
     assert table["failure"][1] == "The training was stopped after 3 steps: the loss is no finite number (nan)."
@@ -172,14 +198,21 @@ def test_a_search_of_other_settings_is_refused_and_kept_or_begun_anew(fresh, mon
     before = files(fresh.model_tuning)
     own = {"architecture": "unet", "filters": [2, 3], "patch_px": 2}
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2)
-    with pytest.raises(resumable.ResumeMismatch, match=r"SEED \(was 1, is 2\).*filters.\] \(was Fixed {'conditions': \[\], 'value': 2}, is Choice"):
+    with pytest.raises(
+        resumable.ResumeMismatch,
+        match=r"SEED \(was 1, is 2\).*filters.\] \(was Fixed {'conditions': \[\], 'value': 2}, is Choice",
+    ):
         explore_hyperparameters(fresh)
     assert files(fresh.model_tuning) == before
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=own, SEED=2, EXPLORATION_START_ANEW=True)
     explore_hyperparameters(fresh)
-    assert "The former search, of other settings, data or packages, is now 'model tuning until 2" in capsys.readouterr().out
+    assert (
+        "The former search, of other settings, data or packages, is now 'model tuning until 2"
+        in capsys.readouterr().out
+    )
     (former,) = fresh.root.glob("model tuning until *")
-    assert files(former) == before and files(fresh.model_tuning) != before
+    assert files(former) == before
+    assert files(fresh.model_tuning) != before
     # The same again goes on: nothing else is renamed.
     explore_hyperparameters(fresh)
     assert len(list(fresh.root.glob("model tuning*"))) == 2
@@ -206,9 +239,12 @@ def test_all_trials_share_one_validation_split_that_keeps_groups_whole(fresh, mo
     finally:
         table.write_text(content)
     # Two trials and their repeats, whose seeds are others.
-    assert len(seen) == 4 and all(other == seen[0] for other in seen) and seeds == [1, 1, 2, 2]
+    assert len(seen) == 4
+    assert all(other == seen[0] for other in seen)
+    assert seeds == [1, 1, 2, 2]
     train, validation = (set(map(lambda name: name[-1] in "01234", names)) for names in seen[0])
-    assert train.isdisjoint(validation) and len(seen[0][0]) + len(seen[0][1]) == 8
+    assert train.isdisjoint(validation)
+    assert len(seen[0][0]) + len(seen[0][1]) == 8
 
 
 def test_a_trial_begun_under_other_conditions_begins_anew(fresh, monkeypatch):
@@ -278,7 +314,10 @@ def test_a_validation_set_with_empty_masks_alone_is_refused_before_anything_is_t
     monkeypatch.setattr(model_exploration.model_training, "train", lambda *_: 1 / 0)
     held_out = validation_cases(changeable)
     with_empty_masks(changeable, held_out.__contains__)
-    with pytest.raises(storage.DatasetError, match=rf"All {len(held_out)} masks of the validation part are empty: no trial can be scored\. Set another SEED"):
+    with pytest.raises(
+        storage.DatasetError,
+        match=rf"All {len(held_out)} masks of the validation part are empty: no trial can be scored\. Set another SEED",
+    ):
         explore_hyperparameters(changeable)
     assert not changeable.model_tuning.exists()
 
@@ -287,13 +326,23 @@ def test_false_positives_among_empty_validation_masks_are_counted_for_each_trial
     held_out = validation_cases(changeable)
     with_empty_masks(changeable, held_out[1:].__contains__)
     space = {"architecture": "unet", "filters": 4, "patch_px": 4, "learning_rate": (0.05, 0.2)}
-    configure(changeable, EXPLORATION_MAX_TRIALS=1, EXPLORATION_EPOCHS=2, TRAINING_BATCH_SIZE=1, EXPLORATION_SEARCH_SPACE=space, EXPLORATION_KEPT_MODELS=1)
+    configure(
+        changeable,
+        EXPLORATION_MAX_TRIALS=1,
+        EXPLORATION_EPOCHS=2,
+        TRAINING_BATCH_SIZE=1,
+        EXPLORATION_SEARCH_SPACE=space,
+        EXPLORATION_KEPT_MODELS=1,
+    )
     explore_hyperparameters(changeable)
     table = pd.read_csv(changeable.model_tuning / "trials.csv")
     images, masks = next(iter(preloaded_dataset.pairs(changeable.train_set, held_out, 64).batch(len(held_out))))
     (folder,) = (path.parent for path in changeable.model_tuning.rglob("*.h5"))
     predicted = saved_model.read(folder)(images, training=False).numpy() >= 0
-    assert table["empty_masks"].tolist() == [len(held_out) - 1] and table["false_positives"].tolist() == [predicted[1:].any(axis=(1, 2, 3)).sum()]
+    assert table["empty_masks"].tolist() == [len(held_out) - 1]
+    assert table["false_positives"].tolist() == [predicted[1:].any(axis=(1, 2, 3)).sum()]
     both = 2 * (predicted[0] & (masks[0].numpy() > 0)).sum() / (predicted[0].sum() + masks[0].numpy().sum())
     assert table["val_dice"][0] == pytest.approx(both, abs=1e-5)
-    assert "an empty reference mask and only count as false positives, if predicted non-empty" in capsys.readouterr().out
+    assert (
+        "an empty reference mask and only count as false positives, if predicted non-empty" in capsys.readouterr().out
+    )

@@ -1,4 +1,5 @@
 """Step 3: what lies in `model` afterwards, and that a killed training ends as one that was not."""
+
 import contextlib
 import dataclasses
 import io
@@ -14,7 +15,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, configure, files
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorflow import keras
 
@@ -22,6 +22,7 @@ import networks
 import resumable
 import settings
 import storage
+from conftest import ROOT, configure, files
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
@@ -54,15 +55,22 @@ def trained(tmp_path_factory):
 def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
     workspace, output = trained
     history = pd.read_csv(workspace.model / "history.csv")
-    assert history["epoch"].tolist() == [1, 2] and {"loss", "dice", "learning_rate", "seconds"} <= set(history.columns)
+    assert history["epoch"].tolist() == [1, 2]
+    assert {"loss", "dice", "learning_rate", "seconds"} <= set(history.columns)
     assert json.loads((workspace.model / "hyperparameters.json").read_text())["filters"] == 2
     training = json.loads((workspace.model / "training.json").read_text())
     assert (training["image_size"], training["seed"], len(training["image_sha256"])) == (64, 1, 8)
     masks = [np.load(file) for file in sorted((workspace.train_set / "masks").glob("*.npy"))]
     assert training["known"]["cleaning_is_harmless"] is cleaning.is_harmless(masks)
-    assert not workspace.unfinished_model.exists() and saved_model.read(workspace.model).count_params() > 0
-    told = re.search(r"Training unet, 0.0\d+ million parameters, on 8 cases, on the CPU in float32, [0-9.]+ s per image, ends about \d\d:\d\d\.", output)
-    assert told and "Epoch 2 of 2: loss" in output and "Model trained for 2 epochs in" in output
+    assert not workspace.unfinished_model.exists()
+    assert saved_model.read(workspace.model).count_params() > 0
+    told = re.search(
+        r"Training unet, 0.0\d+ million parameters, on 8 cases, on the CPU in float32, [0-9.]+ s per image, ends about \d\d:\d\d\.",
+        output,
+    )
+    assert told
+    assert "Epoch 2 of 2: loss" in output
+    assert "Model trained for 2 epochs in" in output
 
 
 def test_the_rate_is_the_batch_size_s_and_follows_the_budget(trained):
@@ -74,7 +82,8 @@ def test_the_rate_is_the_batch_size_s_and_follows_the_budget(trained):
 def test_tensorboard_shows_loss_dice_rate_and_predictions(trained):
     logs = trained[0].model / "logs"
     scalars = EventAccumulator(str(logs / "train")).Reload()
-    assert {"epoch_loss", "epoch_dice", "epoch_learning_rate"} <= set(scalars.Tags()["tensors"]) and len(scalars.Tensors("epoch_dice")) == 2
+    assert {"epoch_loss", "epoch_dice", "epoch_learning_rate"} <= set(scalars.Tags()["tensors"])
+    assert len(scalars.Tensors("epoch_dice")) == 2
     assert EventAccumulator(str(logs / "predictions")).Reload().Tags()["tensors"] == ["train cases"]
 
 
@@ -100,7 +109,12 @@ model_training.train_final_model(storage.Workspace(pathlib.Path({root!r})))
 def train(workspace, kill_after=0, early=False):
     """Trains in a process of its own, which is killed behind an epoch, or just before that is written down. What it printed."""
     script = TRAIN.format(src=str(ROOT / "src"), root=str(workspace.root), kill_after=kill_after, early=early)
-    ended = subprocess.run([sys.executable, "-c", script], env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        check=False,
+    )
     assert ended.returncode == (-signal.SIGKILL if kill_after else 0), ended.stderr.decode()
     return ended.stdout.decode()
 
@@ -112,7 +126,8 @@ def test_a_training_killed_twice_ends_as_one_that_was_not_killed(prepared):
     wanted, network = pd.read_csv(prepared.model / "history.csv"), saved_model.read(prepared.model)
     train(prepared, 1)
     train(prepared, 3, early=True)
-    assert prepared.model.exists() and prepared.unfinished_model.exists()
+    assert prepared.model.exists()
+    assert prepared.unfinished_model.exists()
     wanted_id = saved_model.fingerprint([prepared.model])
     assert "Going on after epoch 2 of 3." in train(prepared)
     assert saved_model.fingerprint([prepared.model]) == wanted_id
@@ -141,7 +156,8 @@ def test_an_unfinished_training_of_other_settings_is_refused_and_kept(prepared, 
     configure(prepared, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
     with pytest.raises(resumable.ResumeMismatch, match=r'HYPERPARAMETERS\["learning_rate"\] \(was 0.001, is 0.0005\)'):
         train_final_model(prepared)
-    assert before and files(prepared.unfinished_model) == before
+    assert before
+    assert files(prepared.unfinished_model) == before
 
 
 def test_without_a_finished_epoch_other_settings_begin_anew(prepared, monkeypatch):
@@ -178,7 +194,10 @@ def test_a_training_in_a_precision_that_this_machine_lacks_is_refused_and_kept(s
     facts = stopped_after_training.unfinished_model / "facts.json"
     facts.write_text(facts.read_text().replace("mixed_bfloat16", "mixed_float16"))
     before = files(stopped_after_training.unfinished_model)
-    with pytest.raises(resumable.ResumeMismatch, match="in mixed_float16, which is not supported on the CPU. Resume it on a machine with a GPU"):
+    with pytest.raises(
+        resumable.ResumeMismatch,
+        match="in mixed_float16, which is not supported on the CPU. Resume it on a machine with a GPU",
+    ):
         train_final_model(stopped_after_training)
     assert files(stopped_after_training.unfinished_model) == before
 
@@ -241,11 +260,13 @@ def test_a_training_that_ends_in_weights_that_are_no_numbers_writes_no_model(pre
     monkeypatch.setattr(fitting, "fit", fit)
     with pytest.raises(diagnosis.TrainingFailed, match="weights .* are NaN or infinite: no model was written"):
         train_final_model(prepared)
-    assert not prepared.model.exists() and (prepared.root / "failed model" / "history.csv").exists()
+    assert not prepared.model.exists()
+    assert (prepared.root / "failed model" / "history.csv").exists()
     assert not prepared.unfinished_model.exists()
     monkeypatch.undo()
     train_final_model(prepared)
-    assert prepared.model.exists() and not prepared.unfinished_model.exists()
+    assert prepared.model.exists()
+    assert not prepared.unfinished_model.exists()
 
 
 def test_a_dataset_of_another_size_is_told_and_nothing_is_begun(prepared):
@@ -256,14 +277,21 @@ def test_a_dataset_of_another_size_is_told_and_nothing_is_begun(prepared):
     assert not {path.name for path in prepared.root.iterdir()} - {"config.py", "original dataset", "preloaded dataset"}
 
 
-GROWING = [(train_final_model, "unfinished_model"), (cross_validate_train_set, "cross_validation"), (explore_hyperparameters, "model_tuning")]
+GROWING = [
+    (train_final_model, "unfinished_model"),
+    (cross_validate_train_set, "cross_validation"),
+    (explore_hyperparameters, "model_tuning"),
+]
 
 
 @pytest.mark.parametrize("step, folder", GROWING)
 def test_a_path_that_tensorflow_takes_for_a_pattern_is_told(prepared, step, folder):
     workspace = storage.Workspace(prepared.root.with_name("[2026] muscle"))
     shutil.copytree(prepared.root, workspace.root)
-    with pytest.raises(storage.UserError, match=r"\[2026\] muscle.*: TensorFlow takes \* \? and \[ in a path for a pattern.*Rename the folder"):
+    with pytest.raises(
+        storage.UserError,
+        match=r"\[2026\] muscle.*: TensorFlow takes \* \? and \[ in a path for a pattern.*Rename the folder",
+    ):
         step(workspace)
     assert not getattr(workspace, folder).exists()
 
@@ -271,7 +299,10 @@ def test_a_path_that_tensorflow_takes_for_a_pattern_is_told(prepared, step, fold
 @pytest.mark.parametrize("step, folder", GROWING)
 def test_where_another_program_is_at_work_nothing_is_touched(prepared, step, folder):
     before = files(prepared.root)
-    with held_by_another_program(getattr(prepared, folder)), pytest.raises(storage.InUse, match="Another program works in"):
+    with (
+        held_by_another_program(getattr(prepared, folder)),
+        pytest.raises(storage.InUse, match="Another program works in"),
+    ):
         step(prepared)
     assert files(prepared.root) == before
 
@@ -299,7 +330,10 @@ def test_a_copy_of_the_train_set_is_used_where_it_is_one(prepared):
     masks[1].unlink()
     with pytest.raises(storage.DatasetError) as caught:
         train_final_model(prepared)
-    assert [fault.split(": ")[1].split(".")[0] for fault in caught.value.faults] == ["not what the preloaded dataset holds", "missing"]
+    assert [fault.split(": ")[1].split(".")[0] for fault in caught.value.faults] == [
+        "not what the preloaded dataset holds",
+        "missing",
+    ]
     for file in masks[:2]:
         shutil.copy(prepared.train_set / "masks" / file.name, file)
     train_final_model(prepared)
@@ -329,7 +363,8 @@ def test_a_model_that_can_not_be_replaced_stops_the_training_at_its_start(prepar
     prepared.model.write_text("a user's own")
     with pytest.raises(storage.UserError, match="model: a file, where the results' folder must be"):
         train_final_model(prepared)
-    assert prepared.model.read_text() == "a user's own" and not prepared.unfinished_model.exists()
+    assert prepared.model.read_text() == "a user's own"
+    assert not prepared.unfinished_model.exists()
 
 
 def test_no_epoch_begins_after_the_time_limit(prepared):
@@ -378,7 +413,9 @@ def test_a_network_learns_a_phantom_in_a_few_steps(workspace, batch_size):
     network = compiled_network(plain, cases, options)
     (case,) = cases["case"]
     network.fit(training_batches(workspace.train_set, [case], plain, options), steps_per_epoch=60, epochs=1, verbose=0)
-    assert network.train_tf_function.experimental_get_tracing_count() == 1  # Built a second time, a step takes seconds more.
+    assert (
+        network.train_tf_function.experimental_get_tracing_count() == 1
+    )  # Built a second time, a step takes seconds more.
     image, mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
     assert metrics.dice(mask, networks.predict_masks(network, image[None, ..., None].astype(np.float32))[0]) > 0.85
 
@@ -389,16 +426,33 @@ def test_deeplabv3_plus_learns_at_batch_size_1(workspace):
     phantoms.write_original_dataset(workspace.original_dataset / "A", 4, 32)
     create_preloaded_dataset(workspace)
     options = settings.load(workspace.root)
-    plain = Hyperparameters("deeplabv3_plus", loss="binary_crossentropy", learning_rate=5e-4, horizontal_flip=False, rotation_degrees=0.0, scale=0.0, gamma=0.0)
+    plain = Hyperparameters(
+        "deeplabv3_plus",
+        loss="binary_crossentropy",
+        learning_rate=5e-4,
+        horizontal_flip=False,
+        rotation_degrees=0.0,
+        scale=0.0,
+        gamma=0.0,
+    )
     cases = preloaded_dataset.read_cases(workspace, "train")
     batches = training_batches(workspace.train_set, cases["case"].tolist(), plain, options)
-    losses = compiled_network(plain, cases, options).fit(batches, steps_per_epoch=3, epochs=4, verbose=0).history["loss"]
-    assert np.isfinite(losses).all() and losses[-1] < 0.95 * losses[0]
+    losses = (
+        compiled_network(plain, cases, options).fit(batches, steps_per_epoch=3, epochs=4, verbose=0).history["loss"]
+    )
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.95 * losses[0]
 
 
 def test_mixed_precision_is_a_setting(prepared):
     configure(prepared, MIXED_PRECISION=True)
-    network = compiled_network(Hyperparameters(filters=2), preloaded_dataset.read_cases(prepared, "train"), settings.load(prepared.root))
-    assert {layer.compute_dtype for layer in network.layers} == {"bfloat16", "float32"} and network.output.dtype == "float32"
+    network = compiled_network(
+        Hyperparameters(filters=2), preloaded_dataset.read_cases(prepared, "train"), settings.load(prepared.root)
+    )
+    assert {layer.compute_dtype for layer in network.layers} == {
+        "bfloat16",
+        "float32",
+    }
+    assert network.output.dtype == "float32"
     # What is built afterwards is not concerned.
     assert networks.build("unet", 64, 2, 4, None).layers[5].compute_dtype == "float32"

@@ -1,4 +1,5 @@
 """What every network keeps to: raw images in, logits of the same size out, at any batch size, and it learns."""
+
 import h5py
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ def test_logits_have_the_images_size_and_are_float32(architecture, policy, image
     keras.mixed_precision.set_global_policy(policy)
     network = build(architecture)
     logits = network(images[0])
-    assert (logits.shape, logits.dtype) == ((2, 64, 64, 1), tf.float32) and np.isfinite(logits).all()
+    assert (logits.shape, logits.dtype) == ((2, 64, 64, 1), tf.float32)
+    assert np.isfinite(logits).all()
     masks = networks.predict_masks(network, images[0])
     assert (masks.shape, masks.dtype) == ((2, 64, 64), np.uint8)
     np.testing.assert_array_equal(masks, tf.sigmoid(logits)[..., 0] >= 0.5)
@@ -71,7 +73,9 @@ def test_a_unet_has_the_stated_number_of_parameters_be_its_first_stage_wide_or_o
     assert [round(size, 1) for size in sizes] == [0.5, 1.9, 1.9]
 
 
-@pytest.mark.parametrize("arguments, told", [(("vnet", 64), "found 'vnet'"), (("unet", 100), "multiple of 32, found 100")])
+@pytest.mark.parametrize(
+    "arguments, told", [(("vnet", 64), "found 'vnet'"), (("unet", 100), "multiple of 32, found 100")]
+)
 def test_a_wrong_name_or_size_is_refused(arguments, told):
     with pytest.raises(ValueError, match=told):
         networks.build(*arguments, filters=4, patch_px=4, clip_hu=None)
@@ -85,11 +89,15 @@ def test_a_window_is_clipped_and_stretched():
 def test_without_a_window_each_image_is_standardised_and_a_constant_one_is_0():
     noise = np.random.default_rng(0).uniform(0, 1, (16, 16, 1))
     # Thousandths too: a map of diffusion, in mm2 per s.
-    images = np.stack([60000 * noise, 0.003 * noise, 1000 + noise, np.full((16, 16, 1), 1000.1), 0 * noise]).astype(np.float32)
+    images = np.stack([60000 * noise, 0.003 * noise, 1000 + noise, np.full((16, 16, 1), 1000.1), 0 * noise]).astype(
+        np.float32
+    )
     scaled = layers.ScaleIntensity(None)(images).numpy()
     for image in scaled[:3]:
-        assert image.mean() == pytest.approx(0, abs=1e-3) and image.std() == pytest.approx(1, abs=1e-3)
-    assert abs(scaled[3]).max() < 0.1 and (scaled[4] == 0).all()
+        assert image.mean() == pytest.approx(0, abs=1e-3)
+        assert image.std() == pytest.approx(1, abs=1e-3)
+    assert abs(scaled[3]).max() < 0.1
+    assert (scaled[4] == 0).all()
 
 
 def test_hounsfield_units_are_scaled_in_float32_under_mixed_precision():
@@ -102,7 +110,9 @@ def test_the_encoder_sees_what_keras_preprocessing_gives():
     # Grey -1..1 as colours of 0..255, through the function that ImageNet's weights were trained with.
     grey = np.linspace(-1, 1, 32 * 32, dtype=np.float32).reshape(1, 32, 32, 1)
     colours = np.repeat((grey + 1) * 127.5, 3, axis=-1)
-    np.testing.assert_allclose(deeplabv3_plus.ImageNetColours()(grey), keras.applications.resnet50.preprocess_input(colours.copy()), atol=1e-4)
+    np.testing.assert_allclose(
+        deeplabv3_plus.ImageNetColours()(grey), keras.applications.resnet50.preprocess_input(colours.copy()), atol=1e-4
+    )
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +137,9 @@ def test_the_dilated_encoder_computes_what_resnet50_does_where_both_look(weights
     network = build("deeplabv3_plus", str(weights_file)).get_layer("resnet50")
     reference = keras.applications.ResNet50(include_top=False, weights=str(weights_file), input_shape=(64, 64, 3))
     image = np.random.default_rng(0).normal(0, 50, (1, 64, 64, 3)).astype(np.float32)
-    ends = [keras.Model(model.input, model.get_layer("conv4_block6_out").output)(image) for model in (network, reference)]
+    ends = [
+        keras.Model(model.input, model.get_layer("conv4_block6_out").output)(image) for model in (network, reference)
+    ]
     np.testing.assert_allclose(*ends, rtol=1e-4, atol=1e-4)
     # At its end it is so at every other pixel, where the dilated kernels look at what the strided ones do.
     ends = [network(image)[-1].numpy()[:, ::2, ::2], reference(image).numpy()]
@@ -144,7 +156,8 @@ def test_the_pooled_branch_is_the_same_everywhere_and_so_is_its_gradient(policy)
     with tf.GradientTape() as tape:
         pooled = branch(features)
         loss = tf.reduce_mean(pooled)
-    assert pooled.shape == (1, 32, 32, 256) and np.ptp(pooled.numpy(), axis=(1, 2)).max() == 0
+    assert pooled.shape == (1, 32, 32, 256)
+    assert np.ptp(pooled.numpy(), axis=(1, 2)).max() == 0
     # Each of the 1,024 pixels has its share in it: summed up in 16 bit, they would come to a quarter.
     active = pooled[0, 0, 0].numpy() > 0
     np.testing.assert_allclose(tape.gradient(loss, bias), active / 256, rtol=0.02)
@@ -211,12 +224,16 @@ def test_what_is_the_same_everywhere_is_normalized_to_0(value):
 @pytest.mark.parametrize("size", [3, 5])
 def test_a_weight_gradient_by_products_is_tensorflows(channels, filters, size):
     random = np.random.default_rng(size)
-    inputs, kernel = (tf.constant(random.normal(size=shape)) for shape in ((3, 9, 7, channels), (size, size, channels, filters)))
+    inputs, kernel = (
+        tf.constant(random.normal(size=shape)) for shape in ((3, 9, 7, channels), (size, size, channels, filters))
+    )
     with tf.GradientTape() as tape:
         tape.watch(kernel)
         outputs = tf.nn.conv2d(inputs, kernel, 1, "SAME")
         loss = tf.reduce_sum(outputs**3)
-    np.testing.assert_allclose(layers.weight_gradient(inputs, 3 * outputs**2, size), tape.gradient(loss, kernel), rtol=1e-9)
+    np.testing.assert_allclose(
+        layers.weight_gradient(inputs, 3 * outputs**2, size), tape.gradient(loss, kernel), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
@@ -233,10 +250,16 @@ def test_a_unets_gradients_are_the_same_on_any_processor(policy, images, monkeyp
                 loss = tf.reduce_mean(objectives.binary_crossentropy_dice(images[1], network(images[0], training=True)))
             return tape.gradient(loss, network.trainable_variables)
 
-        weighted = [node.type for node in gradients.get_concrete_function().graph.get_operations() if node.type == "Conv2DBackpropFilter"]
+        weighted = [
+            node.type
+            for node in gradients.get_concrete_function().graph.get_operations()
+            if node.type == "Conv2DBackpropFilter"
+        ]
         found[known] = (len(weighted), [np.ravel(gradient) for gradient in gradients()])
     (products, few), (tensorflows, all_of_them) = found.values()
     # Those of the two steps up, by 2 x 2, and of the logits, 1 x 1, are not products.
     assert (products, tensorflows) == (3, 13)
     tolerance = 1e-4 if policy == "float32" else 0.1
-    assert np.linalg.norm(np.concatenate(few) - np.concatenate(all_of_them)) < tolerance * np.linalg.norm(np.concatenate(all_of_them))
+    assert np.linalg.norm(np.concatenate(few) - np.concatenate(all_of_them)) < tolerance * np.linalg.norm(
+        np.concatenate(all_of_them)
+    )

@@ -1,4 +1,5 @@
 """Losses and Dice against their definitions in numpy, with empty and full masks among the cases."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,19 +18,27 @@ def pixel_losses():
 
 
 def test_binary_crossentropy():
-    np.testing.assert_allclose(objectives.binary_crossentropy(MASKS, LOGITS), pixel_losses().mean(axis=(1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(
+        objectives.binary_crossentropy(MASKS, LOGITS), pixel_losses().mean(axis=(1, 2, 3)), rtol=1e-5
+    )
 
 
 def test_weighted_binary_crossentropy_counts_both_classes_alike():
     losses = pixel_losses()
     mixed = (losses[0][MASKS[0] == 1].mean() + losses[0][MASKS[0] == 0].mean()) / 2
-    np.testing.assert_allclose(objectives.weighted_binary_crossentropy(MASKS, LOGITS), [mixed, losses[1].mean(), losses[2].mean()], rtol=1e-5)
+    np.testing.assert_allclose(
+        objectives.weighted_binary_crossentropy(MASKS, LOGITS), [mixed, losses[1].mean(), losses[2].mean()], rtol=1e-5
+    )
 
 
 def test_binary_crossentropy_dice_adds_the_soft_dice():
     probability = 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
-    soft = (2 * (probability * MASKS).sum(axis=(1, 2, 3)) + 1) / (probability.sum(axis=(1, 2, 3)) + MASKS.sum(axis=(1, 2, 3)) + 1)
-    np.testing.assert_allclose(objectives.binary_crossentropy_dice(MASKS, LOGITS), pixel_losses().mean(axis=(1, 2, 3)) + 1 - soft, rtol=1e-5)
+    soft = (2 * (probability * MASKS).sum(axis=(1, 2, 3)) + 1) / (
+        probability.sum(axis=(1, 2, 3)) + MASKS.sum(axis=(1, 2, 3)) + 1
+    )
+    np.testing.assert_allclose(
+        objectives.binary_crossentropy_dice(MASKS, LOGITS), pixel_losses().mean(axis=(1, 2, 3)) + 1 - soft, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", objectives.LOSSES)
@@ -39,7 +48,8 @@ def test_extreme_predictions_give_finite_losses_and_gradients(name, logit):
     with tf.GradientTape() as tape:
         tape.watch(logits)
         loss = objectives.LOSSES[name](MASKS, logits)
-    assert np.isfinite(loss).all() and np.isfinite(tape.gradient(loss, logits)).all()
+    assert np.isfinite(loss).all()
+    assert np.isfinite(tape.gradient(loss, logits)).all()
 
 
 @pytest.mark.parametrize("name", objectives.LOSSES)
@@ -60,8 +70,11 @@ def measured(logits, masks=MASKS):
 def test_dice_is_the_mean_of_what_masks_metrics_gives_over_the_images_whose_mask_is_not_empty(logit):
     logits = LOGITS.copy()
     logits[1] = logit  # Of the empty mask: neither right nor wrong answers count.
-    expected = [metrics.dice(mask[..., 0], logit[..., 0] >= 0) for mask, logit in zip(MASKS, logits, strict=True) if mask.any()]
-    assert len(expected) == 2 and measured(logits)[0] == pytest.approx(np.mean(expected), abs=1e-6)
+    expected = [
+        metrics.dice(mask[..., 0], logit[..., 0] >= 0) for mask, logit in zip(MASKS, logits, strict=True) if mask.any()
+    ]
+    assert len(expected) == 2
+    assert measured(logits)[0] == pytest.approx(np.mean(expected), abs=1e-6)
 
 
 def test_a_network_that_finds_nothing_has_a_dice_of_0_however_many_masks_are_empty():
@@ -83,4 +96,5 @@ def test_both_values_work_in_a_compiled_training():
     network.compile("sgd", objectives.binary_crossentropy, [objectives.Dice()])
     values = network.evaluate(LOGITS, MASKS, batch_size=2, verbose=0, return_dict=True)
     full = metrics.dice(MASKS[0, ..., 0], np.ones((6, 6)))
-    assert values["dice"] == pytest.approx((full + 1) / 2) and values["false_positives"] == 1
+    assert values["dice"] == pytest.approx((full + 1) / 2)
+    assert values["false_positives"] == 1

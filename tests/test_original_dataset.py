@@ -1,4 +1,5 @@
 """Step 1: a data set with exactly one fault yields exactly that line, and what is right arrives as it was."""
+
 import hashlib
 import os
 import pathlib
@@ -13,9 +14,9 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, configure, drawn, files, write_pair
 
 import storage
+from conftest import ROOT, configure, drawn, files, write_pair
 from data import csv_array, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 
@@ -60,7 +61,11 @@ def test_every_pair_arrives_under_its_name_as_it_was(five):
         np.testing.assert_array_equal(preloaded_dataset.read(folder / "masks", f"A__case{number}"), mask(number))
         content = (folder / "images" / f"A__case{number}.npy").read_bytes()
         assert row.image_sha256 == hashlib.sha256(content).hexdigest()
-        assert (row.image_file, row.mask_px, row.minimum) == (f"A/images/case{number}.csv", mask(number).sum(), image(number).min())
+        assert (row.image_file, row.mask_px, row.minimum) == (
+            f"A/images/case{number}.csv",
+            mask(number).sum(),
+            image(number).min(),
+        )
     assert len(files(five.preloaded_dataset)) == 3 + 10
 
 
@@ -78,13 +83,21 @@ BAD_PAIRS = {
     "header": ("a,b\n1,2\n", mask(9), "images/bad.csv: row 1, column 1: 'a' is not a number"),
     "nan": ("1,nan\n1,2\n", mask(9), "images/bad.csv: row 1, column 2: nan"),
     "semicolons": ("1;2\n", mask(9), "images/bad.csv: semicolons"),
-    "decimal commas": ("\n".join([",".join(["1,5"] * SIDE)] * SIDE), mask(9), "images/bad.csv: 2 values per pixel: decimal"),
+    "decimal commas": (
+        "\n".join([",".join(["1,5"] * SIDE)] * SIDE),
+        mask(9),
+        "images/bad.csv: 2 values per pixel: decimal",
+    ),
     "not text": (b"\xff\x00", mask(9), "images/bad.csv: not UTF-8"),
     "0/255": (image(9), mask(9) * 255, "masks/bad.csv: values 0 and 255; a mask holds 0 and 1. Divide it by 255."),
     "-1/2": (image(9), mask(9) * 3 - 1, "masks/bad.csv: values -1 and 2; a mask holds 0 and 1"),
     "many values": (image(9), image(10), "more; a mask holds 0 and 1"),
     "mask identical to its image": (mask(9), mask(9), "masks/bad.csv: identical to its image"),
-    "the same image twice": (image(2), mask(9), "A/images/case2.csv: the same image as A/images/bad.csv. Remove one of the two."),
+    "the same image twice": (
+        image(2),
+        mask(9),
+        "A/images/case2.csv: the same image as A/images/bad.csv. Remove one of the two.",
+    ),
 }
 
 
@@ -95,7 +108,8 @@ def test_one_fault_yields_one_line_and_leaves_the_former_dataset(five, fault):
     bad_image, bad_mask, told = BAD_PAIRS[fault]
     write_pair(five.original_dataset / "A", "bad", bad_image, bad_mask)
     lines = faults(five)
-    assert len(lines) == 1 and told in lines[0]
+    assert len(lines) == 1
+    assert told in lines[0]
     assert files(five.preloaded_dataset) == before
     assert not list(five.root.glob(".*"))
 
@@ -103,7 +117,9 @@ def test_one_fault_yields_one_line_and_leaves_the_former_dataset(five, fault):
 def test_all_faults_are_told_at_once(five):
     for number, (bad_image, bad_mask, _) in enumerate(BAD_PAIRS.values()):
         write_pair(five.original_dataset / "A", f"bad{number}", bad_image, bad_mask)
-    assert {told for _, _, told in BAD_PAIRS.values() if not any(told.split("bad.csv")[-1] in line for line in faults(five))} == set()
+    assert {
+        told for _, _, told in BAD_PAIRS.values() if not any(told.split("bad.csv")[-1] in line for line in faults(five))
+    } == set()
 
 
 def test_the_same_case_name_twice(five):
@@ -139,7 +155,8 @@ def test_another_size_is_left_out_and_named(five, capsys):
     write_pair(five.original_dataset / "A", "large", np.zeros((40, 40), int), mask(9))
     create_preloaded_dataset(five)
     left_out = pd.read_csv(five.preloaded_dataset / "left out.csv")
-    assert left_out.case.tolist() == ["A__large"] and "image 40 x 40, mask 32 x 32" in left_out.reason[0]
+    assert left_out.case.tolist() == ["A__large"]
+    assert "image 40 x 40, mask 32 x 32" in left_out.reason[0]
     assert "Warning: A/images/large.csv left out" in capsys.readouterr().out
     assert "A__large" not in set(cases(five).case)
 
@@ -147,7 +164,8 @@ def test_another_size_is_left_out_and_named(five, capsys):
 def test_all_of_another_size_says_what_to_set(five):
     configure(five, IMAGE_SIZE=64)
     (line,) = faults(five)
-    assert "All 5 pairs have another size" in line and "IMAGE_SIZE" in line
+    assert "All 5 pairs have another size" in line
+    assert "IMAGE_SIZE" in line
 
 
 def test_empty_and_full_masks_are_allowed_with_a_warning(five, capsys):
@@ -155,7 +173,8 @@ def test_empty_and_full_masks_are_allowed_with_a_warning(five, capsys):
     write_pair(five.original_dataset / "A", "full", image(10), np.ones((SIDE, SIDE), int))
     create_preloaded_dataset(five)
     output = capsys.readouterr().out
-    assert "Warning: A__empty: the mask is empty." in output and "Warning: A__full: the mask covers more than 90%" in output
+    assert "Warning: A__empty: the mask is empty." in output
+    assert "Warning: A__full: the mask covers more than 90%" in output
 
 
 def test_specks_are_taken_out_and_counted(five, capsys):
@@ -170,7 +189,8 @@ def test_specks_are_taken_out_and_counted(five, capsys):
     row = cases(five).iloc[0]
     kept = preloaded_dataset.read(five.preloaded_dataset / f"{row.split} set" / "masks", row.case)
     # The 2 px in the corner, the 1 px at the edge and the square of 4 px go; what touches the large area at a corner stays.
-    assert row.specks_removed_px == 2 + 1 + 4 and kept.sum() == row.mask_px == speckled.sum() - 7
+    assert row.specks_removed_px == 2 + 1 + 4
+    assert kept.sum() == row.mask_px == speckled.sum() - 7
     assert "Took specks of at most 4 px out of 5 masks, 35 px in all." in capsys.readouterr().out
 
 
@@ -197,7 +217,9 @@ def test_a_group_never_lies_on_both_sides(workspace, rule):
     for patient in range(4):
         for number in range(3):
             name = f"patient{patient}_slice{number}"
-            write_pair(workspace.original_dataset / f"folder{patient}", name, image(10 * patient + number), mask(number))
+            write_pair(
+                workspace.original_dataset / f"folder{patient}", name, image(10 * patient + number), mask(number)
+            )
     create_preloaded_dataset(workspace)
     table = cases(workspace)
     assert table.groupby("group").split.nunique().tolist() == [1, 1, 1, 1]
@@ -379,7 +401,8 @@ def test_a_case_name_that_no_file_can_have_is_a_fault_and_its_files_are_not_read
     monkeypatch.setattr(joblib, "Parallel", lambda *_, **__: unread)
     lines = "\n".join(faults(five)).split("\n")
     assert read == [f"A__case{number}" for number in range(5)]
-    assert all(line.isprintable() and line.encode() for line in lines) and "name" in lines[0]
+    assert all(line.isprintable() and line.encode() for line in lines)
+    assert "name" in lines[0]
 
 
 def test_case_names_that_look_equal_are_a_fault(five):
@@ -392,12 +415,15 @@ def test_case_names_that_look_equal_are_a_fault(five):
     assert "encoded differently (Unicode NFC and NFD). Rename one of them." in line
 
 
-@pytest.mark.parametrize("name, told", [("CASE0", "upper and lower case. Give both the same name."), ("é", "NFC and NFD")])
+@pytest.mark.parametrize(
+    "name, told", [("CASE0", "upper and lower case. Give both the same name."), ("é", "NFC and NFD")]
+)
 def test_a_mask_whose_name_differs_slightly_from_its_image_s_is_one_fault(five, name, told):
     rename(five, "A/images/case0.csv", f"A/images/{unicodedata.normalize('NFD', name)}.csv")
     rename(five, "A/masks/case0.csv", f"A/masks/{unicodedata.normalize('NFC', name.lower())}.csv")
     (line,) = faults(five)
-    assert "the name of its mask" in line and told in line
+    assert "the name of its mask" in line
+    assert told in line
 
 
 def test_a_group_rule_that_finds_nothing_is_one_fault_before_any_file_is_read(five, monkeypatch):
@@ -423,8 +449,10 @@ def test_equal_faults_are_told_once_with_their_count_and_the_first_ten(five):
         write_pair(five.original_dataset / "A", f"bad{number:02d}", "", mask(9))
     (line,) = faults(five)
     lines = line.split("\n")
-    assert lines[0] == "20 times: the file is empty. Export it again." and lines[1].endswith("A/images/bad00.csv")
-    assert len(lines) == 12 and lines[-1] == "  ... and 10 more"
+    assert lines[0] == "20 times: the file is empty. Export it again."
+    assert lines[1].endswith("A/images/bad00.csv")
+    assert len(lines) == 12
+    assert lines[-1] == "  ... and 10 more"
 
 
 def with_header(values):
@@ -436,7 +464,8 @@ def test_a_size_with_an_explanation_is_a_fault_not_left_out(five, kind):
     values = mask(0) if kind == "masks" else image(0)
     (five.original_dataset / "A" / kind / "case0.csv").write_text(with_header(values))
     (line,) = faults(five)
-    assert f"A/{kind}/case0.csv: " in line and "header" in line
+    assert f"A/{kind}/case0.csv: " in line
+    assert "header" in line
 
 
 def test_a_mask_that_only_held_specks_says_that_step_1_emptied_it(five, capsys):
@@ -480,7 +509,8 @@ def test_train_masks_that_step_1_emptied_say_what_to_set(workspace):
     configure(workspace, IMAGE_SIZE=SIDE, MASK_SPECK_PX=SIDE * SIDE)
     with_masks(workspace, filled=5, empty=0)
     (line,) = faults(workspace)
-    assert "All 4 train masks are empty" in line and "Lower MASK_SPECK_PX in config.py." in line
+    assert "All 4 train masks are empty" in line
+    assert "Lower MASK_SPECK_PX in config.py." in line
 
 
 def test_test_masks_that_are_all_empty_are_a_warning_with_its_fix(workspace, capsys):
@@ -493,7 +523,8 @@ def test_test_masks_that_are_all_empty_are_a_warning_with_its_fix(workspace, cap
     create_preloaded_dataset(workspace)
     output = capsys.readouterr().out
     assert "Warning: 1 of 1 test masks is empty." in output
-    assert "Warning: all test masks are empty" in output and "Change SEED or TEST_SHARE" in output
+    assert "Warning: all test masks are empty" in output
+    assert "Change SEED or TEST_SHARE" in output
 
 
 def test_the_groups_on_each_side_are_counted(workspace, capsys):
@@ -587,15 +618,18 @@ def test_ctrl_c_while_workers_start_prints_one_word_and_leaves_nothing(running, 
     time.sleep(seconds)
     os.killpg(running.pid, signal.SIGINT)
     output, errors = running.communicate(timeout=60)
-    assert (output, errors.strip()) == ("", "Stopped.") and running.returncode == -signal.SIGINT
+    assert (output, errors.strip()) == ("", "Stopped.")
+    assert running.returncode == -signal.SIGINT
     assert wait_until(lambda: not processes(running.pid), 10)
-    assert not list(workspace.root.glob(".*")) and not workspace.preloaded_dataset.exists()
+    assert not list(workspace.root.glob(".*"))
+    assert not workspace.preloaded_dataset.exists()
 
 
 def test_a_worker_that_the_system_ends_is_told_in_plain_words(running, workspace):
     time.sleep(0.5)
     os.kill(workers(running.pid)[0], signal.SIGKILL)
     output, errors = running.communicate(timeout=60)
-    assert running.returncode == 1 and "most likely because memory ran out" in errors
+    assert running.returncode == 1
+    assert "most likely because memory ran out" in errors
     assert "Traceback" not in output + errors
     assert not list(workspace.root.glob(".*"))

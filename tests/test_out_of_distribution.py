@@ -1,4 +1,5 @@
 """What is unlike the train set is told, and what is like it is not."""
+
 import json
 
 import numpy as np
@@ -16,14 +17,21 @@ def scaled(seed):
 def known():
     """Twelve phantoms, as JSON gives them back."""
     cases = [scaled(seed) for seed in range(12)]
-    return json.loads(json.dumps(out_of_distribution.train_set_statistics((image for image, _ in cases), [mask.mean() for _, mask in cases])))
+    return json.loads(
+        json.dumps(
+            out_of_distribution.train_set_statistics((image for image, _ in cases), [mask.mean() for _, mask in cases])
+        )
+    )
 
 
 def test_others_of_the_same_kind_are_not_strange(known):
     assert [out_of_distribution.ood_reasons(*scaled(seed), known) for seed in range(20, 32)] == [[]] * 12
 
 
-@pytest.mark.parametrize("changed", [lambda image: -image, lambda image: np.full_like(image, -1.0), lambda image: np.clip(image + 0.6, -1, 1)])
+@pytest.mark.parametrize(
+    "changed",
+    [lambda image: -image, lambda image: np.full_like(image, -1.0), lambda image: np.clip(image + 0.6, -1, 1)],
+)
 def test_other_intensities_are(known, changed):
     image, mask = scaled(20)
     assert out_of_distribution.ood_reasons(changed(image), mask, known) == ["intensities"]
@@ -37,7 +45,12 @@ def test_masks_of_another_size_are(known):
 
 def test_empty_masks_are_known_where_the_train_set_has_some():
     image, mask = scaled(0)
-    assert out_of_distribution.ood_reasons(image, np.zeros_like(mask), out_of_distribution.train_set_statistics([image] * 2, [0.0, mask.mean()])) == []
+    assert (
+        out_of_distribution.ood_reasons(
+            image, np.zeros_like(mask), out_of_distribution.train_set_statistics([image] * 2, [0.0, mask.mean()])
+        )
+        == []
+    )
 
 
 def test_a_train_set_of_copies_still_knows_its_like():

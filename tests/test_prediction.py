@@ -1,4 +1,5 @@
 """Steps 4 and 6: a mask for every case and every new image, of the right size, and no bad file stops the others."""
+
 import errno
 import json
 
@@ -6,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import skimage.measure
-from conftest import configure, files, write_pair
 from matplotlib import pyplot
 from tensorflow import keras
 
 import networks
 import prediction
 import storage
+from conftest import configure, files, write_pair
 from data import csv_array, mask_folder, out_of_distribution, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import cleaning, drawing, metrics
@@ -24,9 +25,17 @@ def write_model(folder, image_size=64, trained_on=(), seed=0, test_time_flip=Tru
     keras.utils.set_random_seed(seed)
     network = networks.build("unet", image_size, 2, 4, clip_hu)
     folder.mkdir(parents=True, exist_ok=True)
-    known = out_of_distribution.train_set_statistics([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": harmless}
+    known = out_of_distribution.train_set_statistics([np.linspace(-1, 1, 64)], [0.3]) | {
+        "cleaning_is_harmless": harmless
+    }
     training = {"image_size": image_size, "image_sha256": list(trained_on), "known": known}
-    hyperparameters = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": clip_hu, "horizontal_flip": test_time_flip}
+    hyperparameters = {
+        "architecture": "unet",
+        "filters": 2,
+        "patch_px": 4,
+        "clip_hu": clip_hu,
+        "horizontal_flip": test_time_flip,
+    }
     saved_model.write(folder, network, hyperparameters, training, pd.DataFrame())
 
 
@@ -51,7 +60,9 @@ def prepared(dataset):
 def test_every_test_case_gets_its_own_cleaned_mask(prepared, bright):
     prediction.predict_test_set(prepared)
     cases = preloaded_dataset.read_cases(prepared, "test")["case"]
-    assert sorted(files(prepared.predictions)) == sorted(["_model.json", "_table.csv", *(f"{case}.npy" for case in cases)])
+    assert sorted(files(prepared.predictions)) == sorted(
+        ["_model.json", "_table.csv", *(f"{case}.npy" for case in cases)]
+    )
     for case in cases:
         wanted = cleaning.clean(preloaded_dataset.read(prepared.test_set / "images", case) > 0)
         found = preloaded_dataset.read(prepared.predictions, case)
@@ -62,12 +73,19 @@ def test_every_test_case_gets_its_own_cleaned_mask(prepared, bright):
 def test_masks_are_cleaned_if_that_leaves_the_train_masks_as_they_are_or_as_told(prepared, bright, capsys):
     cases = preloaded_dataset.read_cases(prepared, "test")["case"]
     found = {case: preloaded_dataset.read(prepared.test_set / "images", case) > 0 for case in cases}
-    for harmless, told, cleaned in ((False, None, False), (False, True, True), (True, False, False), (True, None, True)):
+    for harmless, told, cleaned in (
+        (False, None, False),
+        (False, True, True),
+        (True, False, False),
+        (True, None, True),
+    ):
         write_model(prepared.model, harmless=harmless)
         configure(prepared, CLEAN_PREDICTIONS=told)
         prediction.predict_test_set(prepared)
         for case, mask in found.items():
-            np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), cleaning.clean(mask) if cleaned else mask)
+            np.testing.assert_array_equal(
+                preloaded_dataset.read(prepared.predictions, case), cleaning.clean(mask) if cleaned else mask
+            )
         assert ("small and isolated areas taken out" in capsys.readouterr().out) is cleaned
         assert mask_folder.read_provenance(prepared.predictions)["cleaned"] is cleaned
     assert any((cleaning.clean(mask) != mask).any() for mask in found.values())
@@ -91,7 +109,9 @@ def test_the_true_masks_are_not_read(prepared):
     assert len(files(prepared.predictions)) == 4
     # Which model made them is written down, with what it was trained on.
     provenance = mask_folder.read_provenance(prepared.predictions)
-    assert provenance["id"] == saved_model.fingerprint([prepared.model]) and provenance["image_sha256"] == [] and provenance["hyperparameters"]["architecture"] == "unet"
+    assert provenance["id"] == saved_model.fingerprint([prepared.model])
+    assert provenance["image_sha256"] == []
+    assert provenance["hyperparameters"]["architecture"] == "unet"
 
 
 def test_a_model_that_was_trained_on_a_test_image_is_refused(prepared):
@@ -145,7 +165,8 @@ def test_new_images_of_any_size_come_back_in_that_size(new_images, shape):
     csv_array.write(new_images.new_images / "one.csv", image)
     prediction.predict_new_images(new_images)
     mask = csv_array.read(new_images.new_predictions / "one.csv")
-    assert mask.shape == shape and set(np.unique(mask)) == {0, 1}
+    assert mask.shape == shape
+    assert set(np.unique(mask)) == {0, 1}
     assert metrics.dice(image > 0, mask) > 0.9
     table = pd.read_csv(new_images.new_predictions / "_table.csv")
     assert table.loc[0, ["image", "height", "width", "mask_px"]].tolist() == ["one", *shape, mask.sum()]
@@ -193,7 +214,9 @@ def test_one_bad_file_does_not_stop_the_others_and_is_named_at_the_end(new_image
     (new_images.new_images / ".hidden.csv").write_text("x")
     with pytest.raises(storage.DatasetError) as caught:
         prediction.predict_new_images(new_images)
-    assert len(caught.value.faults) == 2 and "b.csv: semicolons" in caught.value.faults[1] and "_table.csv: this name is kept" in caught.value.faults[0]
+    assert len(caught.value.faults) == 2
+    assert "b.csv: semicolons" in caught.value.faults[1]
+    assert "_table.csv: this name is kept" in caught.value.faults[0]
     assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png", "c.csv", "c.png"]
 
 
@@ -221,11 +244,14 @@ def test_a_test_case_is_told_with_its_predicted_dice_and_what_is_strange(prepare
     table = pd.read_csv(prepared.predictions / "_table.csv").set_index("case")
     for case, row in table.iterrows():
         image = preloaded_dataset.read(prepared.test_set / "images", case)
-        assert row["predicted_dice"] == pytest.approx(metrics.dice(image > 0, (image > 0) & (np.arange(64)[:, None] >= 32)), abs=1e-4)
+        assert row["predicted_dice"] == pytest.approx(
+            metrics.dice(image > 0, (image > 0) & (np.arange(64)[:, None] >= 32)), abs=1e-4
+        )
     # The model's own train set was one image of evenly spread values.
     assert table["unlike_train_set"].str.contains("intensities").all()
     output = capsys.readouterr().out
-    assert "Predicted 2 test cases, small and isolated areas taken out. Look at these 2 first:" in output and f"{table.index[0]}: predicted Dice 0." in output
+    assert "Predicted 2 test cases, small and isolated areas taken out. Look at these 2 first:" in output
+    assert f"{table.index[0]}: predicted Dice 0." in output
 
 
 def test_no_new_image_is_passed_over_for_its_name_s_capitals(new_images):
@@ -256,7 +282,8 @@ def test_a_new_image_is_told_with_its_predicted_dice_and_what_is_strange(new_ima
     prediction.predict_new_images(new_images)
     row = pd.read_csv(new_images.new_predictions / "_table.csv").iloc[0]
     # One member finds all of its forty rows (of 64 that the network sees, with what is put below), the other one eight.
-    assert row["predicted_dice"] == pytest.approx(1 / 3, abs=1e-3) and row["unlike_train_set"] == "intensities, mask larger than any, image size"
+    assert row["predicted_dice"] == pytest.approx(1 / 3, abs=1e-3)
+    assert row["unlike_train_set"] == "intensities, mask larger than any, image size"
     assert f"odd: predicted Dice {row['predicted_dice']:.2f}; unlike" in capsys.readouterr().out
 
 
@@ -271,7 +298,9 @@ def test_the_folds_models_predict_together_when_asked_to(prepared):
     models = [saved_model.read(folder) for folder in folders]
     for case in preloaded_dataset.read_cases(prepared, "test")["case"]:
         image = preloaded_dataset.read(prepared.test_set / "images", case).astype(np.float32)[None, ..., None]
-        logits = [part for model in models for part in (model(image).numpy(), model(image[:, :, ::-1]).numpy()[:, :, ::-1])]
+        logits = [
+            part for model in models for part in (model(image).numpy(), model(image[:, :, ::-1]).numpy()[:, :, ::-1])
+        ]
         wanted = cleaning.clean(np.mean(logits, axis=0)[0, ..., 0] >= 0)
         np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), wanted)
     # Each of them is asked what it has seen.
@@ -305,7 +334,8 @@ def test_files_that_were_meant_as_data_are_counted_and_named_and_do_not_stop_the
     faults = "broken.csv: a symbolic link", "packed.csv.gz: compressed", "name is too long", "line\\rend.csv: a control"
     assert all(fault in told for fault in faults)
     output = capsys.readouterr().out
-    assert "Predicted 2 of 6 images" in output and "1 .dcm file skipped" in output
+    assert "Predicted 2 of 6 images" in output
+    assert "1 .dcm file skipped" in output
     assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png", "z.csv", "z.png"]
 
 
@@ -326,20 +356,24 @@ def test_a_name_that_is_not_utf_8_costs_no_other_prediction(new_images):
 def test_an_image_too_long_for_a_square_is_refused_alone(new_images, shape, text):
     write_bright(new_images, "a"), write_bright(new_images, "long", shape=shape)
     told = predict_with_faults(new_images)
-    assert "long.csv: " in told and text in told
+    assert "long.csv: " in told
+    assert text in told
     assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
 
 
 def test_an_array_with_the_header_of_pandas_is_refused_alone(new_images):
     write_bright(new_images, "a")
     csv_array.write(new_images.new_images / "b.csv", np.vstack([np.arange(64), np.full((64, 64), 60)]))
-    assert "b.csv: 65 x 64" in (told := predict_with_faults(new_images)) and "header" in told
+    assert "b.csv: 65 x 64" in (told := predict_with_faults(new_images))
+    assert "header" in told
     assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
 
 
 @pytest.mark.parametrize("module, function", [(csv_array, "read"), (csv_array, "write"), (drawing, "to_png")])
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, "Input/output error", "b.csv")])
-def test_what_fails_for_one_image_leaves_nothing_of_it_and_all_of_the_others(new_images, monkeypatch, module, function, error):
+def test_what_fails_for_one_image_leaves_nothing_of_it_and_all_of_the_others(
+    new_images, monkeypatch, module, function, error
+):
     write_bright(new_images, "a", "b", "c")
     true = getattr(module, function)
 
@@ -352,7 +386,8 @@ def test_what_fails_for_one_image_leaves_nothing_of_it_and_all_of_the_others(new
 
     monkeypatch.setattr(module, function, failing)
     told = predict_with_faults(new_images)
-    assert ".csv: " in told and ("memory" in told or "disk" in told)
+    assert ".csv: " in told
+    assert "memory" in told or "disk" in told
     table = pd.read_csv(new_images.new_predictions / "_table.csv")["image"].tolist()
     assert len(table) == 2
     results = [f"{name}.{ending}" for name in table for ending in ("csv", "png")]
@@ -414,4 +449,5 @@ def test_a_model_whose_weights_are_not_finite_predicts_nothing(prepared, monkeyp
     monkeypatch.setattr(saved_model, "read", damaged)
     with pytest.raises(storage.UserError, match="model: the model's weights hold non-finite values. Train it again"):
         getattr(prediction, step)(prepared)
-    assert not prepared.predictions.exists() and not prepared.new_predictions.exists()
+    assert not prepared.predictions.exists()
+    assert not prepared.new_predictions.exists()

@@ -1,11 +1,12 @@
 """What training reads is what was written, in an order that anybody can repeat."""
+
 import re
 
 import numpy as np
 import pytest
-from conftest import configure
 
 import storage
+from conftest import configure
 from data import original_dataset, preloaded_dataset
 
 CASES = ["a", "b", "c", "d", "e"]
@@ -25,11 +26,18 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize(
     "values, dtype",
-    [([0, 255], np.uint8), ([-1, 255], np.int16), ([-1024, 3071], np.int16), ([0, 40000], np.float32), ([0, 0.5], np.float32)],
+    [
+        ([0, 255], np.uint8),
+        ([-1, 255], np.int16),
+        ([-1024, 3071], np.int16),
+        ([0, 40000], np.float32),
+        ([0, 0.5], np.float32),
+    ],
 )
 def test_the_smallest_type_that_loses_nothing(values, dtype):
     small = preloaded_dataset.smallest_lossless(np.array([values], np.float64))
-    assert small.dtype == dtype and small.tolist() == [values]
+    assert small.dtype == dtype
+    assert small.tolist() == [values]
 
 
 def test_pairs_come_as_written_in_the_order_asked_for(folder):
@@ -58,7 +66,10 @@ def test_a_stream_that_starts_later_goes_on_as_if_it_had_not_stopped(folder):
 
 
 def test_no_two_samples_have_the_same_lot(folder):
-    lots = {tuple(sample_seed) for sample_seed, _, _ in preloaded_dataset.endless_pairs(folder, CASES, 32, 7).take(30).as_numpy_iterator()}
+    lots = {
+        tuple(sample_seed)
+        for sample_seed, _, _ in preloaded_dataset.endless_pairs(folder, CASES, 32, 7).take(30).as_numpy_iterator()
+    }
     assert len(lots) == 30
 
 
@@ -80,7 +91,10 @@ def test_case_names_stay_text(workspace):
     for number, name in enumerate(("007", "NA", "1e5")):
         write_pair(workspace.original_dataset / "1", name, np.full((32, 32), number + 5), np.eye(32, dtype=int))
     original_dataset.create_preloaded_dataset(workspace)
-    names = [*preloaded_dataset.read_cases(workspace, "train")["case"], *preloaded_dataset.read_cases(workspace, "test")["case"]]
+    names = [
+        *preloaded_dataset.read_cases(workspace, "train")["case"],
+        *preloaded_dataset.read_cases(workspace, "test")["case"],
+    ]
     assert sorted(names) == ["1__007", "1__1e5", "1__NA"]
 
 
@@ -93,7 +107,9 @@ def made(dataset):
 CHANGES = {
     "semicolons between its cells": lambda text: text.replace(",", ";"),
     "no column": lambda text: text.replace("image_sha256", "hash"),
-    "row 2 has a split other than train and test": lambda text: text.replace("train", "Train", 1).replace("test", "Test", 1),
+    "row 2 has a split other than train and test": lambda text: text.replace("train", "Train", 1).replace(
+        "test", "Test", 1
+    ),
     "has a SHA-256 that is none": lambda text: re.sub("[0-9a-f]{64}", "1.2E+67", text, count=1),
     "has a case that occurs twice": lambda text: text + text.splitlines()[-1] + "\n",
     "the file is empty": lambda text: "",
@@ -106,7 +122,8 @@ def test_a_table_of_cases_that_was_changed_is_rejected_with_the_step_to_repeat(m
     file.write_text(CHANGES[told](file.read_text()))
     with pytest.raises(storage.DamagedFile, match=told) as caught:
         preloaded_dataset.read_cases(made, "train")
-    assert str(file) in str(caught.value) and "Run step 1 again" in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "Run step 1 again" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", None])

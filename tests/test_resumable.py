@@ -1,14 +1,15 @@
 """Work that was begun goes on only with the same facts, and nothing that lies in its way is lost."""
+
 import signal
 import subprocess
 import sys
 import threading
 
 import pytest
-from conftest import ROOT
 
 import resumable
 import storage
+from conftest import ROOT
 
 
 def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
@@ -29,7 +30,9 @@ def test_work_goes_on_with_the_same_facts_only(tmp_path):
     resumable.start_or_resume(folder, facts)
     assert (folder / "half.txt").read_text() == "done"
     other = {"seed": 2, "values": {"rate": 0.2, "window": (1, 2)}, "hashes": ["a" * 64, "c" * 64]}
-    with pytest.raises(resumable.ResumeMismatch, match=r'the data set, SEED \(was 1, is 2\), values\["rate"\] \(was 0\.1, is 0\.2\)'):
+    with pytest.raises(
+        resumable.ResumeMismatch, match=r'the data set, SEED \(was 1, is 2\), values\["rate"\] \(was 0\.1, is 0\.2\)'
+    ):
         resumable.start_or_resume(folder, other)
     assert (folder / "half.txt").read_text() == "done"
 
@@ -55,14 +58,15 @@ def test_anew_the_former_work_is_renamed_and_its_name_told(tmp_path):
     assert resumable.start_or_resume(tmp_path / "work", {"seed": 1}) == ""
     (tmp_path / "work" / "half.txt").write_text("done")
     name = resumable.start_or_resume(tmp_path / "work", {"seed": 2}, anew=True)
-    assert name.startswith("work until 2") and (tmp_path / name / "half.txt").read_text() == "done"
+    assert name.startswith("work until 2")
+    assert (tmp_path / name / "half.txt").read_text() == "done"
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["facts.json"]
 
 
 def in_another_program(folder, writes=True):
     """What another program prints that works in `folder`: "inside", or the error's text."""
     script = f"""
-import sys; sys.path.insert(0, {str(ROOT / 'src')!r})
+import sys; sys.path.insert(0, {str(ROOT / "src")!r})
 import pathlib, resumable, storage
 try:
     with resumable.exclusive_lock(pathlib.Path({str(folder)!r}), {writes}): print("inside")
@@ -93,7 +97,9 @@ def test_differences_are_named_as_in_the_settings(tmp_path):
     facts = {"seed": 1, "precision": "mixed_bfloat16", "hyperparameters": {"filters": 8}}
     resumable.start_or_resume(tmp_path / "work", facts)
     with pytest.raises(resumable.ResumeMismatch) as caught:
-        resumable.start_or_resume(tmp_path / "work", {"seed": 2, "precision": "float32", "hyperparameters": {"filters": 16}})
+        resumable.start_or_resume(
+            tmp_path / "work", {"seed": 2, "precision": "float32", "hyperparameters": {"filters": 16}}
+        )
     for told in ("SEED (was 1, is 2)", "set MIXED_PRECISION = True", 'HYPERPARAMETERS["filters"] (was 8, is 16)'):
         assert told in str(caught.value)
 
@@ -101,5 +107,7 @@ def test_differences_are_named_as_in_the_settings(tmp_path):
 def test_damaged_facts_say_which_folder_to_delete(tmp_path):
     resumable.start_or_resume(tmp_path / "work", {"seed": 1})
     (tmp_path / "work" / "facts.json").write_text('{"seed": ')
-    with pytest.raises(storage.DamagedFile, match="facts.json: not valid JSON .* Move or delete the folder 'work' to begin again"):
+    with pytest.raises(
+        storage.DamagedFile, match="facts.json: not valid JSON .* Move or delete the folder 'work' to begin again"
+    ):
         resumable.start_or_resume(tmp_path / "work", {"seed": 1})

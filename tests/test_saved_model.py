@@ -1,4 +1,5 @@
 """A model on disk predicts what it predicted in memory, to the bit, and holds neither code nor pickle."""
+
 import json
 import pathlib
 import shutil
@@ -24,9 +25,20 @@ def test_saved_and_loaded_predictions_are_equal_to_the_bit(tmp_path, architectur
     network = networks.build(architecture, 64, 4, 4, clip_hu)
     random_weights(network)
     images = np.random.default_rng(0).normal(0, 300, (2, 64, 64, 1)).astype(np.float32)
-    saved_model.write(tmp_path, network, {"architecture": architecture, "filters": 4, "patch_px": 4, "clip_hu": clip_hu}, {"image_size": 64}, pd.DataFrame({"loss": [1.0]}))
+    saved_model.write(
+        tmp_path,
+        network,
+        {"architecture": architecture, "filters": 4, "patch_px": 4, "clip_hu": clip_hu},
+        {"image_size": 64},
+        pd.DataFrame({"loss": [1.0]}),
+    )
     np.testing.assert_array_equal(saved_model.read(tmp_path)(images), network(images))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "hyperparameters.json", "training.json", "weights.weights.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "history.csv",
+        "hyperparameters.json",
+        "training.json",
+        "weights.weights.h5",
+    ]
 
 
 def test_weights_of_mixed_precision_are_kept_in_full(tmp_path):
@@ -36,7 +48,13 @@ def test_weights_of_mixed_precision_are_kept_in_full(tmp_path):
     finally:
         keras.mixed_precision.set_global_policy("float32")
     random_weights(network)
-    saved_model.write(tmp_path, network, {"architecture": "unet", "filters": 4, "patch_px": 4, "clip_hu": (-200, 200)}, {"image_size": 64}, pd.DataFrame())
+    saved_model.write(
+        tmp_path,
+        network,
+        {"architecture": "unet", "filters": 4, "patch_px": 4, "clip_hu": (-200, 200)},
+        {"image_size": 64},
+        pd.DataFrame(),
+    )
     for own, other in zip(network.get_weights(), saved_model.read(tmp_path).get_weights(), strict=True):
         assert own.dtype == np.float32
         np.testing.assert_array_equal(own, other)
@@ -54,15 +72,28 @@ def test_a_model_that_a_crash_left_aside_is_found(tmp_path):
     assert saved_model.read_training(tmp_path / "model") == {"image_size": 64}
 
 
-HYPERPARAMETERS = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": (-200.0, 200.0), "horizontal_flip": True}
-TRAINING = {"image_size": 32, "hyperparameters": HYPERPARAMETERS, "image_sha256": ["0"], "known": {"cleaning_is_harmless": True}}
+HYPERPARAMETERS = {
+    "architecture": "unet",
+    "filters": 2,
+    "patch_px": 4,
+    "clip_hu": (-200.0, 200.0),
+    "horizontal_flip": True,
+}
+TRAINING = {
+    "image_size": 32,
+    "hyperparameters": HYPERPARAMETERS,
+    "image_sha256": ["0"],
+    "known": {"cleaning_is_harmless": True},
+}
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("written") / "model"
     folder.mkdir()
-    saved_model.write(folder, networks.build("unet", 32, 2, 4, (-200.0, 200.0)), HYPERPARAMETERS, TRAINING, pd.DataFrame())
+    saved_model.write(
+        folder, networks.build("unet", 32, 2, 4, (-200.0, 200.0)), HYPERPARAMETERS, TRAINING, pd.DataFrame()
+    )
     return folder
 
 
@@ -89,21 +120,60 @@ def rewrite(name, change):
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 DELETE = "Copy the folder 'model' from its source again, or delete it and run step 3"
 DAMAGES = {
-    "a truncated JSON file": (rewrite("training.json", lambda content: content[:-9]), f"training.json: not valid JSON.*{DELETE}"),
-    "an LFS pointer for JSON": (rewrite("hyperparameters.json", lambda content: LFS), "hyperparameters.json: a Git LFS pointer.*git lfs pull"),
-    "an LFS pointer for weights": (rewrite("weights.weights.h5", lambda content: LFS), "weights.weights.h5: a Git LFS pointer.*git lfs pull"),
-    "truncated weights": (rewrite("weights.weights.h5", lambda content: content[:-9]), f"weights.weights.h5: not a complete.*{DELETE}"),
-    "an unknown key": (edit("hyperparameters.json", filter=4), "hyperparameters.json: filter changed after the training. Copy"),
-    "a missing key": (edit("hyperparameters.json", filters=None), "hyperparameters.json: filters changed after the training. Copy"),
-    "another value": (edit("hyperparameters.json", filters=4), "hyperparameters.json: filters changed after the training. Copy"),
+    "a truncated JSON file": (
+        rewrite("training.json", lambda content: content[:-9]),
+        f"training.json: not valid JSON.*{DELETE}",
+    ),
+    "an LFS pointer for JSON": (
+        rewrite("hyperparameters.json", lambda content: LFS),
+        "hyperparameters.json: a Git LFS pointer.*git lfs pull",
+    ),
+    "an LFS pointer for weights": (
+        rewrite("weights.weights.h5", lambda content: LFS),
+        "weights.weights.h5: a Git LFS pointer.*git lfs pull",
+    ),
+    "truncated weights": (
+        rewrite("weights.weights.h5", lambda content: content[:-9]),
+        f"weights.weights.h5: not a complete.*{DELETE}",
+    ),
+    "an unknown key": (
+        edit("hyperparameters.json", filter=4),
+        "hyperparameters.json: filter changed after the training. Copy",
+    ),
+    "a missing key": (
+        edit("hyperparameters.json", filters=None),
+        "hyperparameters.json: filters changed after the training. Copy",
+    ),
+    "another value": (
+        edit("hyperparameters.json", filters=4),
+        "hyperparameters.json: filters changed after the training. Copy",
+    ),
     "no image size": (edit("training.json", image_size=None), f"training.json: image_size is missing.*{DELETE}"),
-    "an image size that is a text": (edit("training.json", image_size="32"), "training.json: image_size must be a multiple of 32"),
-    "an image size of another kind": (edit("training.json", image_size=33), "training.json: image_size must be a multiple of 32"),
-    "an image size beyond memory": (edit("training.json", image_size=32 * 10**9), "training.json: image_size must be .* up to"),
+    "an image size that is a text": (
+        edit("training.json", image_size="32"),
+        "training.json: image_size must be a multiple of 32",
+    ),
+    "an image size of another kind": (
+        edit("training.json", image_size=33),
+        "training.json: image_size must be a multiple of 32",
+    ),
+    "an image size beyond memory": (
+        edit("training.json", image_size=32 * 10**9),
+        "training.json: image_size must be .* up to",
+    ),
     "a format that is none": (edit("training.json", format="new"), "training.json: format must be a whole number"),
-    "no weights": (lambda folder: (folder / "weights.weights.h5").unlink(), f"weights.weights.h5: the file is missing.*{DELETE}"),
-    "no hyperparameters": (lambda folder: (folder / "hyperparameters.json").unlink(), f"hyperparameters.json: the file is missing.*{DELETE}"),
-    "no training.json": (lambda folder: (folder / "training.json").unlink(), f"training.json: the file is missing.*{DELETE}"),
+    "no weights": (
+        lambda folder: (folder / "weights.weights.h5").unlink(),
+        f"weights.weights.h5: the file is missing.*{DELETE}",
+    ),
+    "no hyperparameters": (
+        lambda folder: (folder / "hyperparameters.json").unlink(),
+        f"hyperparameters.json: the file is missing.*{DELETE}",
+    ),
+    "no training.json": (
+        lambda folder: (folder / "training.json").unlink(),
+        f"training.json: the file is missing.*{DELETE}",
+    ),
 }
 
 
@@ -185,7 +255,10 @@ def test_the_fix_of_a_fold_is_the_cross_validation(model):
 
 def test_a_newer_format_names_both_versions(model):
     edit("training.json", version="3.1", format=2, image_size="of another kind")(model)
-    with pytest.raises(storage.UserError, match=r"written by version 3\.1 .*\(format 2\); this is version 1\.0 \(format 1\)\. Update this program"):
+    with pytest.raises(
+        storage.UserError,
+        match=r"written by version 3\.1 .*\(format 2\); this is version 1\.0 \(format 1\)\. Update this program",
+    ):
         saved_model.read(model)
 
 
@@ -198,7 +271,9 @@ def test_a_model_without_versions_is_read(model):
 
 def test_the_fingerprint_tells_models_apart(tmp_path, model):
     other = pathlib.Path(shutil.copytree(model, tmp_path / "other"))
-    assert saved_model.fingerprint([model]) == saved_model.fingerprint([other]) != saved_model.fingerprint([model, other])
+    assert (
+        saved_model.fingerprint([model]) == saved_model.fingerprint([other]) != saved_model.fingerprint([model, other])
+    )
     network = saved_model.read(other)
     random_weights(network)
     saved_model.write(other, network, HYPERPARAMETERS, TRAINING, pd.DataFrame())

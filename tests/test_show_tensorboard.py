@@ -1,4 +1,5 @@
 """The command that shows trainings in the browser: served on localhost only, ended by Ctrl-C, and plain about what is wrong."""
+
 import json
 import os
 import signal
@@ -10,11 +11,11 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import ROOT
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer import event_file_writer
 
 import show_tensorboard
+from conftest import ROOT
 
 
 def started(*arguments):
@@ -52,18 +53,31 @@ def port():
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_all_trainings_of_a_workspace_are_shown_until_ctrl_c(tmp_path, port):
     workspace = tmp_path / "a project, mine"  # A comma parts what TensorBoard is to show.
-    for folder in ("model/logs/train", "unfinished model/logs/train", "model tuning/trials/0001/logs/train", "cross-validation/fold 1/logs/train"):
+    for folder in (
+        "model/logs/train",
+        "unfinished model/logs/train",
+        "model tuning/trials/0001/logs/train",
+        "cross-validation/fold 1/logs/train",
+    ):
         write_curve(workspace / folder)
     process = started(workspace, "--port", port)
     try:
-        wanted = ["cross-validation/fold 1/logs/train", "exploration/0001/logs/train", "final model/train", "training/train"]
+        wanted = [
+            "cross-validation/fold 1/logs/train",
+            "exploration/0001/logs/train",
+            "final model/train",
+            "training/train",
+        ]
         assert shown_runs(port, len(wanted)) == wanted
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
     finally:
         process.kill()
-    assert process.returncode == 0 and output == ""
-    assert errors.startswith("TensorBoard ") and f"http://localhost:{port}/" in errors and len(errors.strip().splitlines()) == 1
+    assert process.returncode == 0
+    assert output == ""
+    assert errors.startswith("TensorBoard ")
+    assert f"http://localhost:{port}/" in errors
+    assert len(errors.strip().splitlines()) == 1
 
 
 def test_a_port_that_is_taken_and_a_workspace_without_trainings_are_told(tmp_path):
@@ -72,11 +86,20 @@ def test_a_port_that_is_taken_and_a_workspace_without_trainings_are_told(tmp_pat
         taken.listen()
         process = started(tmp_path, "--port", taken.getsockname()[1])
         output, errors = process.communicate(timeout=60)
-    assert process.returncode == 1 and "Traceback" not in errors
-    assert "already in use. Choose another port, such as --port 6007." in errors and f"There are no trainings in {tmp_path} yet." in output
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert "already in use. Choose another port, such as --port 6007." in errors
+    assert f"There are no trainings in {tmp_path} yet." in output
 
 
-@pytest.mark.parametrize("arguments, told", [(["nowhere"], "nowhere: no such folder."), (["--port", "70000"], "from 1 to 65535"), (["--port", "x"], "invalid int")])
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["nowhere"], "nowhere: no such folder."),
+        (["--port", "70000"], "from 1 to 65535"),
+        (["--port", "x"], "invalid int"),
+    ],
+)
 def test_a_wrong_folder_or_port_is_told(arguments, told, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["show_tensorboard.py", *arguments])

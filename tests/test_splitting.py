@@ -1,4 +1,5 @@
 """Groups stay whole, and lots fall alike on every machine."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,9 @@ def test_a_split_keeps_groups_whole_and_both_sides_filled(groups, share, seed):
     if len(set(groups)) < 2:
         return
     aside = splitting.split(groups, share, seed)
-    assert {group for group, out in zip(groups, aside) if out}.isdisjoint(group for group, out in zip(groups, aside) if not out)
+    assert {group for group, out in zip(groups, aside) if out}.isdisjoint(
+        group for group, out in zip(groups, aside) if not out
+    )
     assert 0 < aside.sum() < len(groups)
 
 
@@ -26,10 +29,15 @@ def test_a_split_does_not_change_with_the_order_of_the_cases():
     np.testing.assert_array_equal(aside, again)
 
 
-@given(st.lists(st.sampled_from("abcdefgh"), min_size=4, max_size=30).filter(lambda groups: len(set(groups)) >= 3), st.integers(2, 3), st.integers(0, 5))
+@given(
+    st.lists(st.sampled_from("abcdefgh"), min_size=4, max_size=30).filter(lambda groups: len(set(groups)) >= 3),
+    st.integers(2, 3),
+    st.integers(0, 5),
+)
 def test_folds_keep_groups_whole_and_hold_every_case_once(groups, count, seed):
     folds = splitting.folds(groups, count, seed)
-    assert set(folds) == set(range(count)) and len(folds) == len(groups)
+    assert set(folds) == set(range(count))
+    assert len(folds) == len(groups)
     for group in set(groups):
         assert len({fold for fold, name in zip(folds, groups, strict=True) if name == group}) == 1
     np.testing.assert_array_equal(folds, splitting.folds(groups, count, seed))
@@ -37,11 +45,25 @@ def test_folds_keep_groups_whole_and_hold_every_case_once(groups, count, seed):
 
 def test_folds_are_the_same_on_every_machine():
     # Told once, by this code: other processors, or another NumPy, are not to change it, as they do scikit-learn's GroupKFold.
-    assert splitting.folds([f"case {number}" for number in range(12)], 4, 1).tolist() == [2, 0, 2, 3, 1, 3, 2, 1, 3, 0, 0, 1]
+    assert splitting.folds([f"case {number}" for number in range(12)], 4, 1).tolist() == [
+        2,
+        0,
+        2,
+        3,
+        1,
+        3,
+        2,
+        1,
+        3,
+        0,
+        0,
+        1,
+    ]
     assert splitting.folds(list("aaaabbbccd"), 3, 1).tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
 def test_folds_are_even_and_the_seed_matters():
     names = [f"case {number}" for number in range(20)]
     drawn = [splitting.folds(names, 5, seed) for seed in (1, 2)]
-    assert [np.bincount(folds).tolist() for folds in drawn] == [[4] * 5] * 2 and not np.array_equal(*drawn)
+    assert [np.bincount(folds).tolist() for folds in drawn] == [[4] * 5] * 2
+    assert not np.array_equal(*drawn)

@@ -1,4 +1,5 @@
 """A result arrives whole or not at all, and a step that comes too early is told which one to run."""
+
 import contextlib
 import errno
 import os
@@ -13,9 +14,9 @@ import threading
 import numpy as np
 import portalocker
 import pytest
-from conftest import ROOT, files
 
 import storage
+from conftest import ROOT, files
 
 
 @pytest.fixture
@@ -58,7 +59,10 @@ def test_a_crash_after_the_renames_leaves_no_litter(target):
 
 
 def test_a_missing_result_names_the_step_and_its_line(tmp_path):
-    with pytest.raises(storage.MissingResult, match=r"Run step 3 first: uncomment model_training\.train_final_model\(\) in src/main\.py"):
+    with pytest.raises(
+        storage.MissingResult,
+        match=r"Run step 3 first: uncomment model_training\.train_final_model\(\) in src/main\.py",
+    ):
         storage.require(tmp_path / "model", "train_final_model")
 
 
@@ -71,7 +75,8 @@ def test_a_full_disk_is_told_from_other_errors(error, full):
 
 def test_faults_stay_as_they_are_on_their_way_between_processes():
     again = pickle.loads(pickle.dumps(storage.DatasetError(["a: one", "b: two"])))
-    assert str(again) == "a: one\nb: two" and again.faults == ["a: one", "b: two"]
+    assert str(again) == "a: one\nb: two"
+    assert again.faults == ["a: one", "b: two"]
     assert str(pickle.loads(pickle.dumps(storage.DiskFull()))).startswith("The disk is full")
 
 
@@ -84,12 +89,15 @@ def test_a_result_that_is_a_symbolic_link_is_replaced_where_it_leads(tmp_path):
     (workspace.root / "results").symlink_to(elsewhere)
     with storage.atomic_folder(workspace.results) as draft:
         (draft / "new.txt").write_text("new")
-    assert (workspace.root / "results").is_symlink() and files(elsewhere.parent) == {"my results/new.txt": b"new"}
+    assert (workspace.root / "results").is_symlink()
+    assert files(elsewhere.parent) == {"my results/new.txt": b"new"}
 
 
 def test_a_link_that_leads_nowhere_fails_before_the_work(tmp_path):
     (tmp_path / "results").symlink_to(tmp_path / "unmounted disk" / "results")
-    with pytest.raises(storage.UserError, match="results: a symbolic link to .*, which can't be reached. Connect that disk"):
+    with pytest.raises(
+        storage.UserError, match="results: a symbolic link to .*, which can't be reached. Connect that disk"
+    ):
         storage.atomic_folder(tmp_path / "results").__enter__()
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     with pytest.raises(storage.UserError, match="can't be reached"):
@@ -145,7 +153,9 @@ def run_mounted(mount, target, task):
     other = target.with_name("device")
     other.mkdir()
     commands = f'{mount.format(device=other, target=target)} && exec "$0" -c "$1"'
-    ended = subprocess.run(["unshare", "-rm", "sh", "-c", commands, sys.executable, script], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", commands, sys.executable, script], capture_output=True, text=True, check=False
+    )
     if ended.returncode and "Operation not permitted" in ended.stderr:
         pytest.skip("nothing can be mounted here")
     assert ended.returncode == 0, ended.stderr
@@ -322,7 +332,8 @@ def test_what_is_written_reaches_the_disk_before_it_is_renamed(target, monkeypat
         (draft / "below" / "new.txt").write_text("new")
         inside = {str(path) for path in (draft, draft / "below", draft / "below" / "new.txt")}
     place = events.index(("rename", draft.name))
-    assert inside <= set(events[:place]) and str(target.parent) in events[place:]
+    assert inside <= set(events[:place])
+    assert str(target.parent) in events[place:]
 
 
 IN_ANOTHER_PROGRAM = """
@@ -403,7 +414,9 @@ def test_a_damaged_json_file_is_reported_with_its_fix(tmp_path, content, told):
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(storage.DamagedFile) as caught:
         storage.read_json(tmp_path / "x.json", "Delete it.", ["a"])
-    assert told in str(caught.value) and str(caught.value).startswith(str(tmp_path / "x.json")) and str(caught.value).endswith("Delete it.")
+    assert told in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "x.json"))
+    assert str(caught.value).endswith("Delete it.")
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path):

@@ -1,4 +1,5 @@
 """What is told of a search: the order, which differences are more than chance, and lines that config.py takes."""
+
 import ast
 import json
 
@@ -32,8 +33,10 @@ def test_repeated_trials_come_first_by_their_repeats_and_failed_ones_last(tmp_pa
     summary.write(tmp_path, ROWS)
     table = pd.read_csv(tmp_path / "trials.csv")
     assert table["trial"].tolist() == ["good", "as good", "lucky", "not repeated", "failed"]
-    assert table["repeats_mean"][0] == pytest.approx(0.91) and table["repeats_sd"][0] == pytest.approx(0.01)
-    assert table["failure"].iloc[-1] == "the loss is no finite number" and table["repeats"][0] == "0.9000 0.9100 0.9200"
+    assert table["repeats_mean"][0] == pytest.approx(0.91)
+    assert table["repeats_sd"][0] == pytest.approx(0.01)
+    assert table["failure"].iloc[-1] == "the loss is no finite number"
+    assert table["repeats"][0] == "0.9000 0.9100 0.9200"
     assert json.loads((tmp_path / "best hyperparameters.json").read_text())["learning_rate"] == 2e-3
     assert pyplot.imread(tmp_path / "trials.png").shape[1] == 1300
 
@@ -45,7 +48,8 @@ def test_what_differs_by_more_than_chance_is_told_from_what_does_not(tmp_path, c
     told = "difference +0.1000, 95 % confidence interval +0.0715 to +0.1285 (3 and 3 further seeds; corrected for 2 comparisons)."
     assert f"'good' is better than 'lucky' on these validation cases: {told}" in output
     assert "'good' can't be told apart from 'as good' on these validation cases: difference +0.0067" in output
-    assert "Failed: 1" in output and "'not repeated'" not in output
+    assert "Failed: 1" in output
+    assert "'not repeated'" not in output
     pasted = ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = "))
     assert hyperparameters.from_settings(pasted).learning_rate == 2e-3
 
@@ -53,7 +57,8 @@ def test_what_differs_by_more_than_chance_is_told_from_what_does_not(tmp_path, c
 def test_failed_repeats_are_told(tmp_path, capsys):
     summary.tell(tmp_path, [*ROWS, row("moody", 0.96, [0.95], rate=2.5e-3, repeats_failed=2)])
     table = pd.read_csv(tmp_path / "trials.csv")
-    assert table["trial"].tolist() == ["good", "as good", "lucky", "not repeated", "moody", "failed"] and table["repeats_failed"].tolist() == [0, 0, 0, 0, 2, 0]
+    assert table["trial"].tolist() == ["good", "as good", "lucky", "not repeated", "moody", "failed"]
+    assert table["repeats_failed"].tolist() == [0, 0, 0, 0, 2, 0]
     assert "'moody': 2 of its further trainings failed" in capsys.readouterr().out
 
 
@@ -76,7 +81,8 @@ def test_where_no_trial_found_anything_none_is_recommended(tmp_path, capsys):
     summary.tell(tmp_path, [row("one", 0.0), row("other", 0.0, [0.0, 0.0], rate=1e-4)])
     output = capsys.readouterr().out
     assert "No trial found anything: no validation Dice coefficient is above 0.01. Raise EXPLORATION_EPOCHS" in output
-    assert "HYPERPARAMETERS" not in output and not (tmp_path / "best hyperparameters.json").exists()
+    assert "HYPERPARAMETERS" not in output
+    assert not (tmp_path / "best hyperparameters.json").exists()
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 2
 
 
@@ -84,7 +90,10 @@ def test_empty_validation_masks_and_each_trial_s_false_positives_are_reported(tm
     rows = [row("one", 0.5) | {"false_positives": 2.0}, row("other", 0.4, rate=1e-4) | {"false_positives": 0.0}]
     summary.tell(tmp_path, rows, empty_masks=3)
     output, table = capsys.readouterr().out, pd.read_csv(tmp_path / "trials.csv")
-    assert table["empty_masks"].tolist() == [3, 3] and table["false_positives"].tolist() == [2, 0]
-    assert "3 validation masks are empty: val_dice is over the others" in output and "false_positives" in output.splitlines()[2]
+    assert table["empty_masks"].tolist() == [3, 3]
+    assert table["false_positives"].tolist() == [2, 0]
+    assert "3 validation masks are empty: val_dice is over the others" in output
+    assert "false_positives" in output.splitlines()[2]
     summary.tell(tmp_path, rows)
-    assert "validation masks" not in capsys.readouterr().out and "false_positives" not in pd.read_csv(tmp_path / "trials.csv")
+    assert "validation masks" not in capsys.readouterr().out
+    assert "false_positives" not in pd.read_csv(tmp_path / "trials.csv")

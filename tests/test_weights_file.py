@@ -1,4 +1,5 @@
 """A weights file is Keras' own to the last number, and a file that is damaged or made to do harm is refused before its data are read."""
+
 import errno
 import pathlib
 
@@ -38,7 +39,9 @@ def file(tmp_path, network):
 def arrays(file):
     found = {}
     with h5py.File(file, "r") as opened:
-        opened.visititems(lambda name, entry: found.update({name: entry[()]} if isinstance(entry, h5py.Dataset) else {}))
+        opened.visititems(
+            lambda name, entry: found.update({name: entry[()]} if isinstance(entry, h5py.Dataset) else {})
+        )
     return found
 
 
@@ -49,7 +52,11 @@ def assert_equal(network, other):
 
 @pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
 def test_the_file_is_the_one_that_keras_writes_and_reads(tmp_path, architecture):
-    network, ours, theirs = random_weights(build(architecture)), tmp_path / "ours.weights.h5", tmp_path / "theirs.weights.h5"
+    network, ours, theirs = (
+        random_weights(build(architecture)),
+        tmp_path / "ours.weights.h5",
+        tmp_path / "theirs.weights.h5",
+    )
     network.compile("adam", objectives.LOSSES["binary_crossentropy"], [objectives.Dice()])
     network.evaluate(np.zeros((1, 32, 32, 1), np.float32), np.zeros((1, 32, 32, 1), np.uint8), verbose=0)
     ours.write_bytes(weights_file.to_bytes(network))
@@ -57,7 +64,8 @@ def test_the_file_is_the_one_that_keras_writes_and_reads(tmp_path, architecture)
     # Keras also writes the optimizer's step and what the metrics have counted.
     expected = {name: array for name, array in arrays(theirs).items() if name.startswith("layers/")}
     written = arrays(ours)
-    assert written.keys() == expected.keys() and len(arrays(theirs)) > len(expected)
+    assert written.keys() == expected.keys()
+    assert len(arrays(theirs)) > len(expected)
     for name, array in written.items():
         np.testing.assert_array_equal(array, expected[name])
     assert weights_file.checksum(ours, FIX) == weights_file.checksum(theirs, FIX)
@@ -74,7 +82,8 @@ def test_the_checksum_follows_the_weights_alone(tmp_path, file):
     with h5py.File(other, "w", track_order=True) as opened:
         for name in reversed(sorted(content)):
             opened[name] = content[name]
-    assert other.read_bytes() != file.read_bytes() and weights_file.checksum(other, FIX) == weights_file.checksum(file, FIX)
+    assert other.read_bytes() != file.read_bytes()
+    assert weights_file.checksum(other, FIX) == weights_file.checksum(file, FIX)
     with h5py.File(other, "r+") as opened:
         opened["layers/conv2d/vars/0"][0, 0, 0, 0] += 1e-6
     assert weights_file.checksum(other, FIX) != weights_file.checksum(file, FIX)
@@ -192,9 +201,21 @@ def circle(opened, secret):
     opened["layers/conv2d/circle"] = opened["layers"]
 
 
-REPLACEMENTS = (external_storage, external_link, soft_link, virtual, compressed, object_references, texts, opaque, whole_numbers)
+REPLACEMENTS = (
+    external_storage,
+    external_link,
+    soft_link,
+    virtual,
+    compressed,
+    object_references,
+    texts,
+    opaque,
+    whole_numbers,
+)
 CHANGES = [*map(replaced, (*REPLACEMENTS, another_shape, nothing, empty, one_more)), declared_only, compressed_zeros]
-NAMES = [make.__name__ for make in (*REPLACEMENTS, another_shape, nothing, empty, one_more, declared_only, compressed_zeros)]
+NAMES = [
+    make.__name__ for make in (*REPLACEMENTS, another_shape, nothing, empty, one_more, declared_only, compressed_zeros)
+]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=NAMES)
@@ -208,7 +229,8 @@ def test_what_is_not_a_plain_array_of_the_network_s_shape_is_refused(tmp_path, f
     before = other.get_weights()
     with pytest.raises(storage.DamagedFile, match=FIX) as caught:
         weights_file.load(other, file, FIX)
-    assert str(caught.value).startswith(f"{file}: ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert "\n" not in str(caught.value)
     for weights, former in zip(other.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weights, former)
 
@@ -227,7 +249,8 @@ def test_hard_links_do_not_multiply_the_data_nor_lead_in_a_circle(tmp_path, file
     with h5py.File(file, "r+") as opened:
         change(opened, None)
     expected = arrays(file)  # Each object once.
-    assert len(expected) < 100 and weights_file.checksum(file, FIX)
+    assert len(expected) < 100
+    assert weights_file.checksum(file, FIX)
 
 
 def test_weights_that_are_no_finite_numbers_are_refused(tmp_path):

@@ -3,6 +3,7 @@
 Images are float32, masks uint8, both (height, width, 1). `augment` throws the dice, from `sample_seed`, a pair of
 integers: the same sample_seed gives the same result. What the dice then ask for is done exactly.
 """
+
 import functools
 import math
 import warnings
@@ -41,16 +42,34 @@ def augment(
     if horizontal_flip:
         image, mask = _with_probability(sample_seed, 1, 0.5, flip, image, mask)
     if max_degrees or max_scale:
-        turn, size, stretch, shear = tf.unstack(tf.random.stateless_uniform((4,), _derive_seed(sample_seed, 2), -1.0, 1.0))
+        turn, size, stretch, shear = tf.unstack(
+            tf.random.stateless_uniform((4,), _derive_seed(sample_seed, 2), -1.0, 1.0)
+        )
         factors = tf.exp(max_scale * tf.stack([size + 0.5 * stretch, size - 0.5 * stretch]))
         # What comes in from outside a CT slice is air; other images go on there, as far as one can tell.
-        changes = {"degrees": max_degrees * turn, "factors": factors, "shear": 0.5 * max_scale * shear, "fill": "constant" if window else "reflect"}
-        image, mask = _with_probability(sample_seed, 5, probability, functools.partial(transform, **changes), image, mask)
+        changes = {
+            "degrees": max_degrees * turn,
+            "factors": factors,
+            "shear": 0.5 * max_scale * shear,
+            "fill": "constant" if window else "reflect",
+        }
+        image, mask = _with_probability(
+            sample_seed, 5, probability, functools.partial(transform, **changes), image, mask
+        )
     if noise_deviation:
-        image, mask = _with_probability(sample_seed, 7, probability, lambda image, mask: (image + noise_deviation * _noise(sample_seed, image.shape), mask), image, mask)
+        image, mask = _with_probability(
+            sample_seed,
+            7,
+            probability,
+            lambda image, mask: (image + noise_deviation * _noise(sample_seed, image.shape), mask),
+            image,
+            mask,
+        )
     if max_gamma:
         exponent = tf.exp(tf.random.stateless_uniform((), _derive_seed(sample_seed, 4), -max_gamma, max_gamma))
-        image, mask = _with_probability(sample_seed, 6, probability, lambda image, mask: (gamma(image, exponent, window), mask), image, mask)
+        image, mask = _with_probability(
+            sample_seed, 6, probability, lambda image, mask: (gamma(image, exponent, window), mask), image, mask
+        )
     return image, mask
 
 
@@ -74,7 +93,11 @@ def transform(
     it lies lower. All at the cost of one.
     """
     radians = tf.convert_to_tensor(degrees, tf.float32) * (math.pi / 180.0)
-    cos, sin, (along_height, along_width) = tf.cos(radians), tf.sin(radians), tf.unstack(tf.convert_to_tensor(factors, tf.float32))
+    cos, sin, (along_height, along_width) = (
+        tf.cos(radians),
+        tf.sin(radians),
+        tf.unstack(tf.convert_to_tensor(factors, tf.float32)),
+    )
     sheared = tf.stack([[1.0, tf.convert_to_tensor(shear, tf.float32)], [0.0, 1.0]])
     # For points (x, y) from the centre, y downwards; TensorFlow asks from where each pixel is fetched: for the inverse.
     there = tf.stack([[cos, sin], [-sin, cos]]) @ (tf.stack([[along_width], [along_height]]) * sheared)
@@ -82,7 +105,9 @@ def transform(
     height, width = image.shape[:2]
     centre = tf.constant([[(width - 1) / 2], [(height - 1) / 2]], tf.float32)
     matrix = tf.concat([tf.reshape(tf.concat([back, centre - back @ centre], axis=1), (6,)), tf.zeros(2)], axis=0)
-    moved = tfa.image.transform(image, matrix, interpolation="bilinear", fill_mode=fill, fill_value=tf.reduce_min(image))
+    moved = tfa.image.transform(
+        image, matrix, interpolation="bilinear", fill_mode=fill, fill_value=tf.reduce_min(image)
+    )
     return moved, tfa.image.transform(mask, matrix, interpolation="nearest", fill_mode=fill, fill_value=0.0)
 
 
@@ -98,7 +123,9 @@ def _derive_seed(sample_seed: tf.Tensor, number: int) -> tf.Tensor:
     return tf.stack([sample_seed[0] + number * 1_000_003, sample_seed[1]])
 
 
-def _with_probability(sample_seed: tf.Tensor, number: int, probability: float, change: Change, image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _with_probability(
+    sample_seed: tf.Tensor, number: int, probability: float, change: Change, image: tf.Tensor, mask: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     drawn = tf.random.stateless_uniform((), _derive_seed(sample_seed, number)) < probability
     return tf.cond(drawn, lambda: change(image, mask), lambda: (image, mask))
 
@@ -106,7 +133,9 @@ def _with_probability(sample_seed: tf.Tensor, number: int, probability: float, c
 def _noise(sample_seed: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
     # Cut out of a larger field of noise at a random place: drawing a number for each pixel took as long as a rotation.
     field = _noise_field(shape.num_elements())
-    start = tf.random.stateless_uniform((), _derive_seed(sample_seed, 3), 0, field.shape[0] - shape.num_elements(), tf.int32)
+    start = tf.random.stateless_uniform(
+        (), _derive_seed(sample_seed, 3), 0, field.shape[0] - shape.num_elements(), tf.int32
+    )
     return tf.reshape(tf.slice(field, [start], [shape.num_elements()]), shape)
 
 

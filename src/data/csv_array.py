@@ -1,4 +1,5 @@
 """One 2-D array in one CSV file: a line of text per row, commas between the numbers, no header."""
+
 import codecs
 import io
 import math
@@ -46,7 +47,9 @@ def explain_shape(values: np.ndarray, size: int) -> str:
 def write(path: pathlib.Path, values: np.ndarray) -> None:
     """Writes a 2-D array of whole numbers in the form that `read` reads. The same numbers as numpy.savetxt writes, in a fraction of its time."""
     if values.min() >= 0 and values.max() <= 9:
-        characters = np.full((*values.shape, 2), ord(","), np.uint8)  # A mask: digits at the even places, as `_digits` reads them.
+        characters = np.full(
+            (*values.shape, 2), ord(","), np.uint8
+        )  # A mask: digits at the even places, as `_digits` reads them.
         characters[..., 0], characters[:, -1, 1] = values + ord("0"), ord("\n")
         path.write_bytes(characters.tobytes())
         return

@@ -1,4 +1,5 @@
 """What is wrong with a text that is no table of numbers, and how to fix it: the messages of `csv_array`."""
+
 import re
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Names of files: which no result can be named after, which look alike, and how they are printed."""
+
 import os
 import unicodedata
 

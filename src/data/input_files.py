@@ -1,4 +1,5 @@
 """Which files of a folder are a user's CSV files, which were meant to be and can't be used, and which are skipped."""
+
 import collections
 import dataclasses
 import os
@@ -160,7 +161,9 @@ def _by_name(files: list[pathlib.Path]) -> tuple[list[pathlib.Path], list[str]]:
     for path in reversed(files):  # Of a.CSV and a.csv the latter is kept.
         other = first.setdefault(file_names.comparable(path.stem), path)
         if other is not path:
-            faults.append(f"{file_names.printable(path)}: {file_names.alike(path.name, other.name)} Rename or remove one of them.")
+            faults.append(
+                f"{file_names.printable(path)}: {file_names.alike(path.name, other.name)} Rename or remove one of them."
+            )
     return sorted(first.values()), faults
 
 
@@ -168,8 +171,15 @@ def _not_listed(folder: pathlib.Path, error: OSError) -> list[str]:
     if fault := broken_link(folder):
         return [f"{file_names.printable(folder)}: {fault}"]
     if isinstance(error, FileNotFoundError):
-        near = [path for path in sorted(folder.parent.glob("*")) if file_names.comparable(path.name) == file_names.comparable(folder.name)]
-        return [f"{file_names.printable(path)}: {file_names.alike(path.name, folder.name)} Rename it to {folder.name}." for path in near]
+        near = [
+            path
+            for path in sorted(folder.parent.glob("*"))
+            if file_names.comparable(path.name) == file_names.comparable(folder.name)
+        ]
+        return [
+            f"{file_names.printable(path)}: {file_names.alike(path.name, folder.name)} Rename it to {folder.name}."
+            for path in near
+        ]
     if isinstance(error, NotADirectoryError):
         return [f"{file_names.printable(folder)}: not a folder. Rename it, and put the files in a folder of this name."]
     cause = "your account may read it" if isinstance(error, PermissionError) else "its disk is connected"

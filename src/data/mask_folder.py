@@ -1,9 +1,10 @@
 """A folder of masks for the cases of a dataset: the model's predictions, those of anything else, or a second reader's masks.
 
-    <case>.npy      as the preloaded dataset has them; or <case>.csv as the original one
-    _table.csv      with the model's: a row per case, predicted Dice, and what is unlike the train set
-    _model.json     with the model's: which it is, how it was trained, and the SHA-256 of every image that it was trained on
+<case>.npy      as the preloaded dataset has them; or <case>.csv as the original one
+_table.csv      with the model's: a row per case, predicted Dice, and what is unlike the train set
+_model.json     with the model's: which it is, how it was trained, and the SHA-256 of every image that it was trained on
 """
+
 import json
 import pathlib
 from collections.abc import Sequence
@@ -39,7 +40,9 @@ def read(folder: pathlib.Path, case: str, shape: tuple[int, int]) -> np.ndarray:
     (file,) = files
     mask = _array(file) if file.suffix.lower() == ".npy" else csv_array.read(file)
     if mask.shape != shape:
-        raise storage.DatasetError([f"{file}: {' x '.join(map(str, mask.shape))} values; the case's own mask has {shape[0]} x {shape[1]}."])
+        raise storage.DatasetError(
+            [f"{file}: {' x '.join(map(str, mask.shape))} values; the case's own mask has {shape[0]} x {shape[1]}."]
+        )
     if fault(mask):
         raise storage.DatasetError([f"{file}: {fault(mask)}"])
     return mask.astype(np.uint8)
@@ -50,7 +53,11 @@ def fault(mask: np.ndarray) -> str:
     if ((mask == 0) | (mask == 1)).all():
         return ""
     values = np.unique(mask)
-    remedy = "Divide it by 255." if np.isin(values, (0, 255)).all() else "Export it as 1 inside and 0 outside, without interpolation."
+    remedy = (
+        "Divide it by 255."
+        if np.isin(values, (0, 255)).all()
+        else "Export it as 1 inside and 0 outside, without interpolation."
+    )
     return f"values {_listed(values)}; a mask holds 0 and 1. {remedy}"
 
 
@@ -65,7 +72,9 @@ def read_quality_table(folder: pathlib.Path) -> pd.DataFrame | None:
     if not file.exists():
         return None
     columns = {"case": str, "predicted_dice": float, "unlike_train_set": str}
-    return storage.read_table(file, _FIX, columns, dtype=columns, keep_default_na=False, na_values={"predicted_dice": ""})
+    return storage.read_table(
+        file, _FIX, columns, dtype=columns, keep_default_na=False, na_values={"predicted_dice": ""}
+    )
 
 
 def write_provenance(folder: pathlib.Path, provenance: dict[str, Any]) -> None:
@@ -80,7 +89,11 @@ def read_provenance(folder: pathlib.Path) -> dict[str, Any] | None:
         return None
     provenance = storage.read_json(file, f"{_FIX} If it is another program's, remove it.")
     if not {"id", "image_sha256"} <= provenance.keys():
-        raise storage.DatasetError([f"{file}: does not tell which model made the masks, and on which images it was trained. Remove it if it is not this program's."])
+        raise storage.DatasetError(
+            [
+                f"{file}: does not tell which model made the masks, and on which images it was trained. Remove it if it is not this program's."
+            ]
+        )
     if "mirrored" in provenance:  # The name in earlier versions.
         provenance["test_time_flip"] = provenance.pop("mirrored")
     return provenance
@@ -100,7 +113,9 @@ def _unclear(folder: pathlib.Path, case: str, files: list[pathlib.Path]) -> str:
 
 def _array(file: pathlib.Path) -> np.ndarray:
     try:
-        return storage.read_array(file, "Write it again with numpy.save, or repeat step 4 if these are the model's predictions.")
+        return storage.read_array(
+            file, "Write it again with numpy.save, or repeat step 4 if these are the model's predictions."
+        )
     except storage.DamagedFile as error:
         raise storage.DatasetError([str(error)]) from error  # Listed with the faults of the other cases.
 

@@ -24,6 +24,7 @@ files; equal ones once, with their count and the first ten files:
 
 Warnings, not faults: files that are not CSV files, empty masks, masks that cover nearly all of the image.
 """
+
 import dataclasses
 import os
 import pathlib
@@ -258,7 +259,9 @@ def _convert_all(pairs: list[_Pair], draft: pathlib.Path, options: types.SimpleN
     for split in ("train set", "test set"):
         for kind in ("images", "masks"):
             (draft / split / kind).mkdir(parents=True)
-    jobs = (joblib.delayed(_convert)(pair, draft / "train set", options.IMAGE_SIZE, options.MASK_SPECK_PX) for pair in pairs)
+    jobs = (
+        joblib.delayed(_convert)(pair, draft / "train set", options.IMAGE_SIZE, options.MASK_SPECK_PX) for pair in pairs
+    )
     with worker_pool.outcomes(jobs) as outcomes:
         return list(tqdm.tqdm(outcomes, total=len(pairs), desc="Reading", unit=" pairs", disable=None))
 
@@ -286,10 +289,18 @@ def _convert_pair(pair: _Pair, folder: pathlib.Path, image_size: int, speck_px: 
         return {"faults": faults}
     image, mask = arrays
     if {image.shape, mask.shape} != {(image_size, image_size)}:
-        return {"left out": {"case": pair.case, "image_file": _source(pair.image), "reason": _wrong_size(image, mask, image_size)}}
+        return {
+            "left out": {
+                "case": pair.case,
+                "image_file": _source(pair.image),
+                "reason": _wrong_size(image, mask, image_size),
+            }
+        }
     if _mask_fault(image, mask):
         return {"faults": [f"{pair.mask}: {_mask_fault(image, mask)}"]}
-    return {"row": _write_case(pair, folder, preloaded_dataset.smallest_lossless(image), mask.astype(np.uint8), speck_px)}
+    return {
+        "row": _write_case(pair, folder, preloaded_dataset.smallest_lossless(image), mask.astype(np.uint8), speck_px)
+    }
 
 
 def _source(path: pathlib.Path) -> str:
@@ -306,9 +317,14 @@ def _mask_fault(image: np.ndarray, mask: np.ndarray) -> str:
     return mask_folder.fault(mask)
 
 
-def _write_case(pair: _Pair, folder: pathlib.Path, image: np.ndarray, mask: np.ndarray, speck_px: int) -> dict[str, Any]:
+def _write_case(
+    pair: _Pair, folder: pathlib.Path, image: np.ndarray, mask: np.ndarray, speck_px: int
+) -> dict[str, Any]:
     cleaned = cleaning.remove_specks(mask, speck_px) if speck_px else mask
-    image_hash, mask_hash = (preloaded_dataset.write(folder / kind, pair.case, array) for kind, array in (("images", image), ("masks", cleaned)))
+    image_hash, mask_hash = (
+        preloaded_dataset.write(folder / kind, pair.case, array)
+        for kind, array in (("images", image), ("masks", cleaned))
+    )
     return {
         "case": pair.case, "split": "train", "group": pair.case,
         "image_file": _source(pair.image), "mask_file": _source(pair.mask), "image_sha256": image_hash, "mask_sha256": mask_hash,
@@ -322,14 +338,19 @@ def _duplicates(rows: pd.DataFrame) -> list[str]:
         return []
     first = rows.groupby("image_sha256")["image_file"].transform("first")
     copies = rows[first != rows["image_file"]]
-    return [f"{copy}: the same image as {first[index]}. Remove one of the two." for index, copy in copies["image_file"].items()]
+    return [
+        f"{copy}: the same image as {first[index]}. Remove one of the two."
+        for index, copy in copies["image_file"].items()
+    ]
 
 
 def _all_left_out(rows: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
     if len(rows) or left_out.empty:
         return []
     first = left_out.iloc[0]
-    return [f"All {len(left_out)} pairs have another size: {first.image_file}: {first.reason}. Resize them, or set IMAGE_SIZE in config.py."]
+    return [
+        f"All {len(left_out)} pairs have another size: {first.image_file}: {first.reason}. Resize them, or set IMAGE_SIZE in config.py."
+    ]
 
 
 def _split(rows: pd.DataFrame, options: types.SimpleNamespace, draft: pathlib.Path) -> None:
@@ -363,7 +384,9 @@ def _tell(rows: pd.DataFrame, left_out: pd.DataFrame, options: types.SimpleNames
         print(f"Warning: {text}")
     specks = rows[rows["specks_removed_px"] > 0]
     if len(specks):
-        print(f"Took specks of at most {options.MASK_SPECK_PX} px out of {len(specks)} masks, {specks['specks_removed_px'].sum()} px in all.")
+        print(
+            f"Took specks of at most {options.MASK_SPECK_PX} px out of {len(specks)} masks, {specks['specks_removed_px'].sum()} px in all."
+        )
     train, test = (rows[rows["split"] == split] for split in ("train", "test"))
     grouped = options.GROUP_CASES_BY is not None
     groups = [f" ({_count(each['group'].nunique(), 'group')})" if grouped else "" for each in (train, test)]

@@ -2,6 +2,7 @@
 
 Images come as the network sees them, (height, width), scaled: what its own scaling makes alike, such as another contrast, is alike.
 """
+
 from collections.abc import Iterable
 from typing import Any
 

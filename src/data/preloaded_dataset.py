@@ -13,6 +13,7 @@
 
 A case is named `<subdirectory>__<file stem>`, from here to the last report. This module both writes and reads these files.
 """
+
 import hashlib
 import io
 import json
@@ -80,7 +81,10 @@ def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
     for case in cases.itertuples():
         pixels = case.height * case.width
         for kind, dtype in (("images", case.dtype), ("masks", "uint8")):
-            _check_size(workspace.preloaded_dataset / f"{split} set" / kind / f"{case.case}.npy", pixels * np.dtype(dtype).itemsize)
+            _check_size(
+                workspace.preloaded_dataset / f"{split} set" / kind / f"{case.case}.npy",
+                pixels * np.dtype(dtype).itemsize,
+            )
     return cases
 
 
@@ -90,7 +94,9 @@ def _table_fault(cases: pd.DataFrame) -> str:
         "a split other than train and test": ~cases["split"].isin(("train", "test")),
         "a SHA-256 that is none": ~(cases["image_sha256"].map(_is_sha256) & cases["mask_sha256"].map(_is_sha256)),
         "a type of values that step 1 does not write": ~cases["dtype"].isin(("uint8", "int16", "float32")),
-        "a size or mask_px that is no whole number": ~cases[[*numbers]].map(lambda value: isinstance(value, int)).all(axis=1),
+        "a size or mask_px that is no whole number": ~cases[[*numbers]]
+        .map(lambda value: isinstance(value, int))
+        .all(axis=1),
         "a case that occurs twice": cases["case"].duplicated(),
     }
     return next((f"row {wrong.idxmax() + 2} has {what}" for what, wrong in tests.items() if wrong.any()), "")
@@ -104,7 +110,9 @@ def _check_size(file: pathlib.Path, bytes_of_values: int) -> None:
     storage.require(file, "create_preloaded_dataset")
     found, expected = file.stat().st_size, _HEADER_BYTES + bytes_of_values
     if found != expected:
-        raise storage.DamagedFile(f"{file}: {found} bytes, expected {expected}: incomplete, or not the file that step 1 wrote. {_FIX}")
+        raise storage.DamagedFile(
+            f"{file}: {found} bytes, expected {expected}: incomplete, or not the file that step 1 wrote. {_FIX}"
+        )
 
 
 def write_facts(folder: pathlib.Path, provenance: dict[str, Any]) -> None:
@@ -124,7 +132,10 @@ def check_no_leakage(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:
     seen = cases["case"][cases["image_sha256"].isin(image_sha256)]
     if len(seen):
         raise storage.DatasetError(
-            [f"{case}: in the test set, but the model was trained on it. Train the model anew on the present train set." for case in seen]
+            [
+                f"{case}: in the test set, but the model was trained on it. Train the model anew on the present train set."
+                for case in seen
+            ]
         )
 
 
@@ -135,9 +146,21 @@ def read_train_cases(workspace: storage.Workspace, image_size: int, copy: str | 
     cases = read_cases(workspace, "train")
     other = sorted(set(cases["height"]) - {image_size})
     if other:
-        raise storage.DatasetError([f"The preloaded dataset's images have {other[0]} px, but IMAGE_SIZE in config.py is {image_size}. Change it back, or run step 1 again."])
+        raise storage.DatasetError(
+            [
+                f"The preloaded dataset's images have {other[0]} px, but IMAGE_SIZE in config.py is {image_size}. Change it back, or run step 1 again."
+            ]
+        )
     digests = {"images": "image_sha256", "masks": "mask_sha256"}
-    faults = [_copy_fault(f"{copy}/{kind}/{case.case}.npy", getattr(case, digest)) for kind, digest in digests.items() for case in cases.itertuples()] if copy else []
+    faults = (
+        [
+            _copy_fault(f"{copy}/{kind}/{case.case}.npy", getattr(case, digest))
+            for kind, digest in digests.items()
+            for case in cases.itertuples()
+        ]
+        if copy
+        else []
+    )
     if any(faults):
         raise storage.DatasetError(list(filter(None, faults)))
     return cases
@@ -171,7 +194,12 @@ def pairs(folder: pathlib.Path, cases: Sequence[str], image_size: int) -> "tf.da
 
 
 def endless_pairs(
-    folder: pathlib.Path | str, cases: Sequence[str], image_size: int, seed: int, start: int = 0, part: tuple[int, int, int] = (0, 1, 1)
+    folder: pathlib.Path | str,
+    cases: Sequence[str],
+    image_size: int,
+    seed: int,
+    start: int = 0,
+    part: tuple[int, int, int] = (0, 1, 1),
 ) -> "tf.data.Dataset":
     """An endless stream of (sample_seed, image, mask) that goes through all cases in a new order each time, from sample number `start` on.
 
@@ -207,7 +235,10 @@ def _decode_image(folder: str, case: "tf.Tensor", image_size: int) -> "tf.Tensor
     bytes_per_pixel = tf.strings.length(content) // image_size**2
     flat = tf.switch_case(
         bytes_per_pixel // 2,
-        [lambda dtype=dtype: tf.cast(tf.io.decode_raw(content, dtype), tf.float32) for dtype in (tf.uint8, tf.int16, tf.float32)],
+        [
+            lambda dtype=dtype: tf.cast(tf.io.decode_raw(content, dtype), tf.float32)
+            for dtype in (tf.uint8, tf.int16, tf.float32)
+        ],
     )
     return tf.reshape(flat, (image_size, image_size, 1))
 

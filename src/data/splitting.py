@@ -1,4 +1,5 @@
 """Divides cases at random, groups kept whole: into train and test set, and into folds. The same cases are divided alike on every machine."""
+
 import collections
 from collections.abc import Sequence
 

@@ -16,6 +16,7 @@ are counted beside them as failed, so that they neither swallow the mean nor van
 reference mask are not averaged in: their number is reported, and for how many of them the prediction is not empty
 (false positives).
 """
+
 import pathlib
 import types
 from collections.abc import Iterator
@@ -45,11 +46,17 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = preloaded_dataset.read_cases(workspace, "test")
         predictions = _predictions(workspace, options, cases)
-        with storage.locked(workspace.results), storage.locked(workspace.images), storage.locked(predictions, shared=True):
+        with (
+            storage.locked(workspace.results),
+            storage.locked(workspace.images),
+            storage.locked(predictions, shared=True),
+        ):
             _evaluate(workspace, options, cases, predictions)
 
 
-def _evaluate(workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame, predictions: pathlib.Path) -> None:
+def _evaluate(
+    workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame, predictions: pathlib.Path
+) -> None:
     provenance = mask_folder.read_provenance(predictions)
     preloaded_dataset.check_no_leakage(cases, provenance["image_sha256"] if provenance else [])
     spacings = _spacings(options, cases)
@@ -57,7 +64,14 @@ def _evaluate(workspace: storage.Workspace, options: types.SimpleNamespace, case
     dataset = preloaded_dataset.read_facts(workspace)
     if options.SECOND_READER_FOLDER is not None:
         # As step 1 has done it with the true masks: one reader's slips of the pen are not to count, and the other's neither.
-        second = _measure(workspace, cases, _given(options, "SECOND_READER_FOLDER", cases), spacings, options, dataset["MASK_SPECK_PX"])
+        second = _measure(
+            workspace,
+            cases,
+            _given(options, "SECOND_READER_FOLDER", cases),
+            spacings,
+            options,
+            dataset["MASK_SPECK_PX"],
+        )
     drawn = choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     # Another program's folder may hold a table of that name, too.
     quality = mask_folder.read_quality_table(predictions) if provenance else None
@@ -67,7 +81,9 @@ def _evaluate(workspace: storage.Workspace, options: types.SimpleNamespace, case
         storage.check_replaceable(workspace.images)
     with storage.atomic_folder(workspace.results) as draft:
         # After everything that can stop this step, before there is a result to see.
-        looks = evaluation_log.record_evaluation(workspace, cases, _maker_s_name(provenance, options), tables.measured(table)["dice"].mean())
+        looks = evaluation_log.record_evaluation(
+            workspace, cases, _maker_s_name(provenance, options), tables.measured(table)["dice"].mean()
+        )
         if options.SAVE_IMAGES_ON_DISK:
             _save_pictures(workspace, predictions, table, drawn, options)
         found = tables.EvaluationResult(table, cases, provenance, options, dataset, second, looks)
@@ -88,13 +104,20 @@ def choose_cases(table: pd.DataFrame, counts: dict[str, Any], seed: int) -> list
     names = table.sort_values("case")["case"]
     unknown = sorted(set(counts.get("cases", [])) - set(names))
     if unknown:
-        raise storage.DatasetError([f"{case}: IMAGES_TO_DRAW in config.py names this case, but the test set has none of that name." for case in unknown])
+        raise storage.DatasetError(
+            [
+                f"{case}: IMAGES_TO_DRAW in config.py names this case, but the test set has none of that name."
+                for case in unknown
+            ]
+        )
     chosen = {
         "cases": counts.get("cases", []),
         "first": names[: counts.get("first", 0)],
         "random": names.sample(min(counts.get("random", 0), len(names)), random_state=seed),
         "worst_dice": table.sort_values(["dice", "case"])["case"][: counts.get("worst_dice", 0)],
-        "worst_hausdorff": table.sort_values(["hausdorff_px", "case"], ascending=[False, True])["case"][: counts.get("worst_hausdorff", 0)],
+        "worst_hausdorff": table.sort_values(["hausdorff_px", "case"], ascending=[False, True])["case"][
+            : counts.get("worst_hausdorff", 0)
+        ],
     }
     return list(dict.fromkeys(case for cases in chosen.values() for case in cases))
 
@@ -118,7 +141,12 @@ def _given(options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) ->
 
 
 def _measure(
-    workspace: storage.Workspace, cases: pd.DataFrame, masks: pathlib.Path, spacings: dict[str, float], options: types.SimpleNamespace, speck_px: int = 0
+    workspace: storage.Workspace,
+    cases: pd.DataFrame,
+    masks: pathlib.Path,
+    spacings: dict[str, float],
+    options: types.SimpleNamespace,
+    speck_px: int = 0,
 ) -> pd.DataFrame:
     rows, faults = [], []
     for case in tqdm.tqdm(cases["case"], desc="Measuring", unit=" cases", disable=None):
@@ -128,7 +156,12 @@ def _measure(
         except storage.DatasetError as error:
             faults += error.faults
         else:
-            rows.append({"case": case, **metrics.compare(true_mask, mask, spacings.get(case), options.SURFACE_DICE_TOLERANCE_MM)})
+            rows.append(
+                {
+                    "case": case,
+                    **metrics.compare(true_mask, mask, spacings.get(case), options.SURFACE_DICE_TOLERANCE_MM),
+                }
+            )
     if faults:
         raise storage.DatasetError(faults)
     return pd.DataFrame(rows)
@@ -146,29 +179,45 @@ def _spacings(options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, 
     try:
         known = pd.read_csv(given, dtype={"case": str}).set_index("case")["spacing_mm"]
     except (OSError, KeyError, ValueError) as error:
-        raise storage.DatasetError([f"{given}: can't be read as a table with the columns case and spacing_mm ({error}). See PIXEL_SPACING_MM."]) from error
+        raise storage.DatasetError(
+            [f"{given}: can't be read as a table with the columns case and spacing_mm ({error}). See PIXEL_SPACING_MM."]
+        ) from error
     spacings = pd.to_numeric(known, errors="coerce").replace(np.inf, np.nan)
     right = spacings[(spacings > 0) & ~spacings.index.duplicated(keep=False)].to_dict()
-    faults = [f"{given}: wanted one row with a spacing_mm above 0 for the case {case}, found {known[known.index == case].tolist()}." for case in cases["case"] if case not in right]
+    faults = [
+        f"{given}: wanted one row with a spacing_mm above 0 for the case {case}, found {known[known.index == case].tolist()}."
+        for case in cases["case"]
+        if case not in right
+    ]
     if faults:
         raise storage.DatasetError(faults)
     return right
 
 
 def _save_pictures(
-    workspace: storage.Workspace, predictions: pathlib.Path, table: pd.DataFrame, drawn: list[str], options: types.SimpleNamespace
+    workspace: storage.Workspace,
+    predictions: pathlib.Path,
+    table: pd.DataFrame,
+    drawn: list[str],
+    options: types.SimpleNamespace,
 ) -> None:
     with storage.atomic_folder(workspace.images) as draft:
         pictures = _comparisons(workspace, predictions, table, drawn, options)
         for case, picture in tqdm.tqdm(pictures, total=len(drawn), desc="Drawing", unit=" images", disable=None):
             (draft / f"{case}.png").write_bytes(drawing.to_png(picture))
         worst = choose_cases(table, {"worst_dice": WORST}, options.SEED)
-        sheet = drawing.contact_sheet([picture for _, picture in _comparisons(workspace, predictions, table, worst, options)])
+        sheet = drawing.contact_sheet(
+            [picture for _, picture in _comparisons(workspace, predictions, table, worst, options)]
+        )
         (draft / "_worst.png").write_bytes(drawing.to_png(sheet))
 
 
 def _comparisons(
-    workspace: storage.Workspace, predictions: pathlib.Path, table: pd.DataFrame, drawn: list[str], options: types.SimpleNamespace
+    workspace: storage.Workspace,
+    predictions: pathlib.Path,
+    table: pd.DataFrame,
+    drawn: list[str],
+    options: types.SimpleNamespace,
 ) -> Iterator[tuple[str, np.ndarray]]:
     rows = table.set_index("case")
     for case in drawn:

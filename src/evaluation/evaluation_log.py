@@ -3,6 +3,7 @@
 Repeated evaluation with changes in between overfits the test set. A corrected mask, an added case or another split does
 not make it a new one: every evaluation of any of its images counts.
 """
+
 import datetime
 from typing import Any
 
@@ -20,13 +21,21 @@ _FIX = (
 )
 
 
-def record_evaluation(workspace: storage.Workspace, cases: pd.DataFrame, model: str, mean_dice: float) -> dict[str, Any]:
+def record_evaluation(
+    workspace: storage.Workspace, cases: pd.DataFrame, model: str, mean_dice: float
+) -> dict[str, Any]:
     """Adds a row to evaluations.csv; returns how often any image of `cases` was evaluated (`looks`), by which `models`.
 
     DamagedFile if evaluations.csv is not such a table: the count must not start again unnoticed.
     """
     images = [digest[:_DIGITS] for digest in cases["image_sha256"]]
-    row = {"time": f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}", "cases": len(cases), "model": model, "mean_dice": round(mean_dice, 4), "images": " ".join(images)}
+    row = {
+        "time": f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}",
+        "cases": len(cases),
+        "model": model,
+        "mean_dice": round(mean_dice, 4),
+        "images": " ".join(images),
+    }
     file = workspace.evaluations
     former = pd.DataFrame()
     if file.exists():

@@ -1,4 +1,5 @@
 """The summary of an evaluation as files: summary.json for programs; summary.md, .tex and methods.txt for a manuscript."""
+
 import dataclasses
 import json
 import re

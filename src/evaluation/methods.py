@@ -1,4 +1,5 @@
 """A paragraph for a manuscript's section on methods, with what is known of data, training and metrics filled in."""
+
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,14 @@ def _test_set(found: "EvaluationResult") -> str:
     grouped, share = groups < cases, f"{made['TEST_SHARE']:.0%} of all"
     told = f"The test set held {cases} of {made['cases']} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, "
     fits = cases <= splitting.most(made["cases"], made["TEST_SHARE"])
-    told += f"drawn at random (seed {made['SEED']}) as about {share}" if fits else f"the smallest one: each held more than {share}"
-    told += "; groups, such as the images of one patient, lay wholly in the test set or outside it. " if grouped else ". "
+    told += (
+        f"drawn at random (seed {made['SEED']}) as about {share}"
+        if fits
+        else f"the smallest one: each held more than {share}"
+    )
+    told += (
+        "; groups, such as the images of one patient, lay wholly in the test set or outside it. " if grouped else ". "
+    )
     unknown = "It is unknown whether any of them was used for training."
     told += "None of its images was used for training." if found.provenance else unknown
     speck = f" Connected components of at most {made['MASK_SPECK_PX']} px were removed from the reference masks."
@@ -38,7 +45,11 @@ def _training(provenance: dict[str, Any] | None) -> str:
     if not provenance or "hyperparameters" not in provenance:
         return "The masks were predicted by another program."
     values, training, models = provenance["hyperparameters"], provenance["training"], provenance["models"]
-    window = f"clipped to {values['clip_hu'][0]:g} to {values['clip_hu'][1]:g} HU" if values["clip_hu"] else "standardised one by one"
+    window = (
+        f"clipped to {values['clip_hu'][0]:g} to {values['clip_hu'][1]:g} HU"
+        if values["clip_hu"]
+        else "standardised one by one"
+    )
     encoder = f" that began with the weights {training['encoder_weights']}" if training["encoder_weights"] else ""
     told = (
         f"{_NETWORKS[values['architecture']]}{encoder} was trained on {training['images']} images of {training['image_size']} x {training['image_size']} px, {window}, for "
@@ -46,7 +57,11 @@ def _training(provenance: dict[str, Any] | None) -> str:
         f"highest, warm-up and cosine decay), {_LOSSES[values['loss']]}, and {_augmentation(values)} (TensorFlow {training['tensorflow']}, Python {training['python']}, "
         f"{training['precision']}, seed {training['seed']})."
     )
-    together = [f"{models} such networks (one per fold of a cross-validation over {len(provenance['image_sha256'])} images)"] if models > 1 else []
+    together = (
+        [f"{models} such networks (one per fold of a cross-validation over {len(provenance['image_sha256'])} images)"]
+        if models > 1
+        else []
+    )
     together += ["the image and its mirror image"] if provenance["test_time_flip"] else []
     told += f" The mask is where the mean of the logits of {' on '.join(together)} is at least 0." if together else ""
     return told + (" Small isolated components were removed from it." if provenance["cleaned"] else "")
@@ -116,8 +131,17 @@ def _intervals(found: "EvaluationResult") -> str:
 
 
 def _augmentation(values: dict[str, Any]) -> str:
-    kinds = {"rotation": values["rotation_degrees"], "scaling": values["scale"], "gamma": values["gamma"], "noise": values["gaussian_noise"]}
+    kinds = {
+        "rotation": values["rotation_degrees"],
+        "scaling": values["scale"],
+        "gamma": values["gamma"],
+        "noise": values["gaussian_noise"],
+    }
     used = ", ".join(name for name, amount in kinds.items() if amount)
     told = ["mirroring of half of the images"] if values["horizontal_flip"] else []
-    told += [f"{used}, each of {values['augmentation_probability']:.0%} of the images"] if used and values["augmentation_probability"] else []
+    told += (
+        [f"{used}, each of {values['augmentation_probability']:.0%} of the images"]
+        if used and values["augmentation_probability"]
+        else []
+    )
     return "augmentation by " + " and ".join(told) if told else "no augmentation"

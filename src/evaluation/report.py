@@ -1,4 +1,5 @@
 """The report: one HTML page that holds everything and asks no network for anything. Its looks and its behaviour stand in report.html."""
+
 import base64
 import datetime
 import hashlib
@@ -46,13 +47,16 @@ def viewed(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFram
 def page(found: tables.EvaluationResult, pictures: dict[str, bytes], entries: list[dict]) -> str:
     """The whole page, from what was found, the plots as PNG files by name, and what `viewed` gives."""
     plots = "".join(
-        f'<figure><img src="{_uri("png", content)}" alt="{_PLOTS[name]}"><figcaption>{_PLOTS[name]}</figcaption></figure>' for name, content in pictures.items()
+        f'<figure><img src="{_uri("png", content)}" alt="{_PLOTS[name]}"><figcaption>{_PLOTS[name]}</figcaption></figure>'
+        for name, content in pictures.items()
     )
     values = {
         "cases": str(len(found.table)),
         "headline": _headline(found),
         "summary": _summary_table(found.summary),
-        "second": "" if found.second is None else f"<h3>A second reader's masks of the same cases</h3><p>{html.escape(found.second_text())}</p>{_summary_table(found.second_summary)}",
+        "second": ""
+        if found.second is None
+        else f"<h3>A second reader's masks of the same cases</h3><p>{html.escape(found.second_text())}</p>{_summary_table(found.second_summary)}",
         "notes": "".join(f"<p>{html.escape(note)}</p>" for note in found.notes()),
         "areas": html.escape(found.area_text()) if len(found.measured) else "",
         "looks": html.escape(found.times_evaluated_text()),
@@ -73,15 +77,23 @@ def page(found: tables.EvaluationResult, pictures: dict[str, bytes], entries: li
 
 def _headline(found: tables.EvaluationResult) -> str:
     boxes = []
-    for name in [name for name in found.drawn if name in ("dice", "surface_dice") or name.startswith(("hausdorff95", "assd"))]:
+    for name in [
+        name for name in found.drawn if name in ("dice", "surface_dice") or name.startswith(("hausdorff95", "assd"))
+    ]:
         row = found.summary.loc[name]
         digits = tables.digits(name)
         interval = "no 95 % CI: too few cases or groups"
         if np.isfinite(row["ci_low"]):
             interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}"
         failed = f", <b>{int(row['failed'])} failed</b>" if row["failed"] else ""
-        second = "" if found.second is None else f"<small>second reader: {_number(found.second_summary.loc[name, 'mean'], digits)}</small>"
-        boxes.append(f"<div><span>{tables.METRICS[name]}</span><strong>{_number(row['mean'], digits)}</strong><small>{interval}{failed}</small>{second}</div>")
+        second = (
+            ""
+            if found.second is None
+            else f"<small>second reader: {_number(found.second_summary.loc[name, 'mean'], digits)}</small>"
+        )
+        boxes.append(
+            f"<div><span>{tables.METRICS[name]}</span><strong>{_number(row['mean'], digits)}</strong><small>{interval}{failed}</small>{second}</div>"
+        )
     return "".join([*boxes, *([_empty_box(found.empty)] if found.empty.empty else [])])
 
 
@@ -95,14 +107,20 @@ def _number(value: float, digits: int) -> str:
 
 
 def _summary_table(summary: pd.DataFrame) -> str:
-    named = summary.rename(index=tables.METRICS, columns={"ci_low": "95 % CI from", "ci_high": "to", "q1": "1st quartile", "q3": "3rd quartile", "sd": "SD"})
+    named = summary.rename(
+        index=tables.METRICS,
+        columns={"ci_low": "95 % CI from", "ci_high": "to", "q1": "1st quartile", "q3": "3rd quartile", "sd": "SD"},
+    )
     return f'<div class="scroll">{named.to_html(float_format="{:.3f}".format, border=0, na_rep="")}</div>'
 
 
 def _definitions(found: tables.EvaluationResult) -> str:
     """What stands in the metrics' docstrings: one definition each, with its source."""
     names = [name for name in found.names if not name.endswith("_mm")]
-    told = {tables.METRICS[name].removesuffix(" (px)"): " ".join(inspect.getdoc(getattr(metrics.Comparison, name)).split()) for name in names}
+    told = {
+        tables.METRICS[name].removesuffix(" (px)"): " ".join(inspect.getdoc(getattr(metrics.Comparison, name)).split())
+        for name in names
+    }
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{html.escape(text)}</dd>' for name, text in told.items())}</dl>"
 
 
@@ -110,8 +128,15 @@ def _empty_masks(found: tables.EvaluationResult) -> str:
     """The value of each metric there, computed."""
     empty, filled = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
     pairs = {"both are": (empty, empty), "the true one is": (empty, filled), "the prediction is": (filled, empty)}
-    values = pd.DataFrame({title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in found.names} for title, pair in pairs.items()})
-    table = values.rename(index=tables.METRICS).to_html(float_format=lambda value: f"{value:g}".replace("inf", "infinite"), border=0)
+    values = pd.DataFrame(
+        {
+            title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in found.names}
+            for title, pair in pairs.items()
+        }
+    )
+    table = values.rename(index=tables.METRICS).to_html(
+        float_format=lambda value: f"{value:g}".replace("inf", "infinite"), border=0
+    )
     return f'<div class="scroll">{table}</div>'
 
 

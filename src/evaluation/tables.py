@@ -1,4 +1,5 @@
 """What an evaluation has found, as numbers, tables and words."""
+
 import dataclasses
 import functools
 import types
@@ -98,7 +99,11 @@ class EvaluationResult:
         lines += [*self.notes(), *([self.area_text()] if len(self.measured) else [])]
         lines += [self.second_text()] if self.second is not None else []
         found = predicted_dice_reliability(self.table)
-        lines += [f"Rank correlation of the predicted with the true Dice: {found[0]:.2f}; {describe_bias(found[1])}"] if found else []
+        lines += (
+            [f"Rank correlation of the predicted with the true Dice: {found[0]:.2f}; {describe_bias(found[1])}"]
+            if found
+            else []
+        )
         return "\n".join([*lines, self.times_evaluated_text()])
 
     def notes(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 What a table of metrics tells of single cases, this tells of all: summaries with bootstrap intervals, and for areas Bland-Altman, ICC and CCC.
 """
+
 import dataclasses
 from collections.abc import Sequence
 
@@ -50,7 +51,19 @@ def summarize(values: Sequence[float], groups: Sequence[str], seed: int) -> Summ
     low, high = _interval(kept, np.asarray(groups)[finite], seed)
     sd = float(kept.std(ddof=1)) if len(kept) > 1 else float("nan")
     q1, median, q3 = map(float, np.percentile(kept, (25, 50, 75)))
-    return Summary(float(kept.mean()), sd, median, q1, q3, float(kept.min()), float(kept.max()), low, high, len(kept), int((~finite).sum()))
+    return Summary(
+        float(kept.mean()),
+        sd,
+        median,
+        q1,
+        q3,
+        float(kept.min()),
+        float(kept.max()),
+        low,
+        high,
+        len(kept),
+        int((~finite).sum()),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,12 +143,16 @@ def _icc(pair: np.ndarray) -> float:
     between_cases = readers * np.sum((by_case - mean) ** 2) / (cases - 1)
     between_readers = cases * np.sum((by_reader - mean) ** 2) / (readers - 1)
     rest = np.sum((pair - by_case[:, None] - by_reader[None] + mean) ** 2) / ((cases - 1) * (readers - 1))
-    return _quotient(between_cases - rest, between_cases + (readers - 1) * rest + readers * (between_readers - rest) / cases)
+    return _quotient(
+        between_cases - rest, between_cases + (readers - 1) * rest + readers * (between_readers - rest) / cases
+    )
 
 
 def _ccc(pair: np.ndarray) -> float:
     covariance = np.cov(pair.T, bias=True)
-    return _quotient(2 * covariance[0, 1], covariance[0, 0] + covariance[1, 1] + (pair[:, 0].mean() - pair[:, 1].mean()) ** 2)
+    return _quotient(
+        2 * covariance[0, 1], covariance[0, 0] + covariance[1, 1] + (pair[:, 0].mean() - pair[:, 1].mean()) ** 2
+    )
 
 
 def _quotient(part: float, whole: float) -> float:

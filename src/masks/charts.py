@@ -1,4 +1,5 @@
 """Plots of tables: metrics of many cases, trials of a search. Gets its numbers, gives back a figure."""
+
 import io
 from collections.abc import Sequence
 
@@ -23,7 +24,9 @@ def distributions(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     """
     parts = {unit: [name for name in names if _unit(name) == unit] for unit in dict.fromkeys(map(_unit, names))}
     figure = Figure(figsize=(2.2 + 1.55 * len(names), 5), dpi=_DPI, layout="constrained")
-    panels = figure.subplots(1, len(parts), width_ratios=[len(columns) + 0.3 for columns in parts.values()], squeeze=False)[0]
+    panels = figure.subplots(
+        1, len(parts), width_ratios=[len(columns) + 0.3 for columns in parts.values()], squeeze=False
+    )[0]
     for axes, (unit, columns) in zip(panels, parts.items(), strict=True):
         _boxes(axes, table[columns], unit)
         if unit == "":
@@ -49,7 +52,15 @@ def areas(true: np.ndarray, predicted: np.ndarray, unit: str, found: Agreement) 
     for height, text in ((found.bias, "bias"), (found.upper_limit, "+1.96 SD"), (found.lower_limit, "-1.96 SD")):
         if np.isfinite(height):
             right.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
-            right.annotate(f"{text} {height:+,.{1 if unit == 'px' else 2}f}", (1, height), xycoords=("axes fraction", "data"), xytext=(-4, 3), textcoords="offset points", ha="right", fontsize=9)
+            right.annotate(
+                f"{text} {height:+,.{1 if unit == 'px' else 2}f}",
+                (1, height),
+                xycoords=("axes fraction", "data"),
+                xytext=(-4, 3),
+                textcoords="offset points",
+                ha="right",
+                fontsize=9,
+            )
     if found.cases < MIN_CASES:
         right.set_title(f"no limits of agreement: {found.cases} of {MIN_CASES} cases needed", fontsize=10)
     right.set(xlabel=f"mean of both areas ({unit})", ylabel=f"predicted − true area ({unit})")
@@ -124,11 +135,27 @@ def _parallel(axes: matplotlib.axes.Axes, values: pd.DataFrame, scores: np.ndarr
         for place, text in zip(np.linspace(0, 1, len(ends)) if len(ends) > 1 else [0.5], ends, strict=True):
             box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
             text = text.replace("_", "\n")
-            axes.annotate(text, (number, place), xytext=(4, 0), textcoords="offset points", fontsize=7, va="center", zorder=3, bbox=box)
+            axes.annotate(
+                text,
+                (number, place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                fontsize=7,
+                va="center",
+                zorder=3,
+                bbox=box,
+            )
     heights.append(_stretched(scores))
     ends = {0.0: scores.min(), 1.0: scores.max()} if np.ptp(scores) else {0.5: scores.max()}
     for place, score in ends.items():
-        axes.annotate(f"{score:.3f}", (len(values.columns), place), xytext=(6, 0), textcoords="offset points", fontsize=8, va="center")
+        axes.annotate(
+            f"{score:.3f}",
+            (len(values.columns), place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            fontsize=8,
+            va="center",
+        )
     colours = matplotlib.colormaps["Blues"](0.15 + 0.85 * heights[-1])
     for trial in np.argsort(scores):  # The best ones on top.
         axes.plot([height[trial] for height in heights], color=colours[trial], linewidth=1 + heights[-1][trial])
@@ -145,7 +172,11 @@ def _places(values: pd.Series) -> tuple[np.ndarray, list[str], bool]:
     """Where values stand on an axis, the texts of single values (none for a range of numbers), and whether the axis is logarithmic."""
     if values.nunique() <= 6 or not pd.api.types.is_numeric_dtype(values) or values.dtype == bool:
         known = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
-        return values.map({value: number for number, value in enumerate(known)}).to_numpy(float), [_text(value) for value in known], False
+        return (
+            values.map({value: number for number, value in enumerate(known)}).to_numpy(float),
+            [_text(value) for value in known],
+            False,
+        )
     numbers = values.to_numpy(float)
     return numbers, [], bool(numbers.min() > 0 and numbers.max() > 4 * numbers.min())
 
@@ -172,7 +203,9 @@ def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str) -> None:
     failed = finite.isna().sum()
     names = [_called(name) + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table]
     axes.set_xticks(range(len(names)), names)
-    axes.set(xlabel="", xlim=(-0.5, len(names) - 0.5), ylabel={"": "", "%": "difference (%)"}.get(unit, f"distance ({unit})"))
+    axes.set(
+        xlabel="", xlim=(-0.5, len(names) - 0.5), ylabel={"": "", "%": "difference (%)"}.get(unit, f"distance ({unit})")
+    )
     axes.grid(axis="y", alpha=0.3)
 
 

@@ -1,4 +1,5 @@
 """Takes out of a mask what is too small or too far off to be meant. Areas are 8-connected: pixels that touch at a corner belong together."""
+
 from collections.abc import Iterable
 
 import numpy as np
@@ -78,4 +79,9 @@ def _clusters(labels: np.ndarray, count: int) -> np.ndarray:
 def _offsets(width: int) -> list[int]:
     # Half of the disc: the other half would find each pair a second time, from the other side.
     reach = range(-MAX_DISTANCE_PX, MAX_DISTANCE_PX + 1)
-    return [row * width + column for row in reach for column in reach if (row, column) > (0, 0) and row**2 + column**2 <= MAX_DISTANCE_PX**2]
+    return [
+        row * width + column
+        for row in reach
+        for column in reach
+        if (row, column) > (0, 0) and row**2 + column**2 <= MAX_DISTANCE_PX**2
+    ]

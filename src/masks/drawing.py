@@ -2,6 +2,7 @@
 
 Colours of a comparison: green where both masks are, blue where only the true one is, red where only the prediction is.
 """
+
 import functools
 import io
 import pathlib
@@ -39,15 +40,24 @@ def comparison(
         pen.line(ends, fill=_YELLOW, width=3)
         for x, y in ends:
             pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=_YELLOW)
-    return _written(canvas, caption, {"both": BOTH, "only the true mask": ONLY_TRUE, "only the prediction": ONLY_PREDICTED})
+    return _written(
+        canvas, caption, {"both": BOTH, "only the true mask": ONLY_TRUE, "only the prediction": ONLY_PREDICTED}
+    )
 
 
-def overlay(image: np.ndarray, mask: np.ndarray, caption: str, grey_range: tuple[float, float] | None = None) -> np.ndarray:
+def overlay(
+    image: np.ndarray, mask: np.ndarray, caption: str, grey_range: tuple[float, float] | None = None
+) -> np.ndarray:
     """The image, (height, width), with one predicted mask in green and the caption: 1024 x 1024 px."""
     return _written(_canvas(_coloured(image, mask, mask, grey_range))[0], caption, {"prediction": BOTH})
 
 
-def panel(images: Sequence[np.ndarray], true_masks: Sequence[np.ndarray], predicted_masks: Sequence[np.ndarray], max_side_px: int = 256) -> np.ndarray:
+def panel(
+    images: Sequence[np.ndarray],
+    true_masks: Sequence[np.ndarray],
+    predicted_masks: Sequence[np.ndarray],
+    max_side_px: int = 256,
+) -> np.ndarray:
     """A row per case, the image beside its comparison: (cases * side, 2 * side, 3), small enough for a log that gets many of them."""
     step = -(-images[0].shape[0] // max_side_px)
     rows = []
@@ -63,7 +73,9 @@ def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 4) -> np.ndarra
     small = [np.asarray(Image.fromarray(picture).reduce(2)) for picture in pictures]
     small += [np.zeros_like(small[0])] * (-len(small) % columns if len(small) > columns else 0)
     width = min(columns, len(small))
-    return np.concatenate([np.concatenate(small[start : start + width], axis=1) for start in range(0, len(small), width)])
+    return np.concatenate(
+        [np.concatenate(small[start : start + width], axis=1) for start in range(0, len(small), width)]
+    )
 
 
 def grey(image: np.ndarray, grey_range: tuple[float, float] | None = None) -> np.ndarray:
@@ -102,7 +114,9 @@ def _encoded(picture: np.ndarray, **how: object) -> bytes:
     return content.getvalue()
 
 
-def _coloured(image: np.ndarray, true_mask: np.ndarray, predicted_mask: np.ndarray, grey_range: tuple[float, float] | None) -> np.ndarray:
+def _coloured(
+    image: np.ndarray, true_mask: np.ndarray, predicted_mask: np.ndarray, grey_range: tuple[float, float] | None
+) -> np.ndarray:
     shown = grey(image, grey_range)
     picture = np.repeat(shown[..., None], 3, axis=2)
     kinds = true_mask.astype(np.uint8) + 2 * predicted_mask.astype(np.uint8)
@@ -146,7 +160,14 @@ def _written(canvas: Image.Image, caption: str, colours: dict[str, tuple[int, in
     return np.asarray(canvas)
 
 
-def _label(canvas: Image.Image, text: str, size: int, top: int, left: int = _MARGIN_PX, swatch: tuple[int, int, int] | None = None) -> int:
+def _label(
+    canvas: Image.Image,
+    text: str,
+    size: int,
+    top: int,
+    left: int = _MARGIN_PX,
+    swatch: tuple[int, int, int] | None = None,
+) -> int:
     """Writes white text on a dark box, behind a patch of colour where one is given; returns where the next one may begin."""
     room = size + 6 if swatch else 0
     right, bottom = left + room + int(_font(size).getlength(text)) + 2 * 6, top + int(1.6 * size)

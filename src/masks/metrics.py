@@ -11,6 +11,7 @@ Distances are between the centres of pixels, in px, or in mm where a pixel's sid
 Precision (of an empty prediction) and recall (of an empty true mask) are undefined there but for convention: a miss must not look like a
 success, and two empty masks agree. Nothing is ever NaN.
 """
+
 import functools
 
 import numpy as np
@@ -60,7 +61,10 @@ class Comparison:
         """The two pixels, (row, column) each, the first in the true mask, whose distance is the Hausdorff distance; None where a mask is empty."""
         if self._one_is_empty:
             return None
-        return tuple(tuple(int(place + start) for place, start in zip(point, self._corner, strict=True)) for point in self._farthest[1])
+        return tuple(
+            tuple(int(place + start) for place, start in zip(point, self._corner, strict=True))
+            for point in self._farthest[1]
+        )
 
     def hausdorff95_px(self) -> float:
         """The larger of the two 95th percentiles of the distances from one mask's border to the other's (Metrics Reloaded: Maier-Hein et al. 2024,
@@ -72,7 +76,9 @@ class Comparison:
 
     def assd_px(self) -> float:
         """The average symmetric surface distance: the mean of the distances from all border pixels of either mask to the other's border."""
-        return self._without_distances() if self._one_is_empty else float(np.mean(np.concatenate(self._border_distances)))
+        return (
+            self._without_distances() if self._one_is_empty else float(np.mean(np.concatenate(self._border_distances)))
+        )
 
     def surface_dice(self, tolerance_px: float = TOLERANCE_PX) -> float:
         """The share of all border pixels that lie within the tolerance of the other mask's border (Nikolov et al. 2021, JMIR 23, whose borders are
@@ -119,7 +125,10 @@ class Comparison:
         # The nearest pixel of the other mask does lie on its border.
         to_true, to_predicted = self._nearest
         found = []
-        for start, search, turned in ((self.true & ~self.predicted, to_predicted, False), (self.predicted & ~self.true, to_true, True)):
+        for start, search, turned in (
+            (self.true & ~self.predicted, to_predicted, False),
+            (self.predicted & ~self.true, to_true, True),
+        ):
             if start.any():
                 distance, pair = search.farthest(start)
                 found.append((distance, pair[::-1] if turned else pair))
@@ -129,7 +138,12 @@ class Comparison:
         return 0.0, (point, point)
 
 
-def compare(true_mask: np.ndarray, predicted_mask: np.ndarray, spacing_mm: float | None = None, tolerance_mm: float | None = None) -> dict[str, float]:
+def compare(
+    true_mask: np.ndarray,
+    predicted_mask: np.ndarray,
+    spacing_mm: float | None = None,
+    tolerance_mm: float | None = None,
+) -> dict[str, float]:
     """All metrics by name. With the side of a pixel, `spacing_mm`, lengths are told in mm, and areas in cm2, too.
 
     The surface Dice's tolerance is TOLERANCE_PX, or `tolerance_mm` where that and the spacing are given.

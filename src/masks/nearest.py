@@ -1,4 +1,5 @@
 """The nearest of a mask's pixels, exactly, from many places at once; and which of its pixels are border."""
+
 import functools
 
 import numpy as np

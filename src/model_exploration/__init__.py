@@ -14,6 +14,7 @@ finished trials are not repeated, one in the middle goes on from its last epoch.
 
 Many machines search together with Keras Tuner's environment variables, the same line of main.py on each: see `cluster/`.
 """
+
 import functools
 import importlib.metadata
 import pathlib
@@ -57,7 +58,9 @@ def _explore(workspace: storage.Workspace, options: types.SimpleNamespace, space
     held_out = _held_out(cases, options)
     empty = int((cases["mask_px"][held_out] == 0).sum())
     if distribution.count() > 1:
-        raise storage.UserError("TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md.")
+        raise storage.UserError(
+            "TF_CONFIG is set: with it many machines train one model. To search with many, see cluster/README.md."
+        )
     # Only where there are empty masks does the score differ from that of earlier versions, whose searches must not be resumed then.
     facts = _facts(options, cases, space.get_config()) | ({"scored without empty masks": empty} if empty else {})
     with resumable.exclusive_lock(workspace.model_tuning, writes=not search.is_worker()):
@@ -69,7 +72,12 @@ def _explore(workspace: storage.Workspace, options: types.SimpleNamespace, space
             others = f"the other {held_out.sum()}{_but(empty)}"
             trained = f"{(~held_out).sum()} cases of the train set"
             print(f"Each trial trains on {trained} and is scored by its Dice on {others}.")
-            diagnosis.warn_about_intensities(hyperparameters.Hyperparameters(clip_hu=None, gaussian_noise=_most(space.get_config(), "gaussian_noise")), cases)
+            diagnosis.warn_about_intensities(
+                hyperparameters.Hyperparameters(
+                    clip_hu=None, gaussian_noise=_most(space.get_config(), "gaussian_noise")
+                ),
+                cases,
+            )
             _write_hparams_page(workspace, space.get_config())
         trainer = _Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist())
         report = functools.partial(_report, workspace, empty)
@@ -82,14 +90,18 @@ def _but(empty: int) -> str:
     if not empty:
         return ""
     have = "has" if empty == 1 else "have"
-    return f"; {empty} of these {have} an empty reference mask and only count as false positives, if predicted non-empty"
+    return (
+        f"; {empty} of these {have} an empty reference mask and only count as false positives, if predicted non-empty"
+    )
 
 
 def _begin(workspace: storage.Workspace, facts: dict, anew: bool) -> None:
     try:
         renamed = resumable.start_or_resume(workspace.model_tuning, facts, anew)
     except resumable.ResumeMismatch as error:
-        raise resumable.ResumeMismatch(f"{error} With EXPLORATION_START_ANEW = True in config.py it is renamed.") from error
+        raise resumable.ResumeMismatch(
+            f"{error} With EXPLORATION_START_ANEW = True in config.py it is renamed."
+        ) from error
     if renamed:
         print(f"The former search, of other settings, data or packages, is now '{renamed}'.")
 
@@ -97,7 +109,9 @@ def _begin(workspace: storage.Workspace, facts: dict, anew: bool) -> None:
 class _Trainer:
     """Trains the models of trials."""
 
-    def __init__(self, workspace: storage.Workspace, options: types.SimpleNamespace, train: pd.DataFrame, validation: list[str]) -> None:
+    def __init__(
+        self, workspace: storage.Workspace, options: types.SimpleNamespace, train: pd.DataFrame, validation: list[str]
+    ) -> None:
         self._workspace, self._options, self._train, self._validation = workspace, options, train, validation
 
     def __call__(self, trial: trials.Trial) -> pd.DataFrame:
@@ -107,11 +121,24 @@ class _Trainer:
         if (folder / "history.csv").exists():
             shutil.rmtree(unfinished, ignore_errors=True)  # It was killed between its end and this.
             return pd.read_csv(folder / "history.csv")
-        own = {"SEED": (self._options.SEED + trial.repeat) % 2**31, "TRAINING_EPOCHS": trial.epochs, "TRAINING_TIME_LIMIT_MINUTES": None}
+        own = {
+            "SEED": (self._options.SEED + trial.repeat) % 2**31,
+            "TRAINING_EPOCHS": trial.epochs,
+            "TRAINING_TIME_LIMIT_MINUTES": None,
+        }
         options = types.SimpleNamespace(**vars(self._options) | own)
         page = functools.partial(progress.hparams, trial.searched, trial.name)
         train = functools.partial(
-            isolated_process.run, model_training.train, self._workspace.train_set, self._train, trial.values, options, unfinished, folder, self._validation, page
+            isolated_process.run,
+            model_training.train,
+            self._workspace.train_set,
+            self._train,
+            trial.values,
+            options,
+            unfinished,
+            folder,
+            self._validation,
+            page,
         )
         try:
             return _begun_anew_if_other(train, unfinished)
@@ -147,7 +174,9 @@ def _held_out(cases: pd.DataFrame, options: types.SimpleNamespace) -> np.ndarray
     try:
         held_out = splitting.split(cases["group"].tolist(), options.EXPLORATION_VALIDATION_SHARE, options.SEED)
     except ValueError as error:
-        raise storage.DatasetError([f"No validation set can be made: {error}. Add data, or change GROUP_CASES_BY in config.py."]) from error
+        raise storage.DatasetError(
+            [f"No validation set can be made: {error}. Add data, or change GROUP_CASES_BY in config.py."]
+        ) from error
     for part, name in ((held_out, "validation"), (~held_out, "training")):
         if (cases["mask_px"][part] == 0).all():
             fault = f"All {part.sum()} masks of the {name} part are empty: no trial can be scored."
@@ -162,7 +191,13 @@ _OTHER_SPLIT = (
 
 
 def _facts(options: types.SimpleNamespace, cases: pd.DataFrame, space: dict) -> dict:
-    names = ("EXPLORATION_TUNER", "EXPLORATION_EPOCHS", "EXPLORATION_VALIDATION_SHARE", "TRAINING_BATCH_SIZE", "MIXED_PRECISION")
+    names = (
+        "EXPLORATION_TUNER",
+        "EXPLORATION_EPOCHS",
+        "EXPLORATION_VALIDATION_SHARE",
+        "TRAINING_BATCH_SIZE",
+        "MIXED_PRECISION",
+    )
     facts = {name: getattr(options, name) for name in (*names, "SEED", "IMAGE_SIZE")}
     facts["ENCODER_WEIGHTS"] = fitting.encoder_name(options)
     facts["search space"] = {hp["config"].pop("name"): f"{hp['class_name']} {hp['config']}" for hp in space["space"]}
@@ -187,4 +222,6 @@ def _write_hparams_page(workspace: storage.Workspace, space: dict) -> None:
 def _domain(class_name: str, config: dict) -> hparams_page.Domain:
     if class_name == "Float":
         return hparams_page.RealInterval(config["min_value"], config["max_value"])
-    return hparams_page.Discrete({"Choice": config.get("values"), "Boolean": [False, True], "Fixed": [config.get("value")]}[class_name])
+    return hparams_page.Discrete(
+        {"Choice": config.get("values"), "Boolean": [False, True], "Fixed": [config.get("value")]}[class_name]
+    )

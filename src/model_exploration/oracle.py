@@ -1,6 +1,7 @@
 """Who decides what is tried next: Keras Tuner's oracles, made to survive a kill at any moment, to end by trials or by hours, and to have the
 best trials trained again. Where many machines search together, there is one oracle, in the chief.
 """
+
 import collections
 import dataclasses
 import json
@@ -30,21 +31,35 @@ _OWN = ("epochs", "seconds", "false_positives", "searched", "failure")
 FAILURES_IN_A_ROW = 5
 
 
-def make(options: types.SimpleNamespace, space: keras_tuner.HyperParameters, folder: pathlib.Path, report: Callable[[list[dict]], None]) -> "Oracle":
+def make(
+    options: types.SimpleNamespace,
+    space: keras_tuner.HyperParameters,
+    folder: pathlib.Path,
+    report: Callable[[list[dict]], None],
+) -> "Oracle":
     """The oracle that the EXPLORATION settings ask for; it drops the weights below `folder` that are not to be kept."""
     own = {"random": {"max_trials": None}, "hyperband": {"max_epochs": options.EXPLORATION_EPOCHS}}
     # By default the first trials that are drawn at random are three times as many as hyperparameters: more than most searches have.
     own["bayesian"] = {"max_trials": None, "num_initial_points": max(4, (options.EXPLORATION_MAX_TRIALS or 24) // 3)}
     kinds = {"random": _Random, "hyperband": _Hyperband, "bayesian": _Bayesian}
-    return kinds[options.EXPLORATION_TUNER](options, folder, report, hyperparameters=space, **own[options.EXPLORATION_TUNER])
+    return kinds[options.EXPLORATION_TUNER](
+        options, folder, report, hyperparameters=space, **own[options.EXPLORATION_TUNER]
+    )
 
 
 class Oracle:
     """What is added to each of Keras Tuner's oracles, as the class above them."""
 
-    def __init__(self, options: types.SimpleNamespace, folder: pathlib.Path, report: Callable[[list[dict]], None], **own: Any) -> None:
+    def __init__(
+        self, options: types.SimpleNamespace, folder: pathlib.Path, report: Callable[[list[dict]], None], **own: Any
+    ) -> None:
         # Keras Tuner takes a seed of 0 for none, and gives up by an error that leaves the search broken; here it ends.
-        super().__init__(objective=keras_tuner.Objective(SCORE, "max"), seed=options.SEED + 1, max_consecutive_failed_trials=sys.maxsize, **own)
+        super().__init__(
+            objective=keras_tuner.Objective(SCORE, "max"),
+            seed=options.SEED + 1,
+            max_consecutive_failed_trials=sys.maxsize,
+            **own,
+        )
         self._options, self._folder, self._report = options, folder, report
         self._seconds_before, self._begun = 0.0, time.monotonic()
         self._seconds_allowed = 3600 * (options.EXPLORATION_TIME_LIMIT_HOURS or math.inf)
@@ -94,7 +109,13 @@ class Oracle:
         rows = []
         for trial in self._searched():
             told = self._told(trial)
-            found = {"trial": told.name, "status": trial.status.lower(), SCORE: trial.score, "repeats": repeats[trial.trial_id], "repeats_failed": failed[trial.trial_id]}
+            found = {
+                "trial": told.name,
+                "status": trial.status.lower(),
+                SCORE: trial.score,
+                "repeats": repeats[trial.trial_id],
+                "repeats_failed": failed[trial.trial_id],
+            }
             own = {name: getattr(told, name) for name in _OWN}
             rows.append(found | own | {"hyperparameters": dataclasses.asdict(told.values)})
         return rows
@@ -104,7 +125,9 @@ class Oracle:
         storage.atomic_write(pathlib.Path(self._get_oracle_fname()), json.dumps(self.get_state()))
 
     def _save_trial(self, trial: Any) -> None:
-        storage.atomic_write(pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()))
+        storage.atomic_write(
+            pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state())
+        )
 
     def reload(self) -> None:
         """Reads what `save` wrote. A trial's own file is written first: after a kill in between, it knows better."""
@@ -140,7 +163,9 @@ class Oracle:
         return [trial for _, trial in sorted(self.trials.items()) if not self._told(trial).repeat]
 
     def _best(self, count: int) -> list:
-        ranked = sorted((trial for trial in self._searched() if trial.status == "COMPLETED"), key=lambda trial: -trial.score)
+        ranked = sorted(
+            (trial for trial in self._searched() if trial.status == "COMPLETED"), key=lambda trial: -trial.score
+        )
         # Hyperband trains the same values for more and more epochs: those that were trained longest.
         distinct = {}
         for trial in sorted(ranked, key=lambda trial: -self._told(trial).epochs):
@@ -157,9 +182,13 @@ class Oracle:
         if not known:
             return False
         # One more trial is to fit in, and the repeats of the best, for which up to half of the time is kept.
-        to_come = min(FINALISTS, len(self._searched()) + 1) * self._options.EXPLORATION_REPEATS - len(self._repeated(self._best(FINALISTS)))
+        to_come = min(FINALISTS, len(self._searched()) + 1) * self._options.EXPLORATION_REPEATS - len(
+            self._repeated(self._best(FINALISTS))
+        )
         repeats = statistics.mean(known) * math.ceil(to_come / max(1, len(self.tuner_ids)))
-        return self._seconds() + statistics.mean(known) + min(repeats, self._seconds_allowed / 2) > self._seconds_allowed
+        return (
+            self._seconds() + statistics.mean(known) + min(repeats, self._seconds_allowed / 2) > self._seconds_allowed
+        )
 
     def _repeated(self, best: list) -> set[tuple[str, int]]:
         """Which of the repeats of the `best` were begun, as (the trial's id, the repeat's number)."""
@@ -180,7 +209,11 @@ class Oracle:
         if self._seconds() + told.seconds > self._seconds_allowed:
             self.ended_early = f"The time ended before the best trials were trained again: {len(to_come)} such trainings are missing. EXPLORATION_TIME_LIMIT_HOURS may be raised."
             return {"status": "STOPPED"}
-        return {"status": "RUNNING", "values": told.searched | {trials.REPEAT_OF: trial.trial_id, trials.REPEAT: number, trials.EPOCHS: told.epochs}}
+        return {
+            "status": "RUNNING",
+            "values": told.searched
+            | {trials.REPEAT_OF: trial.trial_id, trials.REPEAT: number, trials.EPOCHS: told.epochs},
+        }
 
 
 class _Random(Oracle, keras_tuner.oracles.RandomSearchOracle):
@@ -197,7 +230,9 @@ class _Distinct(keras_tuner.oracles.BayesianOptimizationOracle):
         if all(isinstance(hp, keras_tuner.engine.hyperparameters.Fixed) for hp in self.hyperparameters.space):
             return self._random_populate_space()
         chosen = super().populate_space(trial_id)
-        tried = chosen["status"] == "RUNNING" and any(chosen["values"] == trials.searched(trial) for trial in self.trials.values())
+        tried = chosen["status"] == "RUNNING" and any(
+            chosen["values"] == trials.searched(trial) for trial in self.trials.values()
+        )
         return self._random_populate_space() if tried else chosen
 
 

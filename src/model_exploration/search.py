@@ -1,4 +1,5 @@
 """Keras Tuner's search, on one machine, or on many with one chief: who trains what the oracle asks for, and what happens when that fails."""
+
 import contextlib
 import io
 import math
@@ -62,7 +63,9 @@ def is_worker() -> bool:
     names = [f"KERASTUNER_{name}" for name in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID")]
     missing = [name for name in names if name not in os.environ]
     if 0 < len(missing) < len(names):
-        raise storage.UserError(f"Of the environment variables of a search by many machines {' and '.join(missing)} is not set: see cluster/README.md.")
+        raise storage.UserError(
+            f"Of the environment variables of a search by many machines {' and '.join(missing)} is not set: see cluster/README.md."
+        )
     return not missing and "chief" not in os.environ["KERASTUNER_TUNER_ID"]
 
 
@@ -72,13 +75,21 @@ def wait_for_chief() -> None:
     try:
         grpc.channel_ready_future(grpc.insecure_channel(address)).result(timeout=CHIEF_PATIENCE_SECONDS)
     except grpc.FutureTimeoutError as error:
-        raise storage.UserError(f"No chief answers at {address} (KERASTUNER_ORACLE_IP and _PORT). Start it, then this worker again.") from error
+        raise storage.UserError(
+            f"No chief answers at {address} (KERASTUNER_ORACLE_IP and _PORT). Start it, then this worker again."
+        ) from error
 
 
 class _Tuner(keras_tuner.Tuner):
     """Trains what the oracle, here or in the chief, asks for."""
 
-    def __init__(self, asked: oracle.Oracle, options: types.SimpleNamespace, folder: pathlib.Path, train: Callable[[trials.Trial], pd.DataFrame]) -> None:
+    def __init__(
+        self,
+        asked: oracle.Oracle,
+        options: types.SimpleNamespace,
+        folder: pathlib.Path,
+        train: Callable[[trials.Trial], pd.DataFrame],
+    ) -> None:
         self._options, self._train = options, train
         with contextlib.redirect_stdout(io.StringIO()):  # It says from which file it goes on.
             super().__init__(oracle=asked, directory=str(folder), project_name="search")
@@ -91,7 +102,10 @@ class _Tuner(keras_tuner.Tuner):
     def run_trial(self, trial: Any) -> dict[str, float]:
         """Trains one trial; one that fails gets no number for a score, which Keras Tuner takes for a failure, and its reason among its values."""
         wanted = trials.describe(trial, self._options)
-        told = (f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in wanted.searched.items())
+        told = (
+            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in wanted.searched.items()
+        )
         _announce(f"\nTrial {wanted.name}: {', '.join(told)}")
         try:
             history = self._train(wanted)
@@ -102,7 +116,11 @@ class _Tuner(keras_tuner.Tuner):
             raise keras_tuner.errors.FatalError(str(error)) from error
         except Exception as error:
             # Whatever a mixture of hyperparameters may do to Keras or TensorFlow: it is noted, and the next one gets its turn.
-            reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {(str(error).strip() or 'no text').splitlines()[0]}"
+            reason = (
+                str(error)
+                if isinstance(error, TrialFailed)
+                else f"{type(error).__name__}: {(str(error).strip() or 'no text').splitlines()[0]}"
+            )
             trials.note_failure(trial, reason)
             _announce(f"  failed: {reason}")
             return {oracle.SCORE: math.nan, "seconds": math.nan}

@@ -1,4 +1,5 @@
 """What a search has found, for those who look: a table, a picture, and words."""
+
 import json
 import math
 import pathlib
@@ -25,7 +26,10 @@ def write(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
     scored = [row for row in ranked if row["status"] == "completed"]
     if scored:
         values = pd.DataFrame([row["searched"] for row in scored])
-        storage.atomic_write(folder / "trials.png", charts.to_png(charts.search(values, np.array([trials.score(row) for row in scored]), "validation Dice")))
+        storage.atomic_write(
+            folder / "trials.png",
+            charts.to_png(charts.search(values, np.array([trials.score(row) for row in scored]), "validation Dice")),
+        )
     best = folder / "best hyperparameters.json"
     if scored and not trials.found_nothing(scored[0]):
         storage.atomic_write(best, json.dumps(scored[0]["hyperparameters"], indent=2) + "\n")
@@ -49,7 +53,9 @@ def tell(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
     table = _table(scored, empty_masks)
     told = ["trial", "val_dice", "repeats_mean", "repeats_sd", *(["false_positives"] if empty_masks else [])]
     told += [name for name in ("epochs", *scored[0]["searched"]) if table[name].nunique() > 1]
-    print(f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table[told].head(_SHOWN).to_string(index=False, na_rep='')}")
+    print(
+        f"\nThe best of {len(scored)} trials, all in '{folder.name}/trials.csv' and trials.png:\n{table[told].head(_SHOWN).to_string(index=False, na_rep='')}"
+    )
     if empty_masks:
         are = "mask is" if empty_masks == 1 else "masks are"
         counted = "false_positives counts those predicted non-empty"
@@ -58,14 +64,18 @@ def tell(folder: pathlib.Path, rows: list[dict], empty_masks: int = 0) -> None:
         print(f"Failed: {len(failed)}; trials.csv says why.")
     for row in scored:
         if row["repeats_failed"]:
-            print(f"'{row['trial']}': {row['repeats_failed']} of its further trainings failed; it stands behind those that never did.")
+            print(
+                f"'{row['trial']}': {row['repeats_failed']} of its further trainings failed; it stands behind those that never did."
+            )
     others = [other for other in scored[1:] if min(len(scored[0]["repeats"]), len(other["repeats"])) >= 2]
     for other in others:
         print(_comparison(scored[0], other, len(others)))
     if trials.found_nothing(scored[0]):
         print(f"\nNo trial found anything: no validation Dice coefficient is above 0.01. {_TRAIN_LONGER}")
     else:
-        print(f"\nTo train the final model with the best one, write in config.py:\nHYPERPARAMETERS = {scored[0]['hyperparameters']!r}")
+        print(
+            f"\nTo train the final model with the best one, write in config.py:\nHYPERPARAMETERS = {scored[0]['hyperparameters']!r}"
+        )
 
 
 _TRAIN_LONGER = "Raise EXPLORATION_EPOCHS in config.py, and check the masks and the search space."
@@ -95,7 +105,9 @@ def _spread(dices: list[float]) -> dict:
 def _comparison(best: dict, other: dict, comparisons: int) -> str:
     # Welch's t-test: the spreads need not be alike. The best of several is compared with each of the others, and would seem better than one of them
     # by chance more often than 1 time in 40: Bonferroni's correction.
-    interval = scipy.stats.ttest_ind(best["repeats"], other["repeats"], equal_var=False).confidence_interval(1 - 0.05 / comparisons)
+    interval = scipy.stats.ttest_ind(best["repeats"], other["repeats"], equal_var=False).confidence_interval(
+        1 - 0.05 / comparisons
+    )
     difference = statistics.mean(best["repeats"]) - statistics.mean(other["repeats"])
     verdict = "is better than" if interval.low > 0 else "can't be told apart from"
     return (

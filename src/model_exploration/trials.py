@@ -1,4 +1,5 @@
 """One trial of a search in plain words, and the notes that are made on it."""
+
 import dataclasses
 import math
 import statistics
@@ -80,7 +81,11 @@ def _rank(row: dict) -> tuple:
 
 def score(row: dict) -> float:
     """What is to be expected of a trial's values, NaN where nothing is. Its first training made it one of the best, and may have been a lucky one."""
-    return (statistics.mean(row["repeats"]) if row["repeats"] else row["val_dice"]) if row["status"] == "completed" else math.nan
+    return (
+        (statistics.mean(row["repeats"]) if row["repeats"] else row["val_dice"])
+        if row["status"] == "completed"
+        else math.nan
+    )
 
 
 def found_nothing(row: dict) -> bool:

@@ -4,6 +4,7 @@ While it trains, `unfinished model` holds a checkpoint, history.csv and TensorBo
 was stopped, in whatever way, goes on from there: the same images in the same order, as if it had not been stopped. One that comes to
 nothing is ended with an explanation, and what it left is kept as `failed model`.
 """
+
 import contextlib
 import dataclasses
 import pathlib
@@ -38,7 +39,9 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
         diagnosis.warn_about_intensities(hyperparameters, cases)
-        history = train(workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model)
+        history = train(
+            workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model
+        )
     # The time's end may come within an epoch: its few images tell little.
     whole = history[history["images"] == history["images"].max()]
     print(
@@ -71,16 +74,29 @@ def train(
     hardware.prepare(options)
     distribution.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
     keep_failed = _keep_failed_training(unfinished, _failed(unfinished, target))
-    with resumable.exclusive_lock(unfinished, distribution.is_chief()), keep_failed, distribution.chief_or_scratch_folder(unfinished) as folder:
+    with (
+        resumable.exclusive_lock(unfinished, distribution.is_chief()),
+        keep_failed,
+        distribution.chief_or_scratch_folder(unfinished) as folder,
+    ):
         if distribution.is_chief():
             storage.check_replaceable(target)
         options, facts = distribution.chief_first(lambda: _begin(unfinished, hyperparameters, options, cases))
         network = fitting.compiled_network(hyperparameters, cases, options)
         checkpoint = progress.TrainingCheckpoint(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
-        fitting.fit(network, train_set, cases, hyperparameters, options, checkpoint, validation, callbacks(folder / "logs"))
+        fitting.fit(
+            network, train_set, cases, hyperparameters, options, checkpoint, validation, callbacks(folder / "logs")
+        )
         _check_finite(network, checkpoint.history, hyperparameters)
-        with storage.atomic_folder(target, _WAIT_SECONDS) if distribution.is_chief() else distribution.chief_or_scratch_folder(target) as draft:
-            more = {"epochs": len(checkpoint.history), "minutes": round(float(checkpoint.history["seconds"].sum()) / 60, 1)}
+        with (
+            storage.atomic_folder(target, _WAIT_SECONDS)
+            if distribution.is_chief()
+            else distribution.chief_or_scratch_folder(target) as draft
+        ):
+            more = {
+                "epochs": len(checkpoint.history),
+                "minutes": round(float(checkpoint.history["seconds"].sum()) / 60, 1),
+            }
             more["peak_learning_rate"] = budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)
             more["known"] = _known(network, train_set, cases, options)
             saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts | more, checkpoint.history)
@@ -199,9 +215,13 @@ def _keep_failed_training(unfinished: pathlib.Path, failed: pathlib.Path) -> Ite
         raise hardware.OutOfMemory from error
 
 
-def _known(network: keras.Model, train_set: pathlib.Path, cases: pd.DataFrame, options: types.SimpleNamespace) -> dict[str, Any]:
+def _known(
+    network: keras.Model, train_set: pathlib.Path, cases: pd.DataFrame, options: types.SimpleNamespace
+) -> dict[str, Any]:
     scale = network.get_layer("scale_intensity")
     images = preloaded_dataset.images(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
-    described = out_of_distribution.train_set_statistics((scale(image[None]).numpy() for image in images), cases["mask_px"] / options.IMAGE_SIZE**2)
+    described = out_of_distribution.train_set_statistics(
+        (scale(image[None]).numpy() for image in images), cases["mask_px"] / options.IMAGE_SIZE**2
+    )
     masks = (preloaded_dataset.read(train_set / "masks", case) for case in cases["case"])
     return described | {"cleaning_is_harmless": cleaning.is_harmless(masks)}

@@ -1,4 +1,5 @@
 """What a training may spend, and the learning rate that follows from how much of it is spent."""
+
 import datetime
 import math
 import statistics
@@ -21,7 +22,12 @@ class Budget:
     """What a training may spend, in epochs, minutes or both (None: no limit), what it has spent in this and former runs, and what is left."""
 
     def __init__(
-        self, steps_per_epoch: int, epochs: int | None, minutes: float | None = None, epochs_done: int = 0, seconds_spent: float = 0.0
+        self,
+        steps_per_epoch: int,
+        epochs: int | None,
+        minutes: float | None = None,
+        epochs_done: int = 0,
+        seconds_spent: float = 0.0,
     ) -> None:
         self.epochs, self._seconds = epochs, minutes and 60.0 * minutes
         self._steps = epochs and epochs * steps_per_epoch

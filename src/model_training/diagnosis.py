@@ -1,4 +1,5 @@
 """Stops a training that learns nothing, and reports what was checked and the likely cause."""
+
 import json
 
 import numpy as np
@@ -88,7 +89,12 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     def _look(self) -> None:
         fault = self._fault()
-        if fault and self._last_fault and self._steps >= PATIENCE_STEPS and self._budget.fraction_done >= PATIENCE_SHARE:
+        if (
+            fault
+            and self._last_fault
+            and self._steps >= PATIENCE_STEPS
+            and self._budget.fraction_done >= PATIENCE_SHARE
+        ):
             self._fail(fault)
         if fault and not self._noted:
             print(f"\nNote: after {self._steps} steps {fault}. If this persists, training will be stopped.", flush=True)
@@ -119,7 +125,11 @@ def degenerate_prediction(logits: np.ndarray, masks: np.ndarray) -> str:
         return "every pixel is predicted to belong to the mask"
     if masks.any() and not (logits >= 0)[masks > 0].any():
         return "no pixel of any mask is found: the Dice coefficient is 0"
-    if masks.any() and not masks.all() and logits[masks > 0].mean() - logits[masks == 0].mean() < MIN_LOGIT_GAP * logits.std():
+    if (
+        masks.any()
+        and not masks.all()
+        and logits[masks > 0].mean() - logits[masks == 0].mean() < MIN_LOGIT_GAP * logits.std()
+    ):
         return "what is predicted has nothing to do with the masks: their pixels get no higher values than those around them"
     return ""
 
@@ -136,7 +146,7 @@ def warn_about_intensities(hyperparameters: Hyperparameters, cases: pd.DataFrame
     if hyperparameters.clip_hu and cases["minimum"].median() > -200:
         print(
             f"Note: the images' values ({cases['minimum'].min():g} to {cases['maximum'].max():g}) do not look like Hounsfield units, but clip_hu "
-            f"is {hyperparameters.clip_hu}. If they are not, set HYPERPARAMETERS = {{\"clip_hu\": None}} in config.py."
+            f'is {hyperparameters.clip_hu}. If they are not, set HYPERPARAMETERS = {{"clip_hu": None}} in config.py.'
         )
 
 
@@ -169,7 +179,9 @@ def _reasons(
     images: np.ndarray, masks: np.ndarray, hyperparameters: Hyperparameters, short_steps: int | None
 ) -> list[str]:
     too_short = [] if short_steps is None else [f"the training was too short, {short_steps} steps. {_LONGER}"]
-    likely = _data_problems(images, masks, hyperparameters) or too_short + _hyperparameter_problems(masks, hyperparameters)
+    likely = _data_problems(images, masks, hyperparameters) or too_short + _hyperparameter_problems(
+        masks, hyperparameters
+    )
     if likely:
         return [f"Likely: {reason}" for reason in likely]
     rate = max(hyperparameters.learning_rate / 5, LOWEST_ADVISED_RATE)
@@ -188,13 +200,19 @@ def _data_problems(images: np.ndarray, masks: np.ndarray, hyperparameters: Hyper
     window = hyperparameters.clip_hu
     outside = _share_outside_window(images, masks, window) if window else 0.0
     tests = [
-        (not np.isfinite(images).all(), "the images hold values that are no finite numbers. Run step 1 again: it finds the file."),
-        (not set(np.unique(masks)) <= {0, 1}, "the masks hold other values than 0 and 1. Run step 1 again: it finds the file."),
+        (
+            not np.isfinite(images).all(),
+            "the images hold values that are no finite numbers. Run step 1 again: it finds the file.",
+        ),
+        (
+            not set(np.unique(masks)) <= {0, 1},
+            "the masks hold other values than 0 and 1. Run step 1 again: it finds the file.",
+        ),
         (not masks.any(), "all masks are empty. Check how the masks were exported."),
         (np.ptp(images) == 0, "the images are constant: there is nothing to see. Check how they were exported."),
         (
             outside > 0.995,
-            f"{outside:.1%} of the values lie outside the window, where all look the same. Set HYPERPARAMETERS = {{\"clip_hu\": ...}} in config.py "
+            f'{outside:.1%} of the values lie outside the window, where all look the same. Set HYPERPARAMETERS = {{"clip_hu": ...}} in config.py '
             "to the window of what is to be seen, or to None for images that are no CT.",
         ),
     ]

@@ -5,6 +5,7 @@ Several machines are told of each other by TensorFlow's own environment variable
 All of them train one network: each works through its share of every batch, and they agree on each step's mean gradient. The first one, the
 chief, writes what is kept; what the others write is thrown away. They all need to see the workspace, which lies in a folder they share.
 """
+
 import contextlib
 import functools
 import json
@@ -25,7 +26,13 @@ OTHERS_ENDED = (
     "Another worker of this training has ended, or can't be reached any more: its own output says why. Start all of them again: the training "
     "goes on from its last epoch."
 )
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError, tf.errors.DeadlineExceededError)
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.InternalError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 @functools.cache
@@ -78,7 +85,9 @@ def report_lost_workers() -> Iterator[None]:
         if count() == 1:
             raise
         # The first line is TensorFlow's: it may be this worker itself that has failed.
-        raise storage.UserError(f"{OTHERS_ENDED}\n({(str(error).strip() or type(error).__name__).splitlines()[0]})") from error
+        raise storage.UserError(
+            f"{OTHERS_ENDED}\n({(str(error).strip() or type(error).__name__).splitlines()[0]})"
+        ) from error
 
 
 def check(batch_size: int, minutes: float | None) -> None:
@@ -90,7 +99,9 @@ def check(batch_size: int, minutes: float | None) -> None:
             "config.py, or let fewer of them take part: the environment variable CUDA_VISIBLE_DEVICES=0 shows one GPU."
         )
     if count() > 1 and minutes is not None:
-        raise storage.UserError("Several workers end together only by epochs: their clocks differ. Set TRAINING_TIME_LIMIT_MINUTES = None in config.py.")
+        raise storage.UserError(
+            "Several workers end together only by epochs: their clocks differ. Set TRAINING_TIME_LIMIT_MINUTES = None in config.py."
+        )
 
 
 _TF_CONFIG_EXAMPLE = '{"cluster": {"worker": ["node1:29417", "node2:29417"]}, "task": {"type": "worker", "index": 0}}'

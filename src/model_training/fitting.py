@@ -1,4 +1,5 @@
 """How a network is trained: what it is, what it sees, who watches, and the training itself. Every step that trains does it with these."""
+
 import math
 import pathlib
 import sys
@@ -20,14 +21,21 @@ from networks import objectives
 WATCHED_CASES = 2
 
 
-def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, options: types.SimpleNamespace) -> keras.Model:
+def compiled_network(
+    hyperparameters: Hyperparameters, cases: pd.DataFrame, options: types.SimpleNamespace
+) -> keras.Model:
     """The network that `hyperparameters` describe, ready to be trained on `cases`, rows of cases.csv, with first weights drawn from the SEED setting."""
     keras.utils.set_random_seed(options.SEED)
     keras.mixed_precision.set_global_policy(hardware.precision(options.MIXED_PRECISION))
     values = hyperparameters
     with distribution.strategy().scope():
         network = networks.build(
-            values.architecture, options.IMAGE_SIZE, values.filters, values.patch_px, values.clip_hu, options.ENCODER_WEIGHTS
+            values.architecture,
+            options.IMAGE_SIZE,
+            values.filters,
+            values.patch_px,
+            values.clip_hu,
+            options.ENCODER_WEIGHTS,
         )
         networks.set_prior(network, cases["mask_px"].mean() / options.IMAGE_SIZE**2)
         # Keras' newer Adam spells its steps out for each variable: the first step takes 2 to 3 times as long to build, in every trial.
@@ -35,7 +43,9 @@ def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, opti
         # Its variables, were they made in the first step, would have that step built twice: seconds again.
         optimizer._create_all_weights(network.trainable_variables)
         network.compile(optimizer, objectives.LOSSES[values.loss], [objectives.Dice()])
-    keras.mixed_precision.set_global_policy("float32")  # What is built next, to predict with, is not to depend on what was trained before.
+    keras.mixed_precision.set_global_policy(
+        "float32"
+    )  # What is built next, to predict with, is not to depend on what was trained before.
     return network
 
 
@@ -45,7 +55,11 @@ def encoder_name(options: types.SimpleNamespace) -> str | None:
 
 
 def training_batches(
-    folder: pathlib.Path | str, cases: list[str], hyperparameters: Hyperparameters, options: types.SimpleNamespace, first_epoch: int = 0
+    folder: pathlib.Path | str,
+    cases: list[str],
+    hyperparameters: Hyperparameters,
+    options: types.SimpleNamespace,
+    first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """An endless stream of augmented (images, masks), float32 and uint8 (batch, size, size, 1), from an epoch's first batch on.
 
@@ -61,7 +75,9 @@ def training_batches(
             lambda *sample: augmentation.augment(*sample, *changes, values.clip_hu, values.augmentation_probability),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        return versions.batch(context.get_per_replica_batch_size(options.TRAINING_BATCH_SIZE), drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+        return versions.batch(
+            context.get_per_replica_batch_size(options.TRAINING_BATCH_SIZE), drop_remainder=True
+        ).prefetch(tf.data.AUTOTUNE)
 
     return distribution.strategy().distribute_datasets_from_function(share)
 
@@ -109,7 +125,13 @@ def fit(
     """
     names = cases["case"].tolist()
     steps = steps_per_epoch(names, options)
-    budget = Budget(steps, options.TRAINING_EPOCHS, options.TRAINING_TIME_LIMIT_MINUTES, checkpoint.epochs_done, checkpoint.history["seconds"].sum())
+    budget = Budget(
+        steps,
+        options.TRAINING_EPOCHS,
+        options.TRAINING_TIME_LIMIT_MINUTES,
+        checkpoint.epochs_done,
+        checkpoint.history["seconds"].sum(),
+    )
     if checkpoint.epochs_done:
         print(f"Going on after epoch {checkpoint.epochs_done}" + (f" of {budget.epochs}." if budget.epochs else "."))
     if budget.fraction_done >= 1:
@@ -117,9 +139,15 @@ def fit(
     logs = checkpoint.folder / "logs"
     kind, shown = ("validation cases", validation) if validation else ("train cases", names)
     network.fit(
-        training_batches(options.TRAIN_SET_LOCATION or train_set, names, hyperparameters, options, checkpoint.epochs_done),
+        training_batches(
+            options.TRAIN_SET_LOCATION or train_set, names, hyperparameters, options, checkpoint.epochs_done
+        ),
         steps_per_epoch=steps,
-        validation_data=preloaded_dataset.pairs(train_set, validation, options.IMAGE_SIZE).batch(options.TRAINING_BATCH_SIZE) if validation else None,
+        validation_data=preloaded_dataset.pairs(train_set, validation, options.IMAGE_SIZE).batch(
+            options.TRAINING_BATCH_SIZE
+        )
+        if validation
+        else None,
         initial_epoch=checkpoint.epochs_done,
         epochs=budget.epochs or sys.maxsize,
         callbacks=[
@@ -129,7 +157,9 @@ def fit(
             progress.tensorboard(logs),
             *more,
             checkpoint,  # An epoch it has noted has been logged.
-            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: _end(network, budget)),  # What was done between epochs took time, too.
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda *_: _end(network, budget)
+            ),  # What was done between epochs took time, too.
         ],
         verbose=0,
     )
@@ -139,5 +169,7 @@ def _end(network: keras.Model, budget: Budget) -> None:
     network.stop_training = network.stop_training or budget.fraction_done >= 1
 
 
-def _shown(train_set: pathlib.Path, cases: Sequence[str], options: types.SimpleNamespace) -> tuple[tf.Tensor, tf.Tensor]:
+def _shown(
+    train_set: pathlib.Path, cases: Sequence[str], options: types.SimpleNamespace
+) -> tuple[tf.Tensor, tf.Tensor]:
     return next(iter(preloaded_dataset.pairs(train_set, cases, options.IMAGE_SIZE).batch(len(cases))))

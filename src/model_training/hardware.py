@@ -1,4 +1,5 @@
 """What the machine that trains can do, in TensorFlow's terms and in the user's."""
+
 import types
 
 import tensorflow as tf
@@ -8,7 +9,7 @@ import storage
 from model_training import distribution
 
 _OUT_OF_MEMORY = (
-    "The machine's memory is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), then \"filters\" in HYPERPARAMETERS, "
+    'The machine\'s memory is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), then "filters" in HYPERPARAMETERS, '
     'where "patch_px" 4 needs least; MIXED_PRECISION = True needs less too. IMAGE_SIZE counts by its square.'
 )
 
@@ -49,7 +50,9 @@ def _gpus() -> list[tf.config.PhysicalDevice]:
 
 def _gpus_are_fast_in_16_bit() -> bool:
     # From compute capability 7.0 on they have units for it (NVIDIA's guide to mixed precision training).
-    return all(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (7, 0) for gpu in _gpus())
+    return all(
+        tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (7, 0) for gpu in _gpus()
+    )
 
 
 def _cpu_knows_bfloat16() -> bool:

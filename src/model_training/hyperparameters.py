@@ -1,4 +1,5 @@
 """The hyperparameters (see `settings.hyperparameters`)."""
+
 from typing import Any
 
 from settings.hyperparameters import Hyperparameters, from_overrides

@@ -1,4 +1,5 @@
 """Keras callbacks that tell and keep how a training goes: a bar or lines, the checkpoint on disk, and what TensorBoard shows."""
+
 import pathlib
 import shutil
 import time
@@ -33,7 +34,13 @@ class Display(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Makes the bar, where somebody watches."""
-        self._bar = tqdm.tqdm(total=100, disable=None, leave=False, bar_format="{desc} {percentage:3.0f}% {bar} {postfix}", desc="Building the network")
+        self._bar = tqdm.tqdm(
+            total=100,
+            disable=None,
+            leave=False,
+            bar_format="{desc} {percentage:3.0f}% {bar} {postfix}",
+            desc="Building the network",
+        )
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Notes which epoch it is."""
@@ -63,12 +70,18 @@ class Display(keras.callbacks.Callback):
             self._heading = ""
 
     def _state(self, logs: dict) -> str:
-        shown = [f"{name} {logs[key]:.3f}" for key, name in (("loss", "loss"), ("dice", "Dice"), ("val_dice", "validation Dice")) if key in logs]
+        shown = [
+            f"{name} {logs[key]:.3f}"
+            for key, name in (("loss", "loss"), ("dice", "Dice"), ("val_dice", "validation Dice"))
+            if key in logs
+        ]
         return ", ".join(shown) + self._speed()
 
     def _speed(self) -> str:
         seconds = self._budget.seconds_per_step
-        return (f", {seconds / self._batch_size:.3f} s per image" if seconds else "") + (f", ends about {self._budget.eta}" if self._budget.eta else "")
+        return (f", {seconds / self._batch_size:.3f} s per image" if seconds else "") + (
+            f", ends about {self._budget.eta}" if self._budget.eta else ""
+        )
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
@@ -113,7 +126,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         now = time.monotonic()
         row = {"epoch": epoch + 1, **(logs or {}), "images": self._images, "seconds": round(now - self._clock, 3)}
         self._clock = now
-        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True) if self.epochs_done else pd.DataFrame([row])
+        self.history = (
+            pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+            if self.epochs_done
+            else pd.DataFrame([row])
+        )
         storage.atomic_write(self.folder / HISTORY, self.history.to_csv(index=False))
         self._epochs.assign(epoch + 1)
         self._manager.save(epoch + 1)

@@ -4,6 +4,7 @@ A network is a keras.Model that takes raw images as they lie on disk, float32 (b
 of the same shape. Scaling the intensities is its first layer, so that it can't be forgotten or done twice; a pixel belongs to the mask
 where its probability is at least one half (`predict_masks`).
 """
+
 import functools
 from collections.abc import Callable
 

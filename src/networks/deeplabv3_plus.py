@@ -1,4 +1,5 @@
 """DeepLabV3+ (Chen et al. 2018, arXiv:1802.02611) on a ResNet50 encoder (He et al. 2015, arXiv:1512.03385)."""
+
 import pathlib
 
 import tensorflow as tf
@@ -50,7 +51,9 @@ class ImageNetColours(keras.layers.Layer):
 def _encoder(image_size: int, weights: str | None) -> keras.Model:
     resnet = _resnet50(weights)
     # Its last stage keeps 1/16 of the size, and looks twice as far instead: the weights stay the same.
-    dilated = keras.models.clone_model(resnet, keras.Input((image_size, image_size, 3)), clone_function=_keep_resolution)
+    dilated = keras.models.clone_model(
+        resnet, keras.Input((image_size, image_size, 3)), clone_function=_keep_resolution
+    )
     dilated.set_weights(resnet.get_weights())
     outputs = [dilated.get_layer("conv2_block3_out").output, dilated.output]
     return keras.Model(dilated.input, outputs, name="resnet50")
@@ -81,7 +84,10 @@ def _keep_resolution(layer: keras.layers.Layer) -> keras.layers.Layer:
     elif layer.name.startswith("conv5_") and layer.name.endswith("_2_conv"):
         config["dilation_rate"] = (2, 2)
     elif isinstance(layer, keras.layers.BatchNormalization):
-        config |= {"momentum": BATCH_NORM_MOMENTUM, "synchronized": tf.distribute.get_strategy().num_replicas_in_sync > 1}
+        config |= {
+            "momentum": BATCH_NORM_MOMENTUM,
+            "synchronized": tf.distribute.get_strategy().num_replicas_in_sync > 1,
+        }
     return layer.__class__.from_config(config)
 
 

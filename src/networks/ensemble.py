@@ -4,6 +4,7 @@ The mean of their logits makes the mask. That their masks agree among themselves
 some are wrong: the mean Dice coefficient between them is a good guess of the Dice coefficient that the mask would get (Roy et al. 2019,
 arXiv:1811.09800, for networks with dropout).
 """
+
 import dataclasses
 import functools
 import itertools
@@ -93,7 +94,11 @@ def predicted_dice(logits: np.ndarray) -> float:
     Two empty masks have 1, as in `masks.metrics`: the members agree, which is all that this tells.
     """
     masks = networks.threshold(logits)
-    return statistics.fmean(metrics.dice(*pair) for pair in itertools.combinations(masks, 2)) if len(masks) > 1 else float("nan")
+    return (
+        statistics.fmean(metrics.dice(*pair) for pair in itertools.combinations(masks, 2))
+        if len(masks) > 1
+        else float("nan")
+    )
 
 
 def read(folders: Sequence[pathlib.Path], cleaned: bool | None = None) -> Ensemble:

@@ -1,4 +1,5 @@
 """The pieces that the networks are built of."""
+
 import math
 from collections.abc import Callable
 
@@ -19,7 +20,9 @@ class ScaleIntensity(keras.layers.Layer):
     """
 
     def __init__(self, clip_hu: tuple[float, float] | None, **keywords) -> None:
-        super().__init__(dtype="float32", **keywords)  # HU do not fit into 16 bit floats, which mixed precision would use here.
+        super().__init__(
+            dtype="float32", **keywords
+        )  # HU do not fit into 16 bit floats, which mixed precision would use here.
         self.clip_hu = tuple(clip_hu) if clip_hu else None
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
@@ -73,16 +76,23 @@ def weight_gradient(inputs: tf.Tensor, upstream: tf.Tensor, size: int) -> tf.Ten
         # The fewer channels there are to copy, the better. The other way round, each weight's pixels lie on the opposite side.
         return tf.transpose(tf.reverse(weight_gradient(upstream, inputs, size), (0, 1)), (0, 1, 3, 2))
     padded = tf.pad(inputs, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))
-    columns = tf.reshape(tf.concat([padded[:, :, shift : shift + width] for shift in range(size)], axis=-1), (-1, size * channels))
+    columns = tf.reshape(
+        tf.concat([padded[:, :, shift : shift + width] for shift in range(size)], axis=-1), (-1, size * channels)
+    )
     rows = tf.reshape(tf.pad(upstream, ((0, 0), (0, size - 1), (0, 0), (0, 0))), (-1, channels_out))
     count = tf.shape(rows)[0] - (size - 1) * width
-    products = [tf.matmul(columns[shift * width : shift * width + count], rows[:count], transpose_a=True) for shift in range(size)]
+    products = [
+        tf.matmul(columns[shift * width : shift * width + count], rows[:count], transpose_a=True)
+        for shift in range(size)
+    ]
     return tf.reshape(tf.stack(products), (size, size, channels, channels_out))
 
 
 def convolution(inputs: tf.Tensor, filters: int, size: int = 3, dilation: int = 1) -> tf.Tensor:
     """`inputs` after a convolution, group normalization and ReLU: (batch, height, width, filters)."""
-    outputs = Conv2D(filters, size, padding="same", dilation_rate=dilation, use_bias=False, kernel_initializer="he_normal")(inputs)
+    outputs = Conv2D(
+        filters, size, padding="same", dilation_rate=dilation, use_bias=False, kernel_initializer="he_normal"
+    )(inputs)
     outputs = GroupNormalization(math.gcd(GROUPS, filters))(outputs)
     return keras.layers.ReLU()(outputs)
 
@@ -94,17 +104,23 @@ class GroupNormalization(keras.layers.GroupNormalization):
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        values, gamma, beta = (tf.cast(tensor, tf.float32) for tensor in (inputs, self.gamma, self.beta))  # Of 16 bits, under mixed precision.
+        values, gamma, beta = (
+            tf.cast(tensor, tf.float32) for tensor in (inputs, self.gamma, self.beta)
+        )  # Of 16 bits, under mixed precision.
         gamma, beta = tf.reshape(gamma, (self.groups, -1)), tf.reshape(beta, (self.groups, -1))
         mean, square = self._group_mean(values), self._group_mean(tf.square(values))
         scale = gamma * tf.math.rsqrt(tf.maximum(square - tf.square(mean), 0.0) + self.epsilon)
-        scale, shift = (tf.reshape(of_groups, (-1, 1, 1, values.shape[-1])) for of_groups in (scale, beta - mean * scale))
+        scale, shift = (
+            tf.reshape(of_groups, (-1, 1, 1, values.shape[-1])) for of_groups in (scale, beta - mean * scale)
+        )
         return tf.cast(values * scale + shift, inputs.dtype)
 
     def _group_mean(self, values: tf.Tensor) -> tf.Tensor:
         # Over the pixels first: what is left is small. (batch, groups, 1)
         of_channels = tf.reduce_mean(values, axis=(1, 2))
-        return tf.reduce_mean(tf.reshape(of_channels, (-1, self.groups, values.shape[-1] // self.groups)), axis=-1, keepdims=True)
+        return tf.reduce_mean(
+            tf.reshape(of_channels, (-1, self.groups, values.shape[-1] // self.groups)), axis=-1, keepdims=True
+        )
 
 
 class Patches(keras.layers.Layer):
@@ -129,7 +145,9 @@ def patch_logits(features: tf.Tensor, patch_px: int) -> tf.Tensor:
 def upsampled_logits(features: tf.Tensor, image_size: int) -> tf.Tensor:
     """A logit per pixel, float32 (batch, image_size, image_size, 1), interpolated from those of features at a fraction of that size."""
     factor = image_size // features.shape[1]
-    return keras.layers.UpSampling2D(factor, interpolation="bilinear", dtype="float32", name="logits")(_logits(features, 1))
+    return keras.layers.UpSampling2D(factor, interpolation="bilinear", dtype="float32", name="logits")(
+        _logits(features, 1)
+    )
 
 
 def _logits(features: tf.Tensor, channels: int) -> tf.Tensor:

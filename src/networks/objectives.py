@@ -3,6 +3,7 @@
 All take masks and logits of shape (batch, height, width, 1). A loss gives one float32 per image, (batch,); an empty mask, or one that
 covers the image, is a case like others and never gives NaN.
 """
+
 from collections.abc import Callable
 
 import tensorflow as tf

@@ -9,6 +9,7 @@
 
 A model folder may come from somebody else, or be edited by hand: its values are checked before they are used.
 """
+
 import hashlib
 import json
 import pathlib
@@ -85,7 +86,7 @@ def read_hyperparameters(folder: pathlib.Path) -> dict[str, Any]:
         names = trained_with.keys() | values.keys()
         changed = ", ".join(sorted(name for name in names if trained_with.get(name, ...) != values.get(name, ...)))
         raise storage.DamagedFile(
-            f"{folder / _HYPERPARAMETERS}: {changed} changed after the training. Copy \"hyperparameters\" from "
+            f'{folder / _HYPERPARAMETERS}: {changed} changed after the training. Copy "hyperparameters" from '
             f"{_TRAINING} into this file. To try other values, set HYPERPARAMETERS in config.py and train again."
         )
     _check(values, folder / _HYPERPARAMETERS)

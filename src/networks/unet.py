@@ -4,6 +4,7 @@ Most of a U-Net's time goes into its first and last stages, which work at the im
 say, whose 16 values are channels at a quarter of the size, and each place answers for its 16 pixels. That is a pixel unshuffle before and a
 pixel shuffle behind (Shi et al. 2016, arXiv:1609.05158): no value is lost, as it would be in a smaller image.
 """
+
 import math
 
 import tensorflow as tf

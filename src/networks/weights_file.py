@@ -3,6 +3,7 @@
 A weights file may come from somebody else. HDF5 can refer to any file of its reader and declare more data than it holds
 (CVE-2026-1669, CVE-2026-0897; Keras 2.15 checks neither). So no data are read before the file's structure is checked.
 """
+
 import collections
 import contextlib
 import hashlib
@@ -90,7 +91,9 @@ def _snake_case(name: str) -> str:
 def _checked_layers(file: pathlib.Path, fix: str) -> Iterator[dict[str, h5py.Dataset]]:
     """The datasets of the layers by name, not yet read. All others are ignored, but must be harmless, too."""
     with _checked_datasets(file, fix) as datasets:
-        portable = {name.replace("\\", "/"): dataset for name, dataset in datasets.items()}  # Keras on Windows: layers\\conv2d
+        portable = {
+            name.replace("\\", "/"): dataset for name, dataset in datasets.items()
+        }  # Keras on Windows: layers\\conv2d
         yield {name: dataset for name, dataset in portable.items() if name.startswith("layers/")}
 
 
@@ -103,7 +106,14 @@ def _checked_datasets(file: pathlib.Path, fix: str) -> Iterator[dict[str, h5py.D
             if sum(dataset.nbytes for dataset in datasets.values()) > len(content):
                 raise ValueError("it declares more data than it has bytes")
             yield datasets
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, SystemError) as error:  # h5py's, for damage of any kind.
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        SystemError,
+    ) as error:  # h5py's, for damage of any kind.
         raise storage.DamagedFile(f"{file}: not a complete weights file ({error}). {fix}") from error
 
 

@@ -3,6 +3,7 @@
 Where the network was trained on mirror images too, it predicts each image both ways; where PREDICT_WITH_FOLDS is set, the models of the
 cross-validation predict together. How much the members' masks agree is reported as the predicted Dice (see `networks.ensemble`).
 """
+
 import collections
 import concurrent.futures
 import contextlib
@@ -47,7 +48,9 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
             model, known = ensemble.read(folders, options.CLEAN_PREDICTIONS), _known(folders)
             maker = _maker(folders, model)
         names = cases["case"].tolist()
-        batches = preloaded_dataset.images(workspace.test_set, names, model.image_size).batch(options.PREDICTION_BATCH_SIZE)
+        batches = preloaded_dataset.images(workspace.test_set, names, model.image_size).batch(
+            options.PREDICTION_BATCH_SIZE
+        )
         with storage.atomic_folder(workspace.predictions) as draft:
             table = pd.DataFrame(_predict_cases(names, batches, model, known, draft))
             mask_folder.write_quality_table(draft, table)
@@ -63,10 +66,19 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     """
     options = settings.load(workspace.root)
     found = input_files.find(workspace.new_images)
-    faults = [*found.faults, *(f"{file_names.printable(file)}: {_RESERVED}" for file in found.files.values() if _is_reserved(file))]
+    faults = [
+        *found.faults,
+        *(f"{file_names.printable(file)}: {_RESERVED}" for file in found.files.values() if _is_reserved(file)),
+    ]
     files = [file for file in found.files.values() if not _is_reserved(file)]
     if not files:
-        raise storage.DatasetError([*faults, *found.skipped, f"{workspace.new_images}: no CSV files found. Put the images to predict there, <name>.csv each."])
+        raise storage.DatasetError(
+            [
+                *faults,
+                *found.skipped,
+                f"{workspace.new_images}: no CSV files found. Put the images to predict there, <name>.csv each.",
+            ]
+        )
     folders = _models(workspace, options)
     with _reading_models(workspace, folders):
         model, known = ensemble.read(folders, options.CLEAN_PREDICTIONS), _known(folders)
@@ -77,7 +89,9 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
             raise storage.DatasetError(input_files.grouped(faults))
         table = pd.DataFrame(rows)
         table.to_csv(draft / TABLE, index=False)
-    print(f"Predicted {len(rows)} of {total} images{_cleaned(model)}, to '{workspace.new_predictions.name}'.{quality.doubts(table.set_index('image'))}")
+    print(
+        f"Predicted {len(rows)} of {total} images{_cleaned(model)}, to '{workspace.new_predictions.name}'.{quality.doubts(table.set_index('image'))}"
+    )
     for line in found.skipped:
         print(line)
     if faults:
@@ -89,19 +103,40 @@ def _models(workspace: storage.Workspace, options: types.SimpleNamespace) -> lis
         return [workspace.model]
     *folders, beyond = workspace.fold_models(options.CROSS_VALIDATION_FOLDS + 1)
     if beyond.exists():
-        raise storage.DatasetError([f"{beyond}: one fold more than CROSS_VALIDATION_FOLDS in config.py, {options.CROSS_VALIDATION_FOLDS}. Change that back."])
+        raise storage.DatasetError(
+            [
+                f"{beyond}: one fold more than CROSS_VALIDATION_FOLDS in config.py, {options.CROSS_VALIDATION_FOLDS}. Change that back."
+            ]
+        )
     return folders
 
 
-def _reading_models(workspace: storage.Workspace, folders: list[pathlib.Path]) -> contextlib.AbstractContextManager[None]:
+def _reading_models(
+    workspace: storage.Workspace, folders: list[pathlib.Path]
+) -> contextlib.AbstractContextManager[None]:
     # For as long as they are read into memory; a training that has just ended needs a moment to put its model there.
-    whole, step = (workspace.model, "train_final_model") if folders == [workspace.model] else (workspace.cross_validation, "cross_validate_train_set")
+    whole, step = (
+        (workspace.model, "train_final_model")
+        if folders == [workspace.model]
+        else (workspace.cross_validation, "cross_validate_train_set")
+    )
     return storage.reading(whole, step, wait_seconds=_MODEL_WAIT_SECONDS)
 
 
 def _maker(folders: list[pathlib.Path], model: ensemble.Ensemble) -> dict[str, Any]:
     trainings = [saved_model.read_training(folder) for folder in folders]
-    told = ("python", "tensorflow", "image_size", "batch_size", "precision", "seed", "epochs", "minutes", "peak_learning_rate", "encoder_weights")
+    told = (
+        "python",
+        "tensorflow",
+        "image_size",
+        "batch_size",
+        "precision",
+        "seed",
+        "epochs",
+        "minutes",
+        "peak_learning_rate",
+        "encoder_weights",
+    )
     return {
         "id": saved_model.fingerprint(folders),
         "models": len(folders),
@@ -125,12 +160,16 @@ def _check_fit(cases: pd.DataFrame, training: dict) -> None:
     sizes = set(cases["height"])
     if sizes != {training["image_size"]}:
         raise storage.DatasetError(
-            [f"The model was trained on images of {training['image_size']} px, the dataset's have {sizes.pop()} px. Train the model again."]
+            [
+                f"The model was trained on images of {training['image_size']} px, the dataset's have {sizes.pop()} px. Train the model again."
+            ]
         )
     preloaded_dataset.check_no_leakage(cases, training["image_sha256"])
 
 
-def _predict_cases(names: list[str], batches: Iterable[Any], model: ensemble.Ensemble, known: list[dict], folder: pathlib.Path) -> list[dict]:
+def _predict_cases(
+    names: list[str], batches: Iterable[Any], model: ensemble.Ensemble, known: list[dict], folder: pathlib.Path
+) -> list[dict]:
     """Writes the mask of each test case, and returns their rows of the table. The network works on a batch while others are read and written."""
 
     def predicted() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -147,7 +186,9 @@ def _predict_cases(names: list[str], batches: Iterable[Any], model: ensemble.Ens
         return [row.result() for _, row in _counted(written, bar)]
 
 
-def _predict_files(files: list[pathlib.Path], model: ensemble.Ensemble, known: list[dict], folder: pathlib.Path, faults: list[str]) -> list[dict]:
+def _predict_files(
+    files: list[pathlib.Path], model: ensemble.Ensemble, known: list[dict], folder: pathlib.Path, faults: list[str]
+) -> list[dict]:
     """Writes the results of each new image, and returns their rows of the table; what is wrong with the others is added to `faults`."""
 
     def predicted(reads: Iterable[tuple[tuple, concurrent.futures.Future]]) -> Iterator[tuple]:
@@ -168,7 +209,9 @@ def _predict_files(files: list[pathlib.Path], model: ensemble.Ensemble, known: l
     return rows
 
 
-def _ahead(pool: concurrent.futures.Executor, task: Callable, items: Iterable[tuple]) -> Iterator[tuple[tuple, concurrent.futures.Future]]:
+def _ahead(
+    pool: concurrent.futures.Executor, task: Callable, items: Iterable[tuple]
+) -> Iterator[tuple[tuple, concurrent.futures.Future]]:
     """Each item and the future of `task(*item)`, in order. A few are begun before they are asked for, no more: the memory stays flat."""
     begun = collections.deque()
     for item in items:
@@ -198,7 +241,9 @@ def _kept_apart(file: pathlib.Path, faults: list[str]) -> Iterator[None]:
     except ensemble.ImageOutOfRange as error:
         faults.append(f"{file_names.printable(file)}: {error}")
     except MemoryError as error:
-        faults.append(f"{file_names.printable(file)}: the memory of this machine is too small for it ({error}). Close other programs, or crop the image.")
+        faults.append(
+            f"{file_names.printable(file)}: the memory of this machine is too small for it ({error}). Close other programs, or crop the image."
+        )
     except OSError as error:
         if storage.is_disk_full(error):
             raise

@@ -1,4 +1,5 @@
 """One new image: read and brought to the network's size, its mask brought back to the image's, and written."""
+
 import math
 import pathlib
 
@@ -24,15 +25,27 @@ def read(file: pathlib.Path, model: ensemble.Ensemble) -> tuple[np.ndarray, np.n
         raise storage.DatasetError([f"{file_names.printable(file)}: {image.shape[0]} x {image.shape[1]}: {fault}"])
     if side > MAX_SIDE_PX:
         shape = f"{image.shape[0]} x {image.shape[1]} px"
-        raise storage.DatasetError([f"{file_names.printable(file)}: {shape}; at most {MAX_SIDE_PX} px a side can be predicted. Crop it or make it smaller."])
+        raise storage.DatasetError(
+            [
+                f"{file_names.printable(file)}: {shape}; at most {MAX_SIDE_PX} px a side can be predicted. Crop it or make it smaller."
+            ]
+        )
     if image.shape == (size, size):
         return image, image.astype(np.float32)
     square = _padded(image.astype(np.float32), side, symmetric=model.standardised)
-    return image, skimage.transform.resize(square, (size, size), order=1, anti_aliasing=side > size, preserve_range=True).astype(np.float32)
+    return image, skimage.transform.resize(
+        square, (size, size), order=1, anti_aliasing=side > size, preserve_range=True
+    ).astype(np.float32)
 
 
 def write(
-    file: pathlib.Path, image: np.ndarray, resized: np.ndarray, logits: np.ndarray, model: ensemble.Ensemble, known: list[dict], folder: pathlib.Path
+    file: pathlib.Path,
+    image: np.ndarray,
+    resized: np.ndarray,
+    logits: np.ndarray,
+    model: ensemble.Ensemble,
+    known: list[dict],
+    folder: pathlib.Path,
 ) -> dict:
     """Writes mask and overlay of one image into `folder`, and returns its row of the table. `resized` is what `read` gave, `logits` what the
     members gave for it, (members, size, size). Where it fails it leaves neither file.
@@ -42,13 +55,20 @@ def write(
         mask, judged = _mask(image, resized, logits, model, known)
         csv_array.write(results[0], mask)
         share = mask.mean()
-        caption = f"{file.stem}: {mask.sum()} px, {share:.1%} of the image" + "".join(f"; {text}" for text in quality.said(judged))
+        caption = f"{file.stem}: {mask.sum()} px, {share:.1%} of the image" + "".join(
+            f"; {text}" for text in quality.said(judged)
+        )
         results[1].write_bytes(drawing.to_png(drawing.overlay(image, mask, caption)))
     except BaseException:
         for result in results:
             result.unlink(missing_ok=True)
         raise
-    sizes = {"height": image.shape[0], "width": image.shape[1], "mask_px": int(mask.sum()), "mask_share": round(share, 6)}
+    sizes = {
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "mask_px": int(mask.sum()),
+        "mask_share": round(share, 6),
+    }
     return {"image": file.stem, **sizes, **judged}
 
 
@@ -72,4 +92,6 @@ def _padded(image: np.ndarray, side: int, symmetric: bool) -> np.ndarray:
     # by its own mean and standard deviation, with the image's mirror images, which leave these as they are: five electron micrographs of 512 px,
     # cut to 512 x 256, got a Dice of 0.953 with these, 0.896 with their least value beside them, 0.954 uncut.
     missing = [(0, side - extent) for extent in image.shape]
-    return np.pad(image, missing, mode="symmetric") if symmetric else np.pad(image, missing, constant_values=image.min())
+    return (
+        np.pad(image, missing, mode="symmetric") if symmetric else np.pad(image, missing, constant_values=image.min())
+    )

@@ -1,4 +1,5 @@
 """What is said of a prediction: the Dice coefficient that it is expected to have, and what about the image is unlike the train set."""
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,24 +15,33 @@ DOUBTFUL = 0.9
 _TOLD = 10
 
 
-def predict_with_quality(model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, known: list[dict]) -> tuple[np.ndarray, dict]:
+def predict_with_quality(
+    model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, known: list[dict]
+) -> tuple[np.ndarray, dict]:
     """The mask of one image, uint8 0 and 1 (size, size), from its members' logits, (members, size, size); and the columns predicted_dice and
     unlike_train_set of the table. `known` are the train sets' statistics.
     """
     mask = model.mask(logits)
     scaled = model.scaled(image)
     strange = {reason for each in known for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
-    return mask, {"predicted_dice": round(ensemble.predicted_dice(logits), 4), "unlike_train_set": ", ".join(sorted(strange))}
+    return mask, {
+        "predicted_dice": round(ensemble.predicted_dice(logits), 4),
+        "unlike_train_set": ", ".join(sorted(strange)),
+    }
 
 
 def doubts(table: pd.DataFrame) -> str:
     """The masks to look at, the most doubtful first, of a table of predicted_dice and unlike_train_set by name."""
-    doubtful = table[(table["predicted_dice"] < DOUBTFUL) | (table["unlike_train_set"] != "")].sort_values("predicted_dice")
+    doubtful = table[(table["predicted_dice"] < DOUBTFUL) | (table["unlike_train_set"] != "")].sort_values(
+        "predicted_dice"
+    )
     if doubtful.empty:
         return ""
     lines = [f"  {name}: {'; '.join(said(row))}" for name, row in doubtful.head(_TOLD).iterrows()]
     more = [f"  and {len(doubtful) - _TOLD} more, in {mask_folder.QUALITY_TABLE}"] if len(doubtful) > _TOLD else []
-    return "\n".join([f" Look at {'this one' if len(doubtful) == 1 else f'these {len(doubtful)}'} first:", *lines, *more])
+    return "\n".join(
+        [f" Look at {'this one' if len(doubtful) == 1 else f'these {len(doubtful)}'} first:", *lines, *more]
+    )
 
 
 def said(row: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ A workspace is a folder that holds one user's data and results. The project's ow
       new predictions/       step 6: their masks
       cross-validation/      step 7: the folds' models, out of fold.csv; grows in place
 """
+
 import contextlib
 import dataclasses
 import pathlib
@@ -28,9 +29,32 @@ from storage.locks import locked
 from storage.readers import read_array, read_json, read_table
 
 __all__ = [
-    "DamagedFile", "DatasetError", "DiskFull", "InUse", "MissingResult", "UserError", "PROJECT", "STEPS", "Step", "Workspace",
-    "check_replaceable", "content", "describe", "follow", "is_disk_full", "locked", "move", "read_array", "read_json", "read_table", "reading", "recover", "remove",
-    "atomic_folder", "require", "atomic_write",
+    "PROJECT",
+    "STEPS",
+    "DamagedFile",
+    "DatasetError",
+    "DiskFull",
+    "InUse",
+    "MissingResult",
+    "Step",
+    "UserError",
+    "Workspace",
+    "atomic_folder",
+    "atomic_write",
+    "check_replaceable",
+    "content",
+    "describe",
+    "follow",
+    "is_disk_full",
+    "locked",
+    "move",
+    "read_array",
+    "read_json",
+    "read_table",
+    "reading",
+    "recover",
+    "remove",
+    "require",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 Where a result's folder can be renamed, its draft lies beside it. A mount point can't be renamed (a container's volume, a disk mounted
 there): then the draft lies inside, and its entries are moved one by one; a crash in between is completed by the next `recover`.
 """
+
 import concurrent.futures
 import contextlib
 import errno
@@ -67,7 +68,9 @@ def follow(path: pathlib.Path) -> pathlib.Path:
         return path
     real = pathlib.Path(os.path.realpath(path))
     if real.is_symlink() or not real.parent.is_dir():
-        raise UserError(f"{path}: a symbolic link to {os.readlink(path)}, which can't be reached. Connect that disk, or correct the link.")
+        raise UserError(
+            f"{path}: a symbolic link to {os.readlink(path)}, which can't be reached. Connect that disk, or correct the link."
+        )
     return real
 
 
@@ -79,7 +82,10 @@ def recover(target: pathlib.Path) -> None:
             if former.exists() and not target.exists():
                 former.rename(target)
     if former.exists():
-        with contextlib.suppress(InUse), locked(target):  # It may be the only copy, of a program that is between two renames.
+        with (
+            contextlib.suppress(InUse),
+            locked(target),
+        ):  # It may be the only copy, of a program that is between two renames.
             if target.exists():
                 shutil.rmtree(former, ignore_errors=True)
     if _is_half_placed(target):

@@ -1,4 +1,5 @@
 """Errors whose text is written for the user, and what the operating system's errors mean for one."""
+
 import errno
 import os
 
@@ -35,7 +36,8 @@ class DiskFull(UserError):
     """Something could not be written for lack of space."""
 
     def __init__(
-        self, text: str = "The disk is full, or your quota is used up. Free some space and run the step again; finished work is kept."
+        self,
+        text: str = "The disk is full, or your quota is used up. Free some space and run the step again; finished work is kept.",
     ) -> None:
         super().__init__(text)
 
@@ -85,7 +87,12 @@ _FIXES = {
     errno.EFBIG: "The disk's format does not allow such a large file. Use another disk.",
 }
 # TensorFlow's errors about files, such as a checkpoint that can't be written, have its own classes.
-_TENSORFLOW = {"PermissionDeniedError": _RIGHTS, "NotFoundError": _ELSEWHERE, "FailedPreconditionError": _ELSEWHERE, "DataLossError": _ELSEWHERE}
+_TENSORFLOW = {
+    "PermissionDeniedError": _RIGHTS,
+    "NotFoundError": _ELSEWHERE,
+    "FailedPreconditionError": _ELSEWHERE,
+    "DataLossError": _ELSEWHERE,
+}
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,5 @@
 """Locks on folders: one program writes, or several read."""
+
 import contextlib
 import os
 import pathlib
@@ -77,7 +78,9 @@ def _is_current(held: IO, file: pathlib.Path) -> bool:
 
 
 def _release(held: IO) -> None:
-    with contextlib.suppress(portalocker.LockException, OSError):  # Other readers hold it; Windows deletes no open file.
+    with contextlib.suppress(
+        portalocker.LockException, OSError
+    ):  # Other readers hold it; Windows deletes no open file.
         portalocker.lock(held, portalocker.LOCK_EX | portalocker.LOCK_NB)
         os.unlink(held.name)
     held.close()

@@ -2,6 +2,7 @@
 
 `fix` is the sentence that ends such a message: what to delete, or which step to repeat.
 """
+
 import json
 import pathlib
 from collections.abc import Collection
@@ -24,10 +25,14 @@ def read_json(file: pathlib.Path, fix: str, required: Collection[str] = ()) -> d
     except ValueError as error:  # Of the decoding and of JSON.
         raise DamagedFile(f"{file}: not valid JSON ({error}). It was damaged or edited by hand. {fix}") from error
     if not isinstance(values, dict):
-        raise DamagedFile(f"{file}: holds {type(values).__name__}, not a JSON object. It was damaged or edited by hand. {fix}")
+        raise DamagedFile(
+            f"{file}: holds {type(values).__name__}, not a JSON object. It was damaged or edited by hand. {fix}"
+        )
     missing = sorted(set(required) - values.keys())
     if missing:
-        raise DamagedFile(f"{file}: {', '.join(missing)} is missing. It was damaged or edited by hand, or is another program's. {fix}")
+        raise DamagedFile(
+            f"{file}: {', '.join(missing)} is missing. It was damaged or edited by hand, or is another program's. {fix}"
+        )
     return values
 
 
@@ -44,7 +49,9 @@ def read_table(file: pathlib.Path, fix: str, columns: Collection[str], **options
         raise DamagedFile(f"{file}: can't be read as a table ({first_line(error)}). {_SPREADSHEET} {fix}") from error
     missing = [name for name in columns if name not in table]
     if missing:
-        semicolons = "semicolons between its cells" if b";" in content.partition(b"\n")[0] else f"no column {', '.join(missing)}"
+        semicolons = (
+            "semicolons between its cells" if b";" in content.partition(b"\n")[0] else f"no column {', '.join(missing)}"
+        )
         raise DamagedFile(f"{file}: {semicolons}. {_SPREADSHEET} {fix}")
     return table
 
@@ -58,7 +65,9 @@ def read_array(file: pathlib.Path, fix: str) -> "np.ndarray":
     content = read_content(file, fix)
     try:
         return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except Exception as error:  # NumPy has no error of its own for a damaged header: tokenize.TokenError, MemoryError, TypeError ...
+    except (
+        Exception
+    ) as error:  # NumPy has no error of its own for a damaged header: tokenize.TokenError, MemoryError, TypeError ...
         raise DamagedFile(f"{file}: not a complete NumPy array ({first_line(error)}). {fix}") from error
 
 
