@@ -16,7 +16,7 @@ command_line.disable_malloc_trim()
 
 import settings
 import storage
-from data import preloaded_dataset
+from data import pipeline, preloaded_dataset
 from networks import objectives, saved_model
 
 
@@ -29,7 +29,7 @@ def main(root):
     )
     found = {mode: objectives.Dice() for mode in ("training", "use")}
     statistics = [weight.numpy() for weight in network.non_trainable_weights]
-    for images, masks in preloaded_dataset.pairs(workspace.train_set, cases, options.IMAGE_SIZE).batch(
+    for images, masks in pipeline.pairs(workspace.train_set, cases, options.IMAGE_SIZE).batch(
         options.TRAINING_BATCH_SIZE, drop_remainder=True
     ):
         for mode, dice in found.items():

@@ -57,11 +57,12 @@ def ours(folder, augmented):
     command_line.disable_malloc_trim()
     import tensorflow as tf
 
-    from data import augmentation, preloaded_dataset
+    from data import augmentation, pipeline
 
-    options = {"horizontal_flip": True, "max_degrees": 10.0, "noise_deviation": 10.0} if augmented else {}
-    stream = preloaded_dataset.endless_pairs(folder, CASES, 512, 1)
-    versions = stream.map(lambda *sample: augmentation.augment(*sample, **options), num_parallel_calls=tf.data.AUTOTUNE)
+    options = {"horizontal_flip": True, "max_degrees": 10.0, "noise_sd": 10.0} if augmented else {}
+    stream = pipeline.endless_pairs(folder, CASES, 512, 1)
+    ranges = augmentation.Augmentation(**options)
+    versions = stream.map(lambda *sample: augmentation.augment(*sample, ranges), num_parallel_calls=tf.data.AUTOTUNE)
     return versions.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 

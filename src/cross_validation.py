@@ -23,7 +23,7 @@ import model_training
 import resumable
 import settings
 import storage
-from data import preloaded_dataset, splitting
+from data import pipeline, preloaded_dataset, splitting
 from masks import agreement, drawing, metrics
 from model_training import diagnosis, distribution, fitting, hardware, hyperparameters
 from networks import ensemble
@@ -43,7 +43,7 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
 def _cross_validate(
     workspace: storage.Workspace, values: hyperparameters.Hyperparameters, options: types.SimpleNamespace
 ) -> None:
-    cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+    cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     try:
         folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
     except ValueError as error:

@@ -102,11 +102,11 @@ def test_gamma_of_a_constant_image_is_that_image():
 
 
 def versions(pair, count, **keywords):
-    arguments = {"horizontal_flip": True, "max_degrees": 20.0, "noise_deviation": 5.0} | keywords
-    return [augmentation.augment(tf.constant([3, number]), *pair, **arguments) for number in range(count)]
+    ranges = augmentation.Augmentation(**{"horizontal_flip": True, "max_degrees": 20.0, "noise_sd": 5.0} | keywords)
+    return [augmentation.augment(tf.constant([3, number]), *pair, ranges) for number in range(count)]
 
 
-def test_the_same_lot_gives_the_same_version_and_others_differ(pair):
+def test_the_seed_determines_the_augmentation(pair):
     first, again = versions(pair, 3), versions(pair, 3)
     for (image, mask), (image_again, mask_again) in zip(first, again, strict=True):
         np.testing.assert_array_equal(image, image_again)
@@ -116,14 +116,16 @@ def test_the_same_lot_gives_the_same_version_and_others_differ(pair):
 
 @pytest.mark.parametrize("window", [(-1000.0, 100.0), None])
 def test_random_versions_stay_aligned(pair, window):
-    for image, mask in versions(pair, 20, max_scale=0.3, max_gamma=0.3, window=window):
+    for image, mask in versions(pair, 20, max_log_scale=0.3, max_log_gamma=0.3, window=window):
         assert set(np.unique(mask)) <= {0, 1}
         assert mask.dtype == tf.uint8
-        assert np.mean((image.numpy() > -450) != mask.numpy()) < 0.004  # 16 px; a mask one px aside differs in 20 more.
+        assert (
+            np.mean((image.numpy() > -450) != mask.numpy()) < 0.004
+        )  # 16 px; a mask shifted by 1 px differs in 20 more.
 
 
 def test_about_half_are_flipped_and_no_angle_is_too_large(pair):
-    flipped = sum(not np.array_equal(mask, pair[1]) for _, mask in versions(pair, 60, max_degrees=0, noise_deviation=0))
+    flipped = sum(not np.array_equal(mask, pair[1]) for _, mask in versions(pair, 60, max_degrees=0, noise_sd=0))
     assert 18 <= flipped <= 42
     left = tf.cast(tf.reshape(tf.range(64) < 32, (1, 64, 1)), tf.uint8) * tf.ones((64, 1, 1), tf.uint8)
     for _, mask in versions((tf.cast(left, tf.float32), left), 20, horizontal_flip=False, max_degrees=10.0):
@@ -134,7 +136,7 @@ def test_about_half_are_flipped_and_no_angle_is_too_large(pair):
 def test_sizes_vary_by_no_more_than_asked_for(pair):
     sizes = [
         np.count_nonzero(mask) / 200
-        for _, mask in versions(pair, 30, horizontal_flip=False, max_degrees=0, noise_deviation=0, max_scale=0.2)
+        for _, mask in versions(pair, 30, horizontal_flip=False, max_degrees=0, noise_sd=0, max_log_scale=0.2)
     ]
     # Both sides by up to exp(0.2), which a stretch does not change.
     assert 0.9 * np.exp(-0.4) < min(sizes) < 0.85
@@ -142,16 +144,16 @@ def test_sizes_vary_by_no_more_than_asked_for(pair):
 
 
 def test_noise_has_the_deviation_asked_for_and_leaves_the_mask(pair):
-    ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_deviation=12.0)
+    ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_sd=12.0)
     noise = image.numpy() - pair[0].numpy()
     assert abs(noise.std() - 12) < 0.6
     assert abs(noise.mean()) < 0.6
     np.testing.assert_array_equal(mask, pair[1])
 
 
-def test_each_kind_of_change_comes_with_its_probability_and_by_its_own_lot(pair):
-    changes = {"max_degrees": 20.0, "noise_deviation": 5.0, "max_gamma": 0.3, "max_scale": 0.2}
-    kinds = ({"max_gamma": 0.3}, {"noise_deviation": 5.0}, {"max_degrees": 20.0, "max_scale": 0.2})
+def test_each_kind_of_change_comes_with_its_probability_and_independently(pair):
+    changes = {"max_degrees": 20.0, "noise_sd": 5.0, "max_log_gamma": 0.3, "max_log_scale": 0.2}
+    kinds = ({"max_log_gamma": 0.3}, {"noise_sd": 5.0}, {"max_degrees": 20.0, "max_log_scale": 0.2})
     changed = [
         [
             not np.array_equal(image, pair[0])
@@ -171,13 +173,13 @@ def test_each_kind_of_change_comes_with_its_probability_and_by_its_own_lot(pair)
 
 
 def test_what_is_not_to_be_changed_is_flipped_at_most_and_shown_as_it_is(pair):
-    seen = [image.numpy() for image, _ in versions(pair, 20, max_scale=0.3, max_gamma=0.3, probability=0.0)]
+    seen = [image.numpy() for image, _ in versions(pair, 20, max_log_scale=0.3, max_log_gamma=0.3, probability=0.0)]
     flipped = [np.array_equal(image, pair[0].numpy()[:, ::-1]) for image in seen]
     assert all(flip or np.array_equal(image, pair[0]) for image, flip in zip(seen, flipped, strict=True))
     assert 2 <= sum(flipped) <= 18
 
 
 def test_nothing_asked_for_changes_nothing(pair):
-    ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_deviation=0)
+    ((image, mask),) = versions(pair, 1, horizontal_flip=False, max_degrees=0, noise_sd=0)
     assert image is pair[0]
     assert mask is pair[1]

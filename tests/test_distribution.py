@@ -17,7 +17,7 @@ import model_training
 import settings
 import storage
 from conftest import ROOT, configure, files
-from data import phantoms, preloaded_dataset
+from data import phantoms, pipeline, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from model_training import distribution, fitting, hyperparameters
 from networks import saved_model
@@ -286,7 +286,7 @@ def test_a_worker_s_share_of_the_batches_is_what_the_others_leave(prepared):
     cases = sorted(path.stem for path in (prepared.train_set / "images").iterdir())
 
     def lots(part, count):
-        stream = preloaded_dataset.endless_pairs(prepared.train_set, cases, 64, 1, 3, part)
+        stream = pipeline.endless_pairs(prepared.train_set, cases, 64, 1, 3, part)
         return [tuple(sample_seed) for sample_seed, _, _ in stream.take(count).as_numpy_iterator()]
 
     whole = lots((0, 1, 6), 18)

@@ -307,7 +307,7 @@ def test_how_well_the_predicted_dice_foresaw_the_true_one_is_told(predicted, cap
         {"A__good": 1.0, "A__shifted": 0.9, "A__missed": 0.5, "A__none": 0.95, "B__<odd> & name": 0.8},
         name="predicted_dice",
     )
-    table = guessed.rename_axis("case").reset_index().assign(unlike_train_set="")
+    table = guessed.rename_axis("case").reset_index().assign(ood_reasons="")
     mask_folder.write_provenance(predicted.predictions, {"id": "x", "image_sha256": []})
     mask_folder.write_quality_table(predicted.predictions, table)
     evaluate_test_set(predicted)

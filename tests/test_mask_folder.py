@@ -24,13 +24,13 @@ def test_all_that_is_missing_is_told_at_once(tmp_path):
     with pytest.raises(storage.DatasetError) as caught:
         mask_folder.check(tmp_path, ["one", "two"], "PREDICTIONS_FOLDER")
     assert len(caught.value.faults) == 2
-    assert "wanted one.csv or one.npy" in caught.value.faults[0]
+    assert "Add one.csv or one.npy" in caught.value.faults[0]
     with pytest.raises(storage.DatasetError, match="no such folder. Change PREDICTIONS_FOLDER in config.py"):
         mask_folder.check(tmp_path / "nowhere", ["one"], "PREDICTIONS_FOLDER")
 
 
 @pytest.mark.parametrize(
-    "values, told", [(MASK * 255, "values 0 and 255; a mask holds 0 and 1. Divide it by 255."), (MASK * 2, "values 0 and 2; a mask holds 0 and 1. Export it as 1 inside"), (np.eye(3, dtype=int), "3 x 3 values; the case's own mask has 4 x 4")]
+    "values, told", [(MASK * 255, "values 0 and 255; a mask holds 0 and 1. Divide it by 255."), (MASK * 2, "values 0 and 2; a mask holds 0 and 1. Export it as 1 inside"), (np.eye(3, dtype=int), "3 x 3 values; the reference mask has 4 x 4")]
 )  # fmt: skip
 def test_what_is_no_mask_is_told(tmp_path, values, told):
     csv_array.write(tmp_path / "one.csv", values)
@@ -48,16 +48,14 @@ def test_the_maker_is_remembered(tmp_path):
 
 def test_judgements_come_back_as_written(tmp_path):
     assert mask_folder.read_quality_table(tmp_path) is None
-    table = pd.DataFrame(
-        {"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "unlike_train_set": ["", "intensities"]}
-    )
+    table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "ood_reasons": ["", "intensities"]})
     mask_folder.write_quality_table(tmp_path, table)
     pd.testing.assert_frame_equal(mask_folder.read_quality_table(tmp_path), table)
 
 
 def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
     for values, told in (
-        (np.ones(16), "16 values; the case's own mask has 4 x 4"),
+        (np.ones(16), "16 values; the reference mask has 4 x 4"),
         (MASK[..., None], "4 x 4 x 1 values"),
         (np.array([None] * 4), "not a complete NumPy array"),
     ):
@@ -80,7 +78,7 @@ def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
 
 def test_a_table_of_facts_that_another_program_wrote_is_told(tmp_path):
     (tmp_path / "_model.json").write_text("{}")
-    with pytest.raises(storage.DatasetError, match="_model.json: does not tell which model made the masks"):
+    with pytest.raises(storage.DatasetError, match="_model.json: does not name the model of the masks"):
         mask_folder.read_provenance(tmp_path)
 
 
@@ -102,9 +100,9 @@ def test_a_truncated_mask_an_empty_one_and_a_git_lfs_pointer_are_reported_with_a
 @pytest.mark.parametrize(
     "content",
     [
-        "case;predicted_dice;unlike_train_set\na;0,5;\n",
+        "case;predicted_dice;ood_reasons\na;0,5;\n",
         "case,predicted_dice\na,0.5\n",
-        "case,predicted_dice,unlike_train_set\na,good,\n",
+        "case,predicted_dice,ood_reasons\na,good,\n",
         "",
     ],
 )
@@ -119,3 +117,10 @@ def test_a_damaged_description_of_the_model_is_reported_with_a_fix(tmp_path, con
     (tmp_path / "_model.json").write_text(content)
     with pytest.raises(storage.DamagedFile, match=r"_model\.json: .*Repeat step 4"):
         mask_folder.read_provenance(tmp_path)
+
+
+def test_predictions_of_an_earlier_version_are_read(tmp_path):
+    (tmp_path / "_table.csv").write_text("case,predicted_dice,unlike_train_set\n007,0.5,intensities\n")
+    assert mask_folder.read_quality_table(tmp_path)["ood_reasons"].tolist() == ["intensities"]
+    (tmp_path / "_model.json").write_text('{"id": "abc", "image_sha256": [], "mirrored": true}')
+    assert mask_folder.read_provenance(tmp_path)["test_time_flip"] is True

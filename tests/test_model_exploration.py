@@ -18,7 +18,7 @@ import resumable
 import settings
 import storage
 from conftest import configure, files
-from data import phantoms, preloaded_dataset
+from data import phantoms, pipeline, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from model_exploration import explore_hyperparameters
 from model_training import diagnosis, hyperparameters
@@ -134,7 +134,7 @@ def test_only_the_best_trial_keeps_its_weights_and_its_score_is_that_network_s(e
     trained_on = set(saved_model.read_training(weights.parent)["image_sha256"])
     held_out = cases[~cases["image_sha256"].isin(trained_on)]["case"].tolist()
     assert len(held_out) == 2
-    images, masks = next(iter(preloaded_dataset.pairs(workspace.train_set, held_out, 64).batch(2)))
+    images, masks = next(iter(pipeline.pairs(workspace.train_set, held_out, 64).batch(2)))
     metric = objectives.Dice()
     metric.update_state(masks, network(images, training=False))
     assert float(metric.result()["dice"]) == pytest.approx(table["val_dice"].iloc[-1], abs=1e-5)
@@ -336,7 +336,7 @@ def test_false_positives_among_empty_validation_masks_are_counted_for_each_trial
     )
     explore_hyperparameters(changeable)
     table = pd.read_csv(changeable.model_tuning / "trials.csv")
-    images, masks = next(iter(preloaded_dataset.pairs(changeable.train_set, held_out, 64).batch(len(held_out))))
+    images, masks = next(iter(pipeline.pairs(changeable.train_set, held_out, 64).batch(len(held_out))))
     (folder,) = (path.parent for path in changeable.model_tuning.rglob("*.h5"))
     predicted = saved_model.read(folder)(images, training=False).numpy() >= 0
     assert table["empty_masks"].tolist() == [len(held_out) - 1]

@@ -17,7 +17,7 @@ import pytest
 
 import storage
 from conftest import ROOT, configure, drawn, files, write_pair
-from data import csv_array, preloaded_dataset
+from data import csv_array, original_dataset, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 
 SIDE = 32
@@ -157,7 +157,7 @@ def test_another_size_is_left_out_and_named(five, capsys):
     left_out = pd.read_csv(five.preloaded_dataset / "left out.csv")
     assert left_out.case.tolist() == ["A__large"]
     assert "image 40 x 40, mask 32 x 32" in left_out.reason[0]
-    assert "Warning: A/images/large.csv left out" in capsys.readouterr().out
+    assert "Warning: A/images/large.csv excluded" in capsys.readouterr().out
     assert "A__large" not in set(cases(five).case)
 
 
@@ -191,7 +191,7 @@ def test_specks_are_taken_out_and_counted(five, capsys):
     # The 2 px in the corner, the 1 px at the edge and the square of 4 px go; what touches the large area at a corner stays.
     assert row.specks_removed_px == 2 + 1 + 4
     assert kept.sum() == row.mask_px == speckled.sum() - 7
-    assert "Took specks of at most 4 px out of 5 masks, 35 px in all." in capsys.readouterr().out
+    assert "Removed components of at most 4 px from 5 masks (35 px)." in capsys.readouterr().out
 
 
 def test_the_split_has_the_stated_share_and_repeats(dataset):
@@ -251,7 +251,7 @@ def test_a_group_rule_that_finds_nothing_is_told(five):
 
 def test_one_group_can_not_be_split(five):
     configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY="subdirectory")
-    assert "wanted at least two groups of cases to split, found 1" in faults(five)[0]
+    assert "a split needs at least two groups of cases, found 1" in faults(five)[0]
 
 
 def test_a_step_that_is_killed_while_it_writes_leaves_the_former_dataset(five, monkeypatch):
@@ -397,7 +397,7 @@ def test_a_case_name_that_no_file_can_have_is_a_fault_and_its_files_are_not_read
         path.parent.mkdir(parents=True, exist_ok=True)
         csv_array.write(path, values)
     read = []
-    unread = lambda jobs: (read.append(pair.case) or {} for _, (pair, *_), _ in jobs)  # noqa: E731
+    unread = lambda jobs: (read.append(pair.case) or original_dataset._Outcome() for _, (pair, *_), _ in jobs)  # noqa: E731
     monkeypatch.setattr(joblib, "Parallel", lambda *_, **__: unread)
     lines = "\n".join(faults(five)).split("\n")
     assert read == [f"A__case{number}" for number in range(5)]
@@ -441,7 +441,7 @@ def test_one_group_is_told_before_any_file_is_read(five):
     configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY="subdirectory")
     (five.original_dataset / "A" / "images" / "case0.csv").write_text("not read")
     (line,) = faults(five)
-    assert "wanted at least two groups of cases to split, found 1" in line
+    assert "a split needs at least two groups of cases, found 1" in line
 
 
 def test_equal_faults_are_told_once_with_their_count_and_the_first_ten(five):
@@ -478,7 +478,7 @@ def test_a_mask_that_only_held_specks_says_that_step_1_emptied_it(five, capsys):
     speck[5, 5:8] = 1
     write_pair(five.original_dataset / "A", "speck", image(9), speck)
     create_preloaded_dataset(five)
-    told = "A__speck: the mask is now empty: its only components, 3 px, were removed as specks (MASK_SPECK_PX = 4)."
+    told = "A__speck: the mask is now empty: all its components, 3 px, were removed as specks (MASK_SPECK_PX = 4)."
     assert f"Warning: {told}" in capsys.readouterr().out
 
 
@@ -532,7 +532,7 @@ def test_the_groups_on_each_side_are_counted(workspace, capsys):
     for number in range(12):
         write_pair(workspace.original_dataset / "A", f"patient{number // 3}_{number}", image(number), mask(number))
     create_preloaded_dataset(workspace)
-    assert "9 cases to train on (3 groups), 3 to test on (1 group); no group is in both." in capsys.readouterr().out
+    assert "9 train cases (3 groups), 3 test cases (1 group); no group is in both." in capsys.readouterr().out
 
 
 def test_memory_that_does_not_suffice_for_one_file_is_that_file_s_fault(five, monkeypatch):

@@ -248,7 +248,7 @@ def test_a_test_case_is_told_with_its_predicted_dice_and_what_is_strange(prepare
             metrics.dice(image > 0, (image > 0) & (np.arange(64)[:, None] >= 32)), abs=1e-4
         )
     # The model's own train set was one image of evenly spread values.
-    assert table["unlike_train_set"].str.contains("intensities").all()
+    assert table["ood_reasons"].str.contains("intensities").all()
     output = capsys.readouterr().out
     assert "Predicted 2 test cases, small and isolated areas taken out. Look at these 2 first:" in output
     assert f"{table.index[0]}: predicted Dice 0." in output
@@ -283,7 +283,7 @@ def test_a_new_image_is_told_with_its_predicted_dice_and_what_is_strange(new_ima
     row = pd.read_csv(new_images.new_predictions / "_table.csv").iloc[0]
     # One member finds all of its forty rows (of 64 that the network sees, with what is put below), the other one eight.
     assert row["predicted_dice"] == pytest.approx(1 / 3, abs=1e-3)
-    assert row["unlike_train_set"] == "intensities, mask larger than any, image size"
+    assert row["ood_reasons"] == "intensities, mask larger than any, image size"
     assert f"odd: predicted Dice {row['predicted_dice']:.2f}; unlike" in capsys.readouterr().out
 
 

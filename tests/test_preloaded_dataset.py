@@ -7,7 +7,7 @@ import pytest
 
 import storage
 from conftest import configure
-from data import original_dataset, preloaded_dataset
+from data import original_dataset, pipeline, preloaded_dataset
 
 CASES = ["a", "b", "c", "d", "e"]
 
@@ -41,7 +41,7 @@ def test_the_smallest_type_that_loses_nothing(values, dtype):
 
 
 def test_pairs_come_as_written_in_the_order_asked_for(folder):
-    pairs = list(preloaded_dataset.pairs(folder, ["c", "a", "b"], 32).as_numpy_iterator())
+    pairs = list(pipeline.pairs(folder, ["c", "a", "b"], 32).as_numpy_iterator())
     assert [image.mean() for image, _ in pairs] == [2, 0, 1]
     for image, mask in pairs:
         assert (image.dtype, image.shape, mask.dtype) == (np.float32, (32, 32, 1), np.uint8)
@@ -49,7 +49,7 @@ def test_pairs_come_as_written_in_the_order_asked_for(folder):
 
 
 def numbers(folder, count, seed=7, start=0):
-    stream = preloaded_dataset.endless_pairs(folder, CASES, 32, seed, start)
+    stream = pipeline.endless_pairs(folder, CASES, 32, seed, start)
     return [int(image.mean()) for _, image, _ in stream.take(count).as_numpy_iterator()]
 
 
@@ -68,7 +68,7 @@ def test_a_stream_that_starts_later_goes_on_as_if_it_had_not_stopped(folder):
 def test_no_two_samples_have_the_same_lot(folder):
     lots = {
         tuple(sample_seed)
-        for sample_seed, _, _ in preloaded_dataset.endless_pairs(folder, CASES, 32, 7).take(30).as_numpy_iterator()
+        for sample_seed, _, _ in pipeline.endless_pairs(folder, CASES, 32, 7).take(30).as_numpy_iterator()
     }
     assert len(lots) == 30
 
@@ -110,7 +110,7 @@ CHANGES = {
     "row 2 has a split other than train and test": lambda text: text.replace("train", "Train", 1).replace(
         "test", "Test", 1
     ),
-    "has a SHA-256 that is none": lambda text: re.sub("[0-9a-f]{64}", "1.2E+67", text, count=1),
+    "has an invalid SHA-256": lambda text: re.sub("[0-9a-f]{64}", "1.2E+67", text, count=1),
     "has a case that occurs twice": lambda text: text + text.splitlines()[-1] + "\n",
     "the file is empty": lambda text: "",
 }

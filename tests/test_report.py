@@ -56,9 +56,7 @@ def report(tmp_path_factory):
     mask_folder.write_provenance(workspace.predictions, {"id": "1a2b3c", "image_sha256": []})
     mask_folder.write_quality_table(
         workspace.predictions,
-        pd.DataFrame(
-            {"case": names, "predicted_dice": [0.9, 0.8, 0.7, 0.6, 0.5], "unlike_train_set": "</script><b>&amp;"}
-        ),
+        pd.DataFrame({"case": names, "predicted_dice": [0.9, 0.8, 0.7, 0.6, 0.5], "ood_reasons": "</script><b>&amp;"}),
     )
     evaluation.evaluate_test_set(workspace)
     return workspace.results / "report.html", pd.read_csv(workspace.results / "metrics.csv")

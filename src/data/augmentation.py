@@ -1,9 +1,10 @@
-"""(image, mask) -> (image, mask), always both alike, and the mask stays 0 and 1. The only door for tensorflow_addons.
+"""Augmentation of (image, mask) pairs; the mask stays 0 and 1. The only module that imports tensorflow_addons.
 
-Images are float32, masks uint8, both (height, width, 1). `augment` throws the dice, from `sample_seed`, a pair of
-integers: the same sample_seed gives the same result. What the dice then ask for is done exactly.
+Images are float32, masks uint8, both (height, width, 1). `augment` samples the changes from `sample_seed`, a pair of
+integers: the same seed gives the same result.
 """
 
+import dataclasses
 import functools
 import math
 import warnings
@@ -12,65 +13,65 @@ from collections.abc import Callable
 import tensorflow as tf
 
 with warnings.catch_warnings():
-    # It says on each import that its development has ended; the pinned version works with the pinned TensorFlow.
+    # It warns on each import that its development has ended; the pinned version works with the pinned TensorFlow.
     warnings.simplefilter("ignore")
     import tensorflow_addons as tfa
 
 Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
-@tf.autograph.experimental.do_not_convert  # There is nothing to convert, which would take a second of each training's start.
-def augment(
-    sample_seed: tf.Tensor,
-    image: tf.Tensor,
-    mask: tf.Tensor,
-    horizontal_flip: bool = False,
-    max_degrees: float = 0.0,
-    max_scale: float = 0.0,
-    max_gamma: float = 0.0,
-    noise_deviation: float = 0.0,
-    window: tuple[float, float] | None = None,
-    probability: float = 1.0,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """One random version of the pair. False or 0 leaves a kind of change out.
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """The ranges of the random changes; 0 or False omits one.
 
-    Mirrored in half of the draws. Then, each with `probability`: rotated by up to `max_degrees` either way, enlarged by a factor of up to
-    exp(max_scale) either way, and stretched and sheared by half as much, all at once; noisy, by `noise_deviation` in the image's unit
-    (HU); its contrast changed by a gamma of up to exp(max_gamma) either way, see `gamma`. `window` is that of the values that count, None
-    for all.
+    Half of the images are flipped. With `probability` each, independently: affine (rotation by up to `max_degrees`,
+    scaling by a factor of up to exp(max_log_scale), stretching and shearing by half as much), Gaussian noise with the
+    standard deviation `noise_sd` in the image's unit (HU), and a gamma of up to exp(max_log_gamma) within `window`
+    (None: the range of the image's values). All ranges are symmetric.
     """
-    if horizontal_flip:
+
+    horizontal_flip: bool = False
+    max_degrees: float = 0.0
+    max_log_scale: float = 0.0
+    max_log_gamma: float = 0.0
+    noise_sd: float = 0.0
+    window: tuple[float, float] | None = None
+    probability: float = 1.0
+
+
+# There is nothing to convert, and trying takes a second at the start of each training.
+@tf.autograph.experimental.do_not_convert
+def augment(
+    sample_seed: tf.Tensor, image: tf.Tensor, mask: tf.Tensor, ranges: Augmentation
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """One random version of the pair."""
+    if ranges.horizontal_flip:
         image, mask = _with_probability(sample_seed, 1, 0.5, flip, image, mask)
-    if max_degrees or max_scale:
-        turn, size, stretch, shear = tf.unstack(
-            tf.random.stateless_uniform((4,), _derive_seed(sample_seed, 2), -1.0, 1.0)
-        )
-        factors = tf.exp(max_scale * tf.stack([size + 0.5 * stretch, size - 0.5 * stretch]))
-        # What comes in from outside a CT slice is air; other images go on there, as far as one can tell.
-        changes = {
-            "degrees": max_degrees * turn,
-            "factors": factors,
-            "shear": 0.5 * max_scale * shear,
-            "fill": "constant" if window else "reflect",
-        }
-        image, mask = _with_probability(
-            sample_seed, 5, probability, functools.partial(transform, **changes), image, mask
-        )
-    if noise_deviation:
-        image, mask = _with_probability(
-            sample_seed,
-            7,
-            probability,
-            lambda image, mask: (image + noise_deviation * _noise(sample_seed, image.shape), mask),
-            image,
-            mask,
-        )
-    if max_gamma:
-        exponent = tf.exp(tf.random.stateless_uniform((), _derive_seed(sample_seed, 4), -max_gamma, max_gamma))
-        image, mask = _with_probability(
-            sample_seed, 6, probability, lambda image, mask: (gamma(image, exponent, window), mask), image, mask
-        )
+    if ranges.max_degrees or ranges.max_log_scale:
+        affine = _random_affine(sample_seed, ranges)
+        image, mask = _with_probability(sample_seed, 5, ranges.probability, affine, image, mask)
+    if ranges.noise_sd:
+        noise = functools.partial(_add_noise, sample_seed, ranges.noise_sd)
+        image, mask = _with_probability(sample_seed, 7, ranges.probability, noise, image, mask)
+    if ranges.max_log_gamma:
+        contrast = _random_gamma(sample_seed, ranges)
+        image, mask = _with_probability(sample_seed, 6, ranges.probability, contrast, image, mask)
     return image, mask
+
+
+def _random_affine(sample_seed: tf.Tensor, ranges: Augmentation) -> Change:
+    turn, size, stretch, shear = tf.unstack(tf.random.stateless_uniform((4,), _derive_seed(sample_seed, 2), -1.0, 1.0))
+    factors = tf.exp(ranges.max_log_scale * tf.stack([size + 0.5 * stretch, size - 0.5 * stretch]))
+    # Outside a CT slice there is air; other images are continued by reflection.
+    fill = "constant" if ranges.window else "reflect"
+    degrees, shear = ranges.max_degrees * turn, 0.5 * ranges.max_log_scale * shear
+    return functools.partial(transform, degrees=degrees, factors=factors, shear=shear, fill=fill)
+
+
+def _random_gamma(sample_seed: tf.Tensor, ranges: Augmentation) -> Change:
+    limit = ranges.max_log_gamma
+    exponent = tf.exp(tf.random.stateless_uniform((), _derive_seed(sample_seed, 4), -limit, limit))
+    return lambda image, mask: (gamma(image, exponent, ranges.window), mask)
 
 
 def flip(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -86,11 +87,10 @@ def transform(
     shear: tf.Tensor | float = 0.0,
     fill: str = "constant",
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pair sheared, enlarged by `factors` (along height, along width) and rotated counterclockwise, about its centre.
+    """The pair sheared, scaled by `factors` (height, width) and rotated counterclockwise, about its centre, in one step.
 
-    The image is interpolated, the mask taken from the nearest pixel. What comes in from outside is, with the `fill` "constant", the image's
-    minimum and no mask; with "reflect", the pair's mirror image at its edge. `shear` is how many px a row moves to the right per px that
-    it lies lower. All at the cost of one.
+    Interpolation is bilinear for the image and nearest-neighbour for the mask. `fill` "constant" continues the image
+    with its minimum, the mask with 0; "reflect" mirrors both. `shear`: px to the right per px downwards.
     """
     radians = tf.convert_to_tensor(degrees, tf.float32) * (math.pi / 180.0)
     cos, sin, (along_height, along_width) = (
@@ -99,7 +99,7 @@ def transform(
         tf.unstack(tf.convert_to_tensor(factors, tf.float32)),
     )
     sheared = tf.stack([[1.0, tf.convert_to_tensor(shear, tf.float32)], [0.0, 1.0]])
-    # For points (x, y) from the centre, y downwards; TensorFlow asks from where each pixel is fetched: for the inverse.
+    # For points (x, y) relative to the centre, y downwards. TensorFlow takes the inverse: the source of each pixel.
     there = tf.stack([[cos, sin], [-sin, cos]]) @ (tf.stack([[along_width], [along_height]]) * sheared)
     back = tf.linalg.inv(there)
     height, width = image.shape[:2]
@@ -112,26 +112,32 @@ def transform(
 
 
 def gamma(image: tf.Tensor, exponent: tf.Tensor | float, window: tuple[float, float] | None = None) -> tf.Tensor:
-    """The image with its values, as shares of the `window` and clipped to it, raised to `exponent`. None: of the range of its values."""
+    """Gamma correction: values clipped to `window` (None: the image's range), scaled to 0..1, raised to `exponent`."""
     low, high = window or (tf.reduce_min(image), tf.reduce_max(image))
     shares = tf.math.divide_no_nan(tf.clip_by_value(image, low, high) - low, high - low)
     return low + (high - low) * shares**exponent
 
 
 def _derive_seed(sample_seed: tf.Tensor, number: int) -> tf.Tensor:
-    # Each use of the sample_seed draws on its own: what flips is not what turns.
+    # Each change has its own seed: flips and rotations are independent.
     return tf.stack([sample_seed[0] + number * 1_000_003, sample_seed[1]])
 
 
 def _with_probability(
     sample_seed: tf.Tensor, number: int, probability: float, change: Change, image: tf.Tensor, mask: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    drawn = tf.random.stateless_uniform((), _derive_seed(sample_seed, number)) < probability
-    return tf.cond(drawn, lambda: change(image, mask), lambda: (image, mask))
+    chosen = tf.random.stateless_uniform((), _derive_seed(sample_seed, number)) < probability
+    return tf.cond(chosen, lambda: change(image, mask), lambda: (image, mask))
+
+
+def _add_noise(
+    sample_seed: tf.Tensor, noise_sd: float, image: tf.Tensor, mask: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    return image + noise_sd * _noise(sample_seed, image.shape), mask
 
 
 def _noise(sample_seed: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
-    # Cut out of a larger field of noise at a random place: drawing a number for each pixel took as long as a rotation.
+    # A random section of a larger field of noise: sampling every pixel took as long as a rotation.
     field = _noise_field(shape.num_elements())
     start = tf.random.stateless_uniform(
         (), _derive_seed(sample_seed, 3), 0, field.shape[0] - shape.num_elements(), tf.int32
@@ -141,5 +147,5 @@ def _noise(sample_seed: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
 
 @functools.cache
 def _noise_field(pixels: int) -> tf.Tensor:
-    with tf.init_scope():  # Once, not in every step of the pipeline that asks for it.
+    with tf.init_scope():  # Once, not in every pipeline that uses it.
         return tf.random.stateless_normal((4 * pixels,), seed=(0, 0))

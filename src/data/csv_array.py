@@ -45,15 +45,15 @@ def explain_shape(values: np.ndarray, size: int) -> str:
 
 
 def write(path: pathlib.Path, values: np.ndarray) -> None:
-    """Writes a 2-D array of whole numbers in the form that `read` reads. The same numbers as numpy.savetxt writes, in a fraction of its time."""
+    """Writes a 2-D array of whole numbers that `read` reads: as numpy.savetxt, in a fraction of its time."""
     if values.min() >= 0 and values.max() <= 9:
         characters = np.full(
             (*values.shape, 2), ord(","), np.uint8
-        )  # A mask: digits at the even places, as `_digits` reads them.
+        )  # A mask: digits at even positions, as `_digits` reads them.
         characters[..., 0], characters[:, -1, 1] = values + ord("0"), ord("\n")
         path.write_bytes(characters.tobytes())
         return
-    # Each distinct number is turned into text once: an image holds a few thousand of them, a mask two.
+    # Each distinct number is converted once: an image has a few thousand, a mask two.
     distinct, places = np.unique(values, return_inverse=True)
     words = np.array([str(number) for number in distinct.tolist()], dtype=object)[places.reshape(values.shape)]
     path.write_text("".join(",".join(row) + "\n" for row in words), encoding="utf-8")
@@ -150,10 +150,10 @@ def _channels(values: np.ndarray, size: int) -> str:
 
 
 def _alternates(values: np.ndarray, channels: int) -> bool:
-    """Whether steps between neighbouring columns depend on the position within the pixel: in a grey image they do not."""
+    """Whether the steps between columns depend on the position within a pixel; in a grey image they do not."""
     steps = np.abs(np.diff(values.astype(np.float64)))
     means = [steps[:, position::channels].mean() for position in range(channels)]
-    # Few steps, all at one position, are those of shapes on an even background.
+    # A few steps, all at the same position, are borders of shapes on a uniform background.
     most = steps[:, int(np.argmax(means)) :: channels]
     return max(means) > 2 * min(means) and (most > 0).mean() > 0.25
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are a user's CSV files, which were meant to be and can't be used, and which are skipped."""
+"""Finds a user's CSV files in a folder, reports those that can't be used, and counts the files that are skipped."""
 
 import collections
 import dataclasses
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from data import file_names
 
-# Of equal faults, as many are listed.
+# The maximum number of equal faults that are listed.
 MAX_LISTED = 10
 
 
@@ -65,7 +65,7 @@ def list_folder(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str]]:
 
 
 def broken_link(path: pathlib.Path) -> str:
-    """Where a symbolic link leads that leads nowhere, and the fix; "" for anything else."""
+    """The target of a broken symbolic link, and the fix; "" for anything else."""
     if not path.is_symlink() or os.path.exists(path):
         return ""
     target = os.readlink(path)
@@ -114,7 +114,7 @@ def _fault(path: pathlib.Path, prefix_bytes: int) -> str:
     return "" if os.access(path, os.R_OK) else "can't be read. Check that your account may read it."
 
 
-# What <name>.csv.<ending> is.
+# The meaning of <name>.csv.<ending>.
 _DISGUISES = {
     "gz zip bz2 xz zst lz4 z 7z rar tar tgz": "compressed. Unpack it.",
     "icloud dropbox onedrive gsheet cloud nextcloud owncloud": "a placeholder of a file in a cloud. Download the file.",
@@ -129,7 +129,7 @@ def _is_csv(path: pathlib.Path) -> bool:
 
 
 def _disguised(path: pathlib.Path) -> str:
-    """What a file is that was clearly meant as a CSV file but has another name, and the fix; "" for others."""
+    """What a file is that is meant as a CSV file but has another name, and the fix; "" for other files."""
     if path.name.lower() == ".csv":
         return "no name in front of .csv. Rename it."
     base, _, ending = path.name.lower().rpartition(".")
@@ -143,7 +143,7 @@ def _stem(path: pathlib.Path) -> str:
 
 
 def _too_deep(folder: pathlib.Path) -> str:
-    """What to say of CSV files in a subfolder, at any depth; "" if there are none."""
+    """The message about CSV files in a subfolder, at any depth; "" if there are none."""
     if folder.name.startswith(".") or not folder.is_dir():
         return ""
     unreadable: list[OSError] = []
@@ -155,7 +155,7 @@ def _too_deep(folder: pathlib.Path) -> str:
 
 
 def _by_name(files: list[pathlib.Path]) -> tuple[list[pathlib.Path], list[str]]:
-    """The files, one for each name that `file_names.comparable` tells from others, sorted; and a fault for each of the rest."""
+    """The files with distinct `file_names.comparable` names, sorted, and a fault for each other file."""
     first: dict[str, pathlib.Path] = {}
     faults = []
     for path in reversed(files):  # Of a.CSV and a.csv the latter is kept.

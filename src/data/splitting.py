@@ -1,4 +1,4 @@
-"""Divides cases at random, groups kept whole: into train and test set, and into folds. The same cases are divided alike on every machine."""
+"""Random splits of cases that keep groups whole: train and test set, and folds. Identical on every machine."""
 
 import collections
 from collections.abc import Sequence
@@ -7,44 +7,46 @@ import numpy as np
 
 
 def split(groups: Sequence[str], share: float, seed: int) -> np.ndarray:
-    """Which cases to set aside, as (cases,) bool: about `share` of them, at least one and never all; a group goes as a whole or not at all.
+    """Whether each case is in the test or validation set, (cases,) bool: about `share` of them, at least one, not all.
 
-    `groups` holds each case's group. Depends on nothing but the arguments: groups are drawn from their sorted list, and a group that
-    would exceed the share is passed over. ValueError for fewer than two groups.
+    `groups` has the group of each case; a group is never split. The result depends only on the arguments: groups are
+    chosen at random from their sorted list, and one that would exceed the share is skipped. ValueError for fewer than
+    two groups.
     """
-    import sklearn.utils  # Not above: it takes a second, which every worker process of step 1 would wait for.
+    import sklearn.utils  # Not at the top: importing takes a second in every worker process of step 1.
 
     sizes = collections.Counter(groups)
     if len(sizes) < 2:
-        raise ValueError(f"wanted at least two groups of cases to split, found {len(sizes)}")
-    wanted = most(len(groups), share)
-    aside: set[str] = set()
+        raise ValueError(f"a split needs at least two groups of cases, found {len(sizes)}")
+    limit = max_cases(len(groups), share)
+    chosen: set[str] = set()
     for group in sklearn.utils.shuffle(sorted(sizes), random_state=seed):
-        if sum(sizes[name] for name in aside) + sizes[group] <= wanted and len(aside) < len(sizes) - 1:
-            aside.add(group)
-    # Every group is larger than the share: then the smallest, for a split there must be.
-    aside = aside or {min(sorted(sizes), key=sizes.__getitem__)}
-    return np.array([group in aside for group in groups])
+        if sum(sizes[name] for name in chosen) + sizes[group] <= limit and len(chosen) < len(sizes) - 1:
+            chosen.add(group)
+    # If every group is larger than the share, the smallest group is chosen.
+    chosen = chosen or {min(sorted(sizes), key=sizes.__getitem__)}
+    return np.array([group in chosen for group in groups])
 
 
-def most(cases: int, share: float) -> int:
-    """How many of `cases` `split` sets aside at most, but where every group is larger."""
+def max_cases(cases: int, share: float) -> int:
+    """The maximum number of cases that `split` chooses, unless every group is larger."""
     return max(1, round(share * cases))
 
 
 def folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
-    """The fold of each case, as (cases,) int, 0 to count - 1: about equally many cases each; a group goes into one fold as a whole.
+    """The fold of each case, (cases,) int from 0 to count - 1: folds of similar size; a group is never split.
 
-    Depends on nothing but the arguments, like `split`. ValueError for fewer groups than folds.
+    The result depends only on the arguments. ValueError for fewer groups than folds.
     """
     import sklearn.utils
 
     sizes = collections.Counter(groups)
     if len(sizes) < count:
-        raise ValueError(f"wanted at least {count} groups of cases for {count} folds, found {len(sizes)}")
-    # The largest group first, each into the fold that holds least. Not by scikit-learn's GroupKFold: it sorts equal groups as the processor likes.
-    held, fold_of = [0] * count, {}
+        raise ValueError(f"{count} folds need at least {count} groups of cases, found {len(sizes)}")
+    # The largest group first, each into the smallest fold. scikit-learn's GroupKFold is not used: its order of equal
+    # groups depends on the machine.
+    fold_sizes, fold_of = [0] * count, {}
     for group in sorted(sklearn.utils.shuffle(sorted(sizes), random_state=seed), key=sizes.__getitem__, reverse=True):
-        fold_of[group] = held.index(min(held))
-        held[fold_of[group]] += sizes[group]
+        fold_of[group] = fold_sizes.index(min(fold_sizes))
+        fold_sizes[fold_of[group]] += sizes[group]
     return np.array([fold_of[group] for group in groups])

@@ -26,7 +26,7 @@ def _test_set(found: "EvaluationResult") -> str:
     made, groups, cases = found.dataset, found.cases["group"].nunique(), len(found.cases)
     grouped, share = groups < cases, f"{made['TEST_SHARE']:.0%} of all"
     told = f"The test set held {cases} of {made['cases']} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, "
-    fits = cases <= splitting.most(made["cases"], made["TEST_SHARE"])
+    fits = cases <= splitting.max_cases(made["cases"], made["TEST_SHARE"])
     told += (
         f"drawn at random (seed {made['SEED']}) as about {share}"
         if fits

@@ -34,7 +34,7 @@ import model_training
 import resumable
 import settings
 import storage
-from data import preloaded_dataset, splitting
+from data import pipeline, splitting
 from model_exploration import search, summary, trials
 from model_training import diagnosis, distribution, fitting, hardware, hyperparameters, progress
 
@@ -54,7 +54,7 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
 
 
 def _explore(workspace: storage.Workspace, options: types.SimpleNamespace, space: Any) -> None:
-    cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+    cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     held_out = _held_out(cases, options)
     empty = int((cases["mask_px"][held_out] == 0).sum())
     if distribution.count() > 1:

@@ -21,7 +21,7 @@ from tensorflow import keras
 import resumable
 import settings
 import storage
-from data import out_of_distribution, preloaded_dataset
+from data import out_of_distribution, pipeline, preloaded_dataset
 from masks import cleaning
 from model_training import budget, diagnosis, distribution, fitting, hardware, progress
 from model_training.hyperparameters import Hyperparameters, from_settings
@@ -37,7 +37,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     options = settings.load(workspace.root)
     hyperparameters = from_settings(options.HYPERPARAMETERS)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
-        cases = preloaded_dataset.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+        cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
         diagnosis.warn_about_intensities(hyperparameters, cases)
         history = train(
             workspace.train_set, cases, hyperparameters, options, workspace.unfinished_model, workspace.model
@@ -219,7 +219,7 @@ def _known(
     network: keras.Model, train_set: pathlib.Path, cases: pd.DataFrame, options: types.SimpleNamespace
 ) -> dict[str, Any]:
     scale = network.get_layer("scale_intensity")
-    images = preloaded_dataset.images(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
+    images = pipeline.images(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
     described = out_of_distribution.train_set_statistics(
         (scale(image[None]).numpy() for image in images), cases["mask_px"] / options.IMAGE_SIZE**2
     )

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import networks
-from data import augmentation, preloaded_dataset
+from data import augmentation, pipeline
 from model_training import diagnosis, distribution, hardware, progress
 from model_training.budget import Budget, CosineSchedule, peak_rate
 from model_training.hyperparameters import Hyperparameters
@@ -66,14 +66,21 @@ def training_batches(
     All workers' batches together are TRAINING_BATCH_SIZE large, and hold the images that a single worker's would.
     """
     values, start = hyperparameters, first_epoch * steps_per_epoch(cases, options) * options.TRAINING_BATCH_SIZE
-    changes = (values.horizontal_flip, values.rotation_degrees, values.scale, values.gamma, values.gaussian_noise)
+    ranges = augmentation.Augmentation(
+        values.horizontal_flip,
+        values.rotation_degrees,
+        values.scale,
+        values.gamma,
+        values.gaussian_noise,
+        values.clip_hu,
+        values.augmentation_probability,
+    )
 
     def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
         part = (context.input_pipeline_id, context.num_input_pipelines, options.TRAINING_BATCH_SIZE)
-        samples = preloaded_dataset.endless_pairs(folder, cases, options.IMAGE_SIZE, options.SEED, start, part)
+        samples = pipeline.endless_pairs(folder, cases, options.IMAGE_SIZE, options.SEED, start, part)
         versions = samples.map(
-            lambda *sample: augmentation.augment(*sample, *changes, values.clip_hu, values.augmentation_probability),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            lambda *sample: augmentation.augment(*sample, ranges), num_parallel_calls=tf.data.AUTOTUNE
         )
         return versions.batch(
             context.get_per_replica_batch_size(options.TRAINING_BATCH_SIZE), drop_remainder=True
@@ -143,9 +150,7 @@ def fit(
             options.TRAIN_SET_LOCATION or train_set, names, hyperparameters, options, checkpoint.epochs_done
         ),
         steps_per_epoch=steps,
-        validation_data=preloaded_dataset.pairs(train_set, validation, options.IMAGE_SIZE).batch(
-            options.TRAINING_BATCH_SIZE
-        )
+        validation_data=pipeline.pairs(train_set, validation, options.IMAGE_SIZE).batch(options.TRAINING_BATCH_SIZE)
         if validation
         else None,
         initial_epoch=checkpoint.epochs_done,
@@ -172,4 +177,4 @@ def _end(network: keras.Model, budget: Budget) -> None:
 def _shown(
     train_set: pathlib.Path, cases: Sequence[str], options: types.SimpleNamespace
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    return next(iter(preloaded_dataset.pairs(train_set, cases, options.IMAGE_SIZE).batch(len(cases))))
+    return next(iter(pipeline.pairs(train_set, cases, options.IMAGE_SIZE).batch(len(cases))))

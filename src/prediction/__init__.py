@@ -18,7 +18,7 @@ import tqdm
 
 import settings
 import storage
-from data import file_names, input_files, mask_folder, preloaded_dataset
+from data import file_names, input_files, mask_folder, pipeline, preloaded_dataset
 from networks import ensemble, saved_model
 from prediction import new_image, quality
 
@@ -48,9 +48,7 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
             model, known = ensemble.read(folders, options.CLEAN_PREDICTIONS), _known(folders)
             maker = _maker(folders, model)
         names = cases["case"].tolist()
-        batches = preloaded_dataset.images(workspace.test_set, names, model.image_size).batch(
-            options.PREDICTION_BATCH_SIZE
-        )
+        batches = pipeline.images(workspace.test_set, names, model.image_size).batch(options.PREDICTION_BATCH_SIZE)
         with storage.atomic_folder(workspace.predictions) as draft:
             table = pd.DataFrame(_predict_cases(names, batches, model, known, draft))
             mask_folder.write_quality_table(draft, table)

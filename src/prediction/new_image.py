@@ -82,7 +82,7 @@ def _mask(
     mask, judged = quality.predict_with_quality(model, resized, logits, known)
     if image.shape == (size, size):
         return mask, judged
-    judged["unlike_train_set"] = ", ".join(filter(None, [judged["unlike_train_set"], "image size"]))
+    judged["ood_reasons"] = ", ".join(filter(None, [judged["ood_reasons"], "image size"]))
     back = skimage.transform.resize(mask.astype(np.float32), (side, side), order=1, anti_aliasing=False)
     return (back[: image.shape[0], : image.shape[1]] >= 0.5).astype(np.uint8), judged
 

@@ -19,22 +19,20 @@ def predict_with_quality(
     model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, known: list[dict]
 ) -> tuple[np.ndarray, dict]:
     """The mask of one image, uint8 0 and 1 (size, size), from its members' logits, (members, size, size); and the columns predicted_dice and
-    unlike_train_set of the table. `known` are the train sets' statistics.
+    ood_reasons of the table. `known` are the train sets' statistics.
     """
     mask = model.mask(logits)
     scaled = model.scaled(image)
     strange = {reason for each in known for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
     return mask, {
         "predicted_dice": round(ensemble.predicted_dice(logits), 4),
-        "unlike_train_set": ", ".join(sorted(strange)),
+        "ood_reasons": ", ".join(sorted(strange)),
     }
 
 
 def doubts(table: pd.DataFrame) -> str:
-    """The masks to look at, the most doubtful first, of a table of predicted_dice and unlike_train_set by name."""
-    doubtful = table[(table["predicted_dice"] < DOUBTFUL) | (table["unlike_train_set"] != "")].sort_values(
-        "predicted_dice"
-    )
+    """The masks to look at, the most doubtful first, of a table of predicted_dice and ood_reasons by name."""
+    doubtful = table[(table["predicted_dice"] < DOUBTFUL) | (table["ood_reasons"] != "")].sort_values("predicted_dice")
     if doubtful.empty:
         return ""
     lines = [f"  {name}: {'; '.join(said(row))}" for name, row in doubtful.head(_TOLD).iterrows()]
@@ -47,4 +45,4 @@ def doubts(table: pd.DataFrame) -> str:
 def said(row: Mapping[str, Any]) -> list[str]:
     """The same for one row, in words."""
     guess = [f"predicted Dice {row['predicted_dice']:.2f}"] if np.isfinite(row["predicted_dice"]) else []
-    return guess + ([f"unlike the train set: {row['unlike_train_set']}"] if row["unlike_train_set"] else [])
+    return guess + ([f"unlike the train set: {row['ood_reasons']}"] if row["ood_reasons"] else [])

@@ -1,18 +1,18 @@
-"""Every place on disk. `atomic` writes results, `locks` keeps programs apart, `readers` reads the project's own files, `errors` has the errors.
+"""All paths of a workspace; atomic writes, locks, readers of the project's files, errors.
 
-A workspace is a folder that holds one user's data and results. The project's own root is one; the demo and every test have theirs:
+A workspace is a folder of data and results. The project root is one; the demo and every test have others:
 
     <workspace>/
       config.py              the user's settings (see `settings`)
-      original dataset/      the user's CSV files, only ever read
+      original dataset/      the user's CSV files, read only
       preloaded dataset/     step 1: train set/, test set/, cases.csv, facts.json ... (see `data.preloaded_dataset`)
       model tuning/          step 2: trials, TensorBoard logs, trials.csv; grows in place
-      unfinished model/      step 3 while it trains; grows in place, so that a stopped training can go on
-      failed model/          what the last training left that was stopped because it learned nothing
+      unfinished model/      step 3 during the training; grows in place, so that it can be resumed
+      failed model/          the remains of the last training that was stopped because it learned nothing
       model/                 step 3: the final model (see `networks.saved_model`)
       results/, images/      step 5: metrics, plots and report; comparison images
-      evaluations.csv        step 5: a row per evaluation, of which model on which test set
-      new images/            the user's CSV files to predict, only ever read
+      evaluations.csv        step 5: one row per evaluation: model and test images
+      new images/            the user's CSV files to predict, read only
       new predictions/       step 6: their masks
       cross-validation/      step 7: the folds' models, out of fold.csv; grows in place
 """
@@ -59,7 +59,7 @@ __all__ = [
 
 
 def _folder(place: str) -> Any:
-    # A result may be a symbolic link to another disk: all that is done to it is done where it leads.
+    # A result may be a symbolic link to another disk: every operation is on its target.
     return property(lambda workspace: follow(workspace.root / place))
 
 
@@ -69,7 +69,7 @@ def _input(place: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Workspace:
-    """The folders of one user's data and results below `root`, each a pathlib.Path; none of them needs to exist."""
+    """The paths of one user's data and results below `root`; none of them has to exist."""
 
     root: pathlib.Path
 
@@ -98,7 +98,7 @@ PROJECT = Workspace(pathlib.Path(__file__).resolve().parents[2])
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A line of main.py: the module and function it calls, what it is for, and the workspace's folder that tells it has run."""
+    """A line of main.py: module and function, title, and the workspace's folder that exists once the step has run."""
 
     module: str
     function: str
@@ -123,8 +123,8 @@ STEPS = (
 
 
 def require(path: pathlib.Path, function: str) -> None:
-    """Raises MissingResult, naming the step `function` and its line in main.py, where that step's result `path` does not exist."""
-    if not path.is_file():  # Files are not replaced as folders are; a data set has thousands of them.
+    """MissingResult, with the step `function` and its line in main.py, if that step's result `path` does not exist."""
+    if not path.is_file():  # Files are not replaced like folders, and a dataset has thousands of them.
         recover(path)
     if not path.exists():
         number, step = next((i, step) for i, step in enumerate(STEPS, start=1) if step.function == function)
@@ -138,7 +138,7 @@ def require(path: pathlib.Path, function: str) -> None:
 def reading(folder: pathlib.Path, function: str, wait_seconds: float = 0.0) -> Iterator[None]:
     """Keeps other programs from replacing the result `folder` of the step `function` while the block reads it.
 
-    MissingResult as `require`; InUse where another program is replacing it, after `wait_seconds`.
+    MissingResult as `require`; InUse if another program is replacing it, after `wait_seconds`.
     """
     require(folder, function)
     with locked(folder, shared=True, wait_seconds=wait_seconds):

@@ -1,7 +1,7 @@
-"""Results that are written completely or not at all: drafts, synchronized to the disk, then renamed.
+"""Atomic writes: a result is a draft that is synchronized to the disk and then renamed.
 
-Where a result's folder can be renamed, its draft lies beside it. A mount point can't be renamed (a container's volume, a disk mounted
-there): then the draft lies inside, and its entries are moved one by one; a crash in between is completed by the next `recover`.
+The draft lies beside the result's folder. A mount point (a container's volume, a mounted disk) can't be renamed: there
+the draft lies inside, and its entries are moved one by one; `recover` completes this after a crash.
 """
 
 import concurrent.futures
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from storage.errors import InUse, UserError
 from storage.locks import beside, locked
 
-# Inside a mount point. A complete draft is first staged; when the former entries are out of the way, its own are being placed.
+# Inside a mount point: a complete draft is staged; its entries are placed when the previous ones are moved away.
 _DRAFT, _STAGED, _PLACING, _FORMER = ".draft", ".staged", ".placing", ".former"
 _NOT_CONTENT = {_DRAFT, _STAGED, _PLACING, _FORMER, ".lock", "lost+found"}
 _SYNC_THREADS = 8
@@ -25,16 +25,16 @@ _SYNC_THREADS = 8
 def atomic_folder(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[pathlib.Path]:
     """Yields an empty draft folder, which replaces the folder `target` when the block ends without an error.
 
-    Holds an exclusive lock on `target`; raises InUse where another program has one, after `wait_seconds`. A block that raises leaves
-    `target` as it was and no draft; after a crash the next call or the next `require` cleans up. A `target` that is a symbolic link is
-    followed. That the target can be replaced is tried before the block runs: OSError or UserError where it can't.
+    Holds an exclusive lock on `target`: InUse if another program holds one, after `wait_seconds`. If the block raises,
+    `target` stays unchanged and the draft is deleted; after a crash the next call, or the next `require`, cleans up.
+    Follows a symbolic link. OSError or UserError, before the block runs, if `target` can't be replaced.
     """
     target = follow(target)
     with locked(target, wait_seconds=wait_seconds):
         recover(target)
         inside = _must_stay(target)
         if inside:
-            shutil.rmtree(target / _FORMER, ignore_errors=True)  # Of a kill after the exchange was complete.
+            shutil.rmtree(target / _FORMER, ignore_errors=True)  # Left by a kill after the exchange was complete.
         draft = target / _DRAFT if inside else beside(target, "draft")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -48,7 +48,7 @@ def atomic_folder(target: pathlib.Path, wait_seconds: float = 0.0) -> Iterator[p
 
 
 def atomic_write(file: pathlib.Path, content: str | bytes) -> None:
-    """Writes a file that is never seen half written, nor left so by a crash."""
+    """Writes a file atomically: no reader and no crash leaves a part of it."""
     draft = beside(file, "draft")
     try:
         with draft.open("wb") as opened:
@@ -63,29 +63,30 @@ def atomic_write(file: pathlib.Path, content: str | bytes) -> None:
 
 
 def follow(path: pathlib.Path) -> pathlib.Path:
-    """Where a symbolic link leads, else `path` itself. UserError where the link's destination can't be reached."""
+    """The target of a symbolic link, else `path` itself. UserError if the target can't be reached."""
     if not path.is_symlink():
         return path
     real = pathlib.Path(os.path.realpath(path))
     if real.is_symlink() or not real.parent.is_dir():
+        destination = os.readlink(path)
         raise UserError(
-            f"{path}: a symbolic link to {os.readlink(path)}, which can't be reached. Connect that disk, or correct the link."
+            f"{path}: a symbolic link to {destination}, which can't be reached. Connect that disk, or correct the link."
         )
     return real
 
 
 def recover(target: pathlib.Path) -> None:
-    """Completes or undoes a replacement of `target` that a crash interrupted, and deletes what it left."""
+    """Completes or undoes a replacement of `target` that a crash interrupted, and deletes its remains."""
     former = beside(target, "former")
     if former.exists() and not target.exists():
-        with locked(target, wait_seconds=_RECOVERY_WAIT_SECONDS):  # Else a program may be at that point just now.
+        with locked(
+            target, wait_seconds=_RECOVERY_WAIT_SECONDS
+        ):  # Without the lock, a running program may be at this point.
             if former.exists() and not target.exists():
                 former.rename(target)
     if former.exists():
-        with (
-            contextlib.suppress(InUse),
-            locked(target),
-        ):  # It may be the only copy, of a program that is between two renames.
+        # It may be the only copy: of a program that is between its two renames and holds the lock.
+        with contextlib.suppress(InUse), locked(target):
             if target.exists():
                 shutil.rmtree(former, ignore_errors=True)
     if _is_half_placed(target):
@@ -95,8 +96,9 @@ def recover(target: pathlib.Path) -> None:
 
 
 def check_replaceable(target: pathlib.Path) -> None:
-    """Raises what `atomic_folder` would raise at once: OSError or UserError where `target` can't be replaced. For a step that works for
-    hours before it has something to write. A lock of another program is no such reason: it will be released.
+    """OSError or UserError if `atomic_folder` can't replace `target`: for a step that works for hours before it writes.
+
+    A lock of another program is not an error: it will be released.
     """
     target = follow(target)
     with contextlib.suppress(InUse), locked(target):
@@ -104,7 +106,7 @@ def check_replaceable(target: pathlib.Path) -> None:
 
 
 def remove(folder: pathlib.Path) -> None:
-    """Deletes a folder; only its contents where it is a mount point. Nothing where it does not exist."""
+    """Deletes a folder if it exists; only its contents if it is a mount point."""
     if not _must_stay(folder):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
@@ -117,12 +119,12 @@ def remove(folder: pathlib.Path) -> None:
 
 
 def content(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The entries of a folder, without what this module, or the file system of a disk mounted there, keeps in it."""
+    """The entries of a folder, without those of this module and of the file system of a mounted disk."""
     return [entry for entry in folder.iterdir() if entry.name not in _NOT_CONTENT]
 
 
 def move(folder: pathlib.Path, target: pathlib.Path) -> None:
-    """Renames a folder; where it is a mount point, moves its contents into the new folder `target`."""
+    """Renames a folder; if it is a mount point, moves its contents into the new folder `target`."""
     try:
         folder.rename(target)
     except OSError as error:
@@ -135,12 +137,12 @@ def move(folder: pathlib.Path, target: pathlib.Path) -> None:
 
 _RECOVERY_WAIT_SECONDS = 10.0
 
-# What renaming a mount point, or a folder of a container's image, results in.
+# The errors of renaming a mount point, or a folder of a container's image.
 _CAN_NOT_BE_RENAMED = (errno.EBUSY, errno.EXDEV)
 
 
 def _must_stay(target: pathlib.Path) -> bool:
-    """Whether `target` exists and can't be renamed. Found by trying: a mount within one disk can't be recognized by its properties."""
+    """Whether `target` exists and can't be renamed. It tries: a bind mount on the same disk has no other sign."""
     if not target.exists():
         return False
     if not target.is_dir():
@@ -159,7 +161,7 @@ def _must_stay(target: pathlib.Path) -> bool:
 
 
 def _exchange(target: pathlib.Path, draft: pathlib.Path) -> None:
-    # The former result is moved aside, not deleted first: a crash between these lines then loses nothing.
+    # The previous result is moved aside before it is deleted: a crash between these lines loses nothing.
     former = beside(target, "former")
     if target.exists():
         target.rename(former)
@@ -201,7 +203,7 @@ def _place(target: pathlib.Path) -> None:
 
 
 def _undo(target: pathlib.Path) -> None:
-    # Only before the first of the new entries is placed; later `recover` completes the exchange, as it does after a kill in this loop.
+    # Only before the first new entry is placed. Later, and after a kill in this loop, `recover` completes the exchange.
     if (target / _STAGED).exists():
         for entry in list((target / _FORMER).iterdir()) if (target / _FORMER).exists() else []:
             entry.rename(target / entry.name)
@@ -209,7 +211,7 @@ def _undo(target: pathlib.Path) -> None:
 
 
 def _synchronize(folder: pathlib.Path) -> None:
-    # A rename may reach the disk before the content does: after a power failure the files would be empty.
+    # A rename may reach the disk before the content: after a power failure the files would be empty.
     paths = [folder, *folder.rglob("*")]
     with concurrent.futures.ThreadPoolExecutor(_SYNC_THREADS) as pool:
         list(pool.map(_synchronize_file, [path for path in paths if path.is_file()]))
@@ -225,7 +227,7 @@ def _synchronize_file(file: pathlib.Path) -> None:
 
 
 def _synchronize_folder(folder: pathlib.Path) -> None:
-    if os.name != "nt":  # Windows opens no folders.
+    if os.name != "nt":  # Windows can't open folders.
         _synchronize_file(folder)
 
 
@@ -233,5 +235,5 @@ def _fsync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # Some file systems do not know it.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # Some file systems do not support it.
             raise

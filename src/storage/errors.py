@@ -1,45 +1,43 @@
-"""Errors whose text is written for the user, and what the operating system's errors mean for one."""
+"""Errors whose text is written for users, and plain messages for errors of the operating system."""
 
 import errno
 import os
 
 
 class UserError(Exception):
-    """An error that the user can correct: main.py prints its text without a traceback."""
+    """An error that the user can correct. main.py prints its text without a traceback."""
 
 
 class DatasetError(UserError):
-    """The user's files are not as they must be. Its text holds all faults, one line each: file, what is wrong, what to do."""
+    """Faults in the user's files. The text has one line per fault: file, problem, fix."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
 
     def __reduce__(self) -> tuple:
-        # An error of another process is pickled on its way here: by its arguments, not by its text.
+        # Pickling on the way from another process uses the arguments, not the text.
         return type(self), (self.faults,)
 
 
 class MissingResult(UserError):
-    """A step was started before the one whose result it reads."""
+    """A step was started before the step whose result it reads."""
 
 
 class DamagedFile(UserError):
-    """A file that this project wrote was damaged or edited since: its text names the file, the fault and what to delete or repeat."""
+    """A file of this project was damaged or edited. The text names file, fault, and what to delete or repeat."""
 
 
 class InUse(UserError):
-    """Another program works in a folder, or reads what would be replaced."""
+    """Another program writes to a folder, or reads a result that would be replaced."""
 
 
 class DiskFull(UserError):
-    """Something could not be written for lack of space."""
+    """A disk, or the user's quota on it, is full."""
 
-    def __init__(
-        self,
-        text: str = "The disk is full, or your quota is used up. Free some space and run the step again; finished work is kept.",
-    ) -> None:
-        super().__init__(text)
+    def __init__(self, text: str = "") -> None:
+        fix = "Free some space and run the step again; finished work is kept."
+        super().__init__(text or f"The disk is full, or your quota is exhausted. {fix}")
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -49,12 +47,13 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str | None:
-    """A plain message for an error of the operating system, or of TensorFlow about a file; None for any other error."""
+    """A plain message for an error of the operating system, or of TensorFlow about a file; None for other errors."""
     if is_disk_full(error):
         place = getattr(error, "filename", None)
         return f"{place}: {DiskFull()}" if place else str(DiskFull())
     if isinstance(error, MemoryError):
-        return f"The memory of this machine is too small for this step ({error}). Close other programs, or use smaller images or batches."
+        fix = "Close other programs, or use smaller images or batches."
+        return f"The memory of this machine is too small for this step ({error}). {fix}"
     if isinstance(error, OSError) and error.filename is not None and error.errno in _FIXES:
         number = errno.EBUSY if getattr(error, "winerror", None) in _SHARING_VIOLATIONS else error.errno
         return f"{os.fsdecode(error.filename)}: {error.strerror}. {_FIXES[number]}"
@@ -86,7 +85,7 @@ _FIXES = {
     errno.ELOOP: "Its symbolic links lead in a circle. Remove or correct the link.",
     errno.EFBIG: "The disk's format does not allow such a large file. Use another disk.",
 }
-# TensorFlow's errors about files, such as a checkpoint that can't be written, have its own classes.
+# TensorFlow has its own error classes for files, such as a checkpoint that can't be written.
 _TENSORFLOW = {
     "PermissionDeniedError": _RIGHTS,
     "NotFoundError": _ELSEWHERE,
@@ -96,5 +95,5 @@ _TENSORFLOW = {
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, its class where it has none."""
+    """The first line of an error's text, or its class if the text is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

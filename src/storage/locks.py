@@ -1,4 +1,4 @@
-"""Locks on folders: one program writes, or several read."""
+"""Locks on folders: one program writes, or several programs read."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ import portalocker
 from storage.errors import InUse
 
 _POLL_SECONDS = 0.1
-# A reader that ends holds an exclusive lock for the moment in which it deletes the file.
+# A reader that ends holds an exclusive lock for the moment in which it deletes the lock file.
 _RELEASE_SECONDS = 0.5
 
 # The folders on which this program holds an exclusive lock.
@@ -21,12 +21,12 @@ _owned: set[pathlib.Path] = set()
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path, shared: bool = False, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Holds a lock on `folder` while the block runs: an exclusive one for a program that writes, a `shared` one for one that reads.
+    """Holds a lock on `folder` while the block runs: exclusive for a program that writes, `shared` for one that reads.
 
-    Raises InUse where another program holds a lock that excludes this one, after `wait_seconds`. The lock of a killed program is released
-    by the system. The lock is a file beside the folder, or in it where the folder is a mount point; it is deleted after use, except on Windows. Where the
-    file system has no locks (some network disks), and where a reader may not create the file, the block runs without a lock. Within a block
-    that holds the exclusive lock, the same program may ask for it again.
+    InUse if another program holds a conflicting lock, after `wait_seconds`. The system releases the lock of a killed
+    program. The lock file lies beside the folder, or inside a mount point; it is deleted after use, except on Windows.
+    Without a lock the block runs where the file system has none (some network disks) and where a reader may not create
+    the file. A program may acquire a lock again inside the block of its exclusive one.
     """
     if folder in _owned:
         yield
@@ -63,11 +63,11 @@ def _acquire(folder: pathlib.Path, shared: bool, deadline: float) -> IO | None:
             time.sleep(_POLL_SECONDS)
         except portalocker.LockException:
             held.close()
-            return None  # This file system has no locks.
+            return None  # This file system does not support locks.
         else:
             if _is_current(held, file):
                 return held
-            held.close()  # Its last holder deleted it between our opening and locking it.
+            held.close()  # The last holder deleted the file after it was opened here and before it was locked.
 
 
 def _is_current(held: IO, file: pathlib.Path) -> bool:
@@ -80,7 +80,7 @@ def _is_current(held: IO, file: pathlib.Path) -> bool:
 def _release(held: IO) -> None:
     with contextlib.suppress(
         portalocker.LockException, OSError
-    ):  # Other readers hold it; Windows deletes no open file.
+    ):  # Other readers hold it, or this is Windows, which can't delete an open file.
         portalocker.lock(held, portalocker.LOCK_EX | portalocker.LOCK_NB)
         os.unlink(held.name)
     held.close()
@@ -95,5 +95,5 @@ def _in_use(folder: pathlib.Path, shared: bool) -> str:
 
 
 def beside(target: pathlib.Path, role: str) -> pathlib.Path:
-    """A hidden path beside `target`, and so on the same disk, for its lock, its draft or its former state."""
+    """A hidden path beside `target`, on the same disk: for its lock, its draft or its previous version."""
     return target.with_name(f".{target.name}.{role}")

@@ -1,6 +1,6 @@
-"""Reads the JSON files, tables and arrays that this project wrote, or says which is damaged and what to do about it.
+"""Reads the JSON files, tables and arrays of this project; DamagedFile names a damaged one and the fix.
 
-`fix` is the sentence that ends such a message: what to delete, or which step to repeat.
+`fix` is the last sentence of that message: what to delete, or which step to repeat.
 """
 
 import json
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-# A file that Git LFS has not downloaded yet begins so.
+# The first bytes of a file that Git LFS has not downloaded yet.
 _LFS_POINTER = b"version https://git-lfs.github.com/spec"
 
 
 def read_json(file: pathlib.Path, fix: str, required: Collection[str] = ()) -> dict[str, Any]:
-    """The object in a JSON file, which has at least the `required` keys; a byte order mark is accepted. DamagedFile for anything else."""
+    """The object in a JSON file with at least the `required` keys. Accepts a byte order mark. DamagedFile otherwise."""
     try:
         values = json.loads(read_content(file, fix).decode("utf-8-sig"))
-    except ValueError as error:  # Of the decoding and of JSON.
+    except ValueError as error:  # From decoding or from JSON.
         raise DamagedFile(f"{file}: not valid JSON ({error}). It was damaged or edited by hand. {fix}") from error
     if not isinstance(values, dict):
         raise DamagedFile(
@@ -37,7 +37,7 @@ def read_json(file: pathlib.Path, fix: str, required: Collection[str] = ()) -> d
 
 
 def read_table(file: pathlib.Path, fix: str, columns: Collection[str], **options: Any) -> "pd.DataFrame":
-    """The table in a CSV file, which has at least these `columns`; `options` are pandas.read_csv's. DamagedFile for anything else."""
+    """The table in a CSV file with at least these `columns`; `options` of pandas.read_csv. DamagedFile otherwise."""
     import io
 
     import pandas as pd
@@ -45,7 +45,7 @@ def read_table(file: pathlib.Path, fix: str, columns: Collection[str], **options
     content = read_content(file, fix)
     try:
         table = pd.read_csv(io.BytesIO(content), **options)
-    except ValueError as error:  # pandas' own errors, and those of decoding and conversion, are all of this kind.
+    except ValueError as error:  # The errors of pandas, decoding and conversion.
         raise DamagedFile(f"{file}: can't be read as a table ({first_line(error)}). {_SPREADSHEET} {fix}") from error
     missing = [name for name in columns if name not in table]
     if missing:
@@ -57,7 +57,7 @@ def read_table(file: pathlib.Path, fix: str, columns: Collection[str], **options
 
 
 def read_array(file: pathlib.Path, fix: str) -> "np.ndarray":
-    """The array in a NumPy file, without pickled objects. DamagedFile for anything else; FileNotFoundError where there is none."""
+    """The array in a NumPy file, without pickled objects. DamagedFile otherwise; FileNotFoundError if missing."""
     import io
 
     import numpy as np
@@ -65,14 +65,12 @@ def read_array(file: pathlib.Path, fix: str) -> "np.ndarray":
     content = read_content(file, fix)
     try:
         return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except (
-        Exception
-    ) as error:  # NumPy has no error of its own for a damaged header: tokenize.TokenError, MemoryError, TypeError ...
+    except Exception as error:  # NumPy has no error class for a damaged header: TokenError, MemoryError, TypeError ...
         raise DamagedFile(f"{file}: not a complete NumPy array ({first_line(error)}). {fix}") from error
 
 
 def read_content(file: pathlib.Path, fix: str) -> bytes:
-    """The bytes of a file. DamagedFile where it is empty or a Git LFS pointer; OSError where it can't be read."""
+    """The bytes of a file. DamagedFile if it is empty or a Git LFS pointer; OSError if it can't be read."""
     content = file.read_bytes()
     if content.startswith(_LFS_POINTER):
         raise DamagedFile(f"{file}: a Git LFS pointer, not the file itself. Type `git lfs pull`, or: {fix}")
