@@ -70,7 +70,7 @@ def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
     ):
         mask_folder.read(tmp_path, "one", (4, 4))
     csv_array.write(tmp_path / "one.CSV", MASK)
-    with pytest.raises(storage.DatasetError, match="there is one.CSV, too. Remove one of them"):
+    with pytest.raises(storage.DatasetError, match="one.CSV exists, too. Remove one of them"):
         mask_folder.check(tmp_path, ["one"], "PREDICTIONS_FOLDER")
     (tmp_path / "one.npy").unlink()
     np.testing.assert_array_equal(mask_folder.read(tmp_path, "one", (4, 4)), MASK)

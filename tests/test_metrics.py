@@ -1,4 +1,4 @@
-"""Every metric against its definition written out, and scikit-image's Hausdorff distance to the last bit."""
+"""Every metric agrees with its definition, computed by brute force, and with scikit-image."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from conftest import drawn
-from masks import metrics, nearest
+from masks import metrics
 
 MASKS = arrays.arrays(bool, (9, 11), elements=st.booleans())
-# Larger than the blocks by which the farthest is looked for: up to six rectangles, (row, column, height, width).
+# Up to six overlapping rectangles, (row, column, height, width).
 BLOTCHES = st.lists(
     st.tuples(*(st.integers(first, last) for first, last in ((0, 40), (0, 49), (1, 30), (1, 30)))), max_size=6
 ).map(lambda boxes: blotched(boxes))
@@ -24,12 +24,6 @@ def blotched(boxes):
     for row, column, height, width in boxes:
         mask[row : row + height, column : column + width] ^= True
     return mask
-
-
-@pytest.fixture(params=["tree", "pass over the image"])
-def way(request, monkeypatch):
-    """Both ways to the nearest pixel, which are chosen by the share of the image that is searched."""
-    monkeypatch.setattr(nearest, "TREE_SHARE", 1 if request.param == "tree" else 0)
 
 
 @pytest.mark.parametrize(
@@ -62,31 +56,61 @@ def test_empty_masks_as_the_table_says(true, predicted, share, distance, percent
     assert metrics.Comparison(true, predicted).hausdorff_pair() is None
 
 
+def padded(mask):
+    return np.pad(mask, ((0, 41 - len(mask)), (0, 50 - len(mask[0]))))
+
+
 @settings(max_examples=300)
 @given(true=MASKS | BLOTCHES, predicted=MASKS | BLOTCHES)
-def test_hausdorff_is_scikit_image_s_and_its_pair_is_that_far_apart(true, predicted):
-    true, predicted = (np.pad(mask, ((0, 41 - len(mask)), (0, 50 - len(mask[0])))) for mask in (true, predicted))
-    for share in (0, 1):
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(nearest, "TREE_SHARE", share)
-            pair = metrics.Comparison(true, predicted)
-            assert pair.hausdorff_px() == skimage.metrics.hausdorff_distance(true, predicted)
-            if true.any() and predicted.any():
-                start, end = pair.hausdorff_pair()
-                assert true[start]
-                assert predicted[end]
-                assert np.hypot(start[0] - end[0], start[1] - end[1]) == pytest.approx(pair.hausdorff_px())
+def test_the_hausdorff_distance_of_all_pixels_is_scikit_image_s(true, predicted):
+    true, predicted = padded(true), padded(predicted)
+    expected = skimage.metrics.hausdorff_distance(true, predicted)
+    assert metrics.Comparison(true, predicted).hausdorff_all_pixels_px() == expected
 
 
-def test_a_pixel_inside_may_be_the_farthest(way):
+@settings(max_examples=300)
+@given(true=MASKS | BLOTCHES, predicted=MASKS | BLOTCHES)
+def test_the_hausdorff_distance_is_scikit_image_s_of_the_borders(true, predicted):
+    true, predicted = padded(true), padded(predicted)
+    pair = metrics.Comparison(true, predicted)
+    borders = [mask & ~scipy.ndimage.binary_erosion(mask) for mask in (true, predicted)]
+    assert pair.hausdorff_px() == skimage.metrics.hausdorff_distance(*borders)
+    assert pair.hausdorff95_px() <= pair.hausdorff_px()
+
+
+@settings(max_examples=200)
+@given(true=MASKS | BLOTCHES, predicted=MASKS | BLOTCHES)
+def test_the_hausdorff_pair_lies_in_the_masks_at_the_hausdorff_distance(true, predicted):
+    true, predicted = padded(true), padded(predicted)
+    true[3, 4] = predicted[8, 9] = True
+    pair = metrics.Comparison(true, predicted)
+    start, end = pair.hausdorff_pair()
+    assert true[start]
+    assert predicted[end]
+    assert np.hypot(start[0] - end[0], start[1] - end[1]) == pytest.approx(pair.hausdorff_px())
+
+
+def test_hd95_does_not_exceed_the_hausdorff_distance_where_seams_are_filled():
+    # All pixels of the seams lie deep inside the prediction: far from its border, near its pixels.
+    true = np.ones((60, 60), bool)
+    true[:, 10::10] = False
+    pair = metrics.Comparison(true, np.ones_like(true))
+    assert pair.hausdorff_all_pixels_px() == 1
+    assert pair.hausdorff95_px() <= pair.hausdorff_px()
+    assert pair.hausdorff_px() > 20
+
+
+def test_a_disc_and_its_rim_have_the_same_border():
     true = np.ones((41, 41), bool)
-    ring = true & ~scipy.ndimage.binary_erosion(true)
-    assert metrics.Comparison(true, ring).hausdorff_px() == 20 == skimage.metrics.hausdorff_distance(true, ring)
+    rim = true & ~scipy.ndimage.binary_erosion(true)
+    pair = metrics.Comparison(true, rim)
+    assert pair.hausdorff_all_pixels_px() == 20
+    assert pair.hausdorff_px() == 0
 
 
 def by_definition(true, predicted):
-    """The distances from each border pixel of either mask to the nearest one of the other, every pair looked at."""
-    # Borders with the edge of the image: what lies beyond is not in the mask.
+    """The distances from each border pixel of either mask to the nearest one of the other, over all pairs."""
+    # A pixel at the edge of the image is a border pixel.
     borders = [np.argwhere(mask & ~scipy.ndimage.binary_erosion(mask)) for mask in (true, predicted)]
     distances = np.sqrt(((borders[0][:, None] - borders[1][None]) ** 2).sum(axis=-1))
     return distances.min(axis=1), distances.min(axis=0)
@@ -97,15 +121,12 @@ def by_definition(true, predicted):
 def test_what_is_measured_between_borders(true, predicted, tolerance):
     true[4, 5] = predicted[0, 0] = True
     one, other = by_definition(true, predicted)
-    for share in (0, 1):
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(nearest, "TREE_SHARE", share)
-            pair = metrics.Comparison(true, predicted)
-            assert pair.hausdorff95_px() == pytest.approx(max(np.percentile(one, 95), np.percentile(other, 95)))
-            assert pair.assd_px() == pytest.approx((one.sum() + other.sum()) / (len(one) + len(other)))
-            assert pair.surface_dice(tolerance) == pytest.approx(
-                (np.sum(one <= tolerance) + np.sum(other <= tolerance)) / (len(one) + len(other))
-            )
+    pair = metrics.Comparison(true, predicted)
+    within = np.sum(one <= tolerance) + np.sum(other <= tolerance)
+    assert pair.hausdorff_px() == pytest.approx(max(one.max(), other.max()))
+    assert pair.hausdorff95_px() == pytest.approx(max(np.percentile(one, 95), np.percentile(other, 95)))
+    assert pair.assd_px() == pytest.approx((one.sum() + other.sum()) / (len(one) + len(other)))
+    assert pair.surface_dice(tolerance) == pytest.approx(within / (len(one) + len(other)))
 
 
 @given(true=MASKS, predicted=MASKS)
@@ -154,8 +175,17 @@ def test_millimetres_and_square_centimetres():
     )
 
 
-@pytest.mark.parametrize("bad, told", [(np.zeros((8, 9), bool), "found (8, 8) and (8, 9)"), (FILLED * 255, "found values [255]"), (np.full((8, 8), 0.5), "0.5"), (np.full((8, 8), np.nan), "nan"), (FILLED[None], "(1, 8, 8)")])  # fmt: skip
-def test_what_is_no_mask_is_refused(bad, told):
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((8, 9), bool), "found (8, 8) and (8, 9)"),
+        (FILLED * 255, "found [255]"),
+        (np.full((8, 8), 0.5), "0.5"),
+        (np.full((8, 8), np.nan), "nan"),
+        (FILLED[None], "(1, 8, 8)"),
+    ],
+)
+def test_values_that_are_not_a_mask_are_an_error(bad, message):
     with pytest.raises(ValueError) as caught:
         metrics.compare(FILLED, bad)
-    assert told in str(caught.value)
+    assert message in str(caught.value)

@@ -20,9 +20,11 @@ METRICS = {
     "hausdorff_px": "Hausdorff distance (px)",
     "hausdorff95_px": "95 % Hausdorff distance (px)",
     "assd_px": "Average surface distance (px)",
+    "hausdorff_all_pixels_px": "Hausdorff distance of all pixels (px)",
     "hausdorff_mm": "Hausdorff distance (mm)",
     "hausdorff95_mm": "95 % Hausdorff distance (mm)",
     "assd_mm": "Average surface distance (mm)",
+    "hausdorff_all_pixels_mm": "Hausdorff distance of all pixels (mm)",
     "area_difference_percent": "Area difference (%)",
     "dice_all_cases": "Dice coefficient, all cases",
 }

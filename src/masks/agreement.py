@@ -1,6 +1,6 @@
-"""How well two measurements of the same cases agree, and how sure a mean is. Numbers in, numbers out; cases without a finite value are counted.
+"""Statistics over cases: summaries with bootstrap confidence intervals; agreement of two measurements.
 
-What a table of metrics tells of single cases, this tells of all: summaries with bootstrap intervals, and for areas Bland-Altman, ICC and CCC.
+Cases without a finite value are counted, not averaged.
 """
 
 import dataclasses
@@ -9,20 +9,24 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.special
 
-# Enough for the second digit of an interval; a thousand cases take a tenth of a second.
+# Enough for two digits of an interval; 1,000 cases take 0.1 s.
 BOOTSTRAPS = 2000
 
-# Of fewer groups the interval would hold the true mean in far fewer than 95 of 100 samples: in 91 of 5 normal values, in 86 of 4, 72 of 3.
+# With fewer groups the interval covers the true mean far too rarely: in 91 % of samples of 5 normal values, 86 % of 4,
+# 72 % of 3.
 MIN_GROUPS = 5
 
-# With fewer cases there are no limits of agreement and no ICC. Limits shall contain 95 of 100 new differences:
-# estimated from 2 cases they contain 64, from 3 77, from 4 82, from 10 91 (normal differences, t-distribution).
+# With fewer cases there are no limits of agreement and no ICC. Limits should contain 95 % of new differences: estimated
+# from 2 cases they contain 64 %, from 3 77 %, from 4 82 %, from 10 91 % (normal differences, t-distribution).
 MIN_CASES = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Of the finite values: their number and distribution, and the mean's 95 % confidence interval; `failed` are the others. NaN where none is finite."""
+    """Distribution of the finite values and the mean's 95 % confidence interval;
+
+    `failed` counts the others. NaN if none.
+    """
 
     mean: float
     sd: float
@@ -38,16 +42,17 @@ class Summary:
 
 
 def summarize(values: Sequence[float], groups: Sequence[str], seed: int) -> Summary:
-    """The Summary of `values`, one per case. What belongs together, such as one patient's images, has the same name in `groups`.
+    """The Summary of `values`, one per case; `groups` has the group of each case, such as its patient.
 
-    The interval is the percentile bootstrap's, over whole groups: images of one patient are no independent cases. Its percentiles are those that
-    small samples need (the expanded percentile interval: Hesterberg 2015, Am. Stat. 69). With fewer than MIN_GROUPS there is none: NaN.
+    The interval is a percentile bootstrap over whole groups: images of one patient are not independent. Its percentiles
+    are expanded for small samples (Hesterberg 2015, Am. Stat. 69). NaN with fewer than MIN_GROUPS groups.
     """
-    values = np.asarray(values, float)
-    finite = np.isfinite(values)
-    kept = values[finite]
+    array = np.asarray(values, float)
+    finite = np.isfinite(array)
+    kept = array[finite]
     if not len(kept):
-        return Summary(*[float("nan")] * 9, cases=0, failed=len(values))
+        nan = float("nan")
+        return Summary(nan, nan, nan, nan, nan, nan, nan, nan, nan, cases=0, failed=len(array))
     low, high = _interval(kept, np.asarray(groups)[finite], seed)
     sd = float(kept.std(ddof=1)) if len(kept) > 1 else float("nan")
     q1, median, q3 = map(float, np.percentile(kept, (25, 50, 75)))
@@ -68,7 +73,7 @@ def summarize(values: Sequence[float], groups: Sequence[str], seed: int) -> Summ
 
 @dataclasses.dataclass(frozen=True)
 class EmptyReferences:
-    """How many of the `cases` have an empty reference mask, and for how many of these the prediction is not empty.
+    """The number of `cases` with an empty reference mask, and of non-empty predictions among them.
 
     Two empty masks have the Dice coefficient 1 by convention: a mean over all cases would reward predicting nothing.
     """
@@ -79,12 +84,12 @@ class EmptyReferences:
 
     @classmethod
     def count(cls, true_px: Sequence[int], predicted_px: Sequence[int]) -> "EmptyReferences":
-        """Counts them, from the number of pixels of each case's reference mask and prediction."""
+        """Counts them from the pixels of each case's reference mask and prediction."""
         empty = np.asarray(true_px) == 0
         return cls(len(empty), int(empty.sum()), int(np.count_nonzero(np.asarray(predicted_px)[empty])))
 
     def text(self) -> str:
-        """Both in a sentence; "" if no reference mask is empty."""
+        """Both numbers in a sentence; "" if no reference mask is empty."""
         if not self.empty:
             return ""
         are, were = ("is" if self.empty == 1 else "are"), ("was" if self.false_positives == 1 else "were")
@@ -94,7 +99,7 @@ class EmptyReferences:
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """Of two measurements of the same cases, the second less the first: see `agree`."""
+    """Agreement of two measurements of the same cases, second − first: see `agree`."""
 
     bias: float
     lower_limit: float
@@ -105,12 +110,12 @@ class Agreement:
 
 
 def agree(one: Sequence[float], other: Sequence[float]) -> Agreement:
-    """How well two measurements agree, such as true and predicted areas, each (cases,).
+    """The agreement of two measurements, such as reference and predicted areas, each (cases,).
 
-    The bias and the limits of agreement, bias -+ 1.96 SD of the differences (Bland and Altman 1986, Lancet 327); ICC(2,1), two-way random,
-    absolute agreement, single measurement (Shrout and Fleiss 1979, Psychol. Bull. 86); Lin's concordance correlation coefficient (Lin 1989,
-    Biometrics 45, with the variances of n). All but the bias are NaN for fewer than MIN_CASES cases; ICC and CCC also
-    if all values are the same. All of these take the cases as independent of one another.
+    Bias and limits of agreement, bias ± 1.96 SD of the differences (Bland and Altman 1986, Lancet 327); ICC(2,1):
+    two-way random effects, absolute agreement, single measurement (Shrout and Fleiss 1979, Psychol. Bull. 86); Lin's
+    concordance correlation coefficient (Lin 1989, Biometrics 45, with variances over n). All except the bias are NaN
+    for fewer than MIN_CASES cases; ICC and CCC also if all values are equal. Cases are taken as independent.
     """
     pair = np.stack([np.asarray(one, float), np.asarray(other, float)], axis=1)
     cases = len(pair)
@@ -130,11 +135,12 @@ def _interval(values: np.ndarray, groups: np.ndarray, seed: int) -> tuple[float,
         return float("nan"), float("nan")
     sums, counts = np.bincount(members, values), np.bincount(members)
     generator = np.random.default_rng(seed)
-    # A twentieth at a time: all at once would take 0.5 GB for ten thousand cases.
+    # In 20 parts: all at once would take 0.5 GB for 10,000 cases.
     parts = (generator.integers(count, size=(BOOTSTRAPS // 20, count)) for _ in range(20))
     means = np.concatenate([sums[part].sum(axis=1) / counts[part].sum(axis=1) for part in parts])
     tail = 100 * scipy.special.ndtr(np.sqrt(count / (count - 1)) * scipy.special.stdtrit(count - 1, 0.025))
-    return tuple(map(float, np.percentile(means, (tail, 100 - tail))))
+    low, high = np.percentile(means, (tail, 100 - tail))
+    return float(low), float(high)
 
 
 def _icc(pair: np.ndarray) -> float:

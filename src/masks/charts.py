@@ -1,4 +1,4 @@
-"""Plots of tables: metrics of many cases, trials of a search. Gets its numbers, gives back a figure."""
+"""Figures of tables: metrics of many cases, areas, trials of a search."""
 
 import io
 from collections.abc import Sequence
@@ -13,14 +13,15 @@ from masks.agreement import MIN_CASES, Agreement
 
 Figure = matplotlib.figure.Figure
 
-_DPI = 100
+# Enough for print at the figures' sizes of 5 to 13 inches.
+_DPI = 200
 _DARK, _LIGHT = "#08519c", "#9ecae1"
 
 
 def distributions(table: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """How the metrics `names` of a table like metrics.csv are distributed: each as violin and box, with the cases as points.
+    """Distributions of the metrics `names` in a table like metrics.csv: violin, box and one point per case.
 
-    Shares from 0 to 1 stand beside distances, each unit in its own part. Infinite values can't be drawn; how many there are is written below.
+    One panel per unit. Infinite values can't be plotted; their number is written below.
     """
     parts = {unit: [name for name in names if _unit(name) == unit] for unit in dict.fromkeys(map(_unit, names))}
     figure = Figure(figsize=(2.2 + 1.55 * len(names), 5), dpi=_DPI, layout="constrained")
@@ -31,25 +32,29 @@ def distributions(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         _boxes(axes, table[columns], unit)
         if unit == "":
             lowest = table[columns].min().min()
-            axes.set_ylim(max(-0.02, lowest - 0.05), 1.01)  # From 0 on, good models would all be one line at the top.
+            axes.set_ylim(max(-0.02, lowest - 0.05), 1.01)  # Starting at 0, good models would be a line at the top.
         elif unit != "%":
             axes.set_ylim(bottom=0)
     return figure
 
 
-def areas(true: np.ndarray, predicted: np.ndarray, unit: str, found: Agreement) -> Figure:
-    """Predicted against true areas with the line where both are equal, and their differences with the limits of agreement (Bland and Altman)."""
+def areas(true: np.ndarray, predicted: np.ndarray, unit: str, agreement: Agreement) -> Figure:
+    """Predicted against reference areas with the identity line; Bland-Altman plot with the limits of agreement."""
     figure = Figure(figsize=(11, 5), dpi=_DPI, layout="constrained")
     left, right = figure.subplots(1, 2)
     ends = np.array([min(true.min(), predicted.min()), max(true.max(), predicted.max())])
     ends = ends + np.array([-0.05, 0.05]) * max(np.ptp(ends), 1e-9)
     left.plot(ends, ends, color="#bbbbbb", linewidth=1)
     left.scatter(true, predicted, s=18, color=_DARK, alpha=0.6)
-    left.set(xlabel=f"true area ({unit})", ylabel=f"predicted area ({unit})", xlim=ends, ylim=ends, aspect="equal")
-    if np.isfinite(found.icc):
-        left.set_title(f"ICC(2,1) {found.icc:.3f}, Lin's CCC {found.ccc:.3f}", fontsize=10)
+    left.set(xlabel=f"reference area ({unit})", ylabel=f"predicted area ({unit})", xlim=ends, ylim=ends, aspect="equal")
+    if np.isfinite(agreement.icc):
+        left.set_title(f"ICC(2,1) {agreement.icc:.3f}, Lin's CCC {agreement.ccc:.3f}", fontsize=10)
     right.scatter((true + predicted) / 2, predicted - true, s=18, color=_DARK, alpha=0.6)
-    for height, text in ((found.bias, "bias"), (found.upper_limit, "+1.96 SD"), (found.lower_limit, "-1.96 SD")):
+    for height, text in (
+        (agreement.bias, "bias"),
+        (agreement.upper_limit, "+1.96 SD"),
+        (agreement.lower_limit, "−1.96 SD"),
+    ):
         if np.isfinite(height):
             right.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
             right.annotate(
@@ -61,32 +66,32 @@ def areas(true: np.ndarray, predicted: np.ndarray, unit: str, found: Agreement) 
                 ha="right",
                 fontsize=9,
             )
-    if found.cases < MIN_CASES:
-        right.set_title(f"no limits of agreement: {found.cases} of {MIN_CASES} cases needed", fontsize=10)
-    right.set(xlabel=f"mean of both areas ({unit})", ylabel=f"predicted − true area ({unit})")
+    if agreement.cases < MIN_CASES:
+        right.set_title(f"no limits of agreement: {agreement.cases} of {MIN_CASES} cases needed", fontsize=10)
+    right.set(xlabel=f"mean of both areas ({unit})", ylabel=f"predicted − reference area ({unit})")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     return figure
 
 
 def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
-    """Each case of a table with the columns dice and predicted_dice as a point, with the line where both are equal."""
+    """Dice against predicted Dice, one point per case of a table with these columns, with the identity line."""
     figure = Figure(figsize=(5, 5), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
     lowest = np.nanmin(table[["dice", "predicted_dice"]].to_numpy())
     limits = (max(-0.02, lowest - 0.05), 1.01)
     axes.plot(limits, limits, color="#bbbbbb", linewidth=1)
     axes.scatter(table["predicted_dice"], table["dice"], s=18, color=_DARK, alpha=0.6)
-    axes.set(xlabel="predicted Dice", ylabel="true Dice", xlim=limits, ylim=limits, aspect="equal")
+    axes.set(xlabel="predicted Dice", ylabel="Dice", xlim=limits, ylim=limits, aspect="equal")
     axes.grid(alpha=0.3)
     return figure
 
 
 def search(values: pd.DataFrame, scores: np.ndarray, label: str) -> Figure:
-    """The trials of a search: the score against each hyperparameter, and below it all of them as lines (parallel coordinates).
+    """The trials of a search: scores against each hyperparameter, and parallel coordinates of all.
 
-    `values` has a row per trial and a column per hyperparameter, `scores` (trials,) the scores, named by `label`. Darker is better. What
-    had the same value in all trials is left out.
+    `values` has a row per trial and a column per hyperparameter, `scores` (trials,) the scores, named by `label`.
+    Darker is better. Hyperparameters with the same value in all trials are omitted.
     """
     varied = [name for name in values if values[name].nunique() > 1] or list(values)[:1]
     columns = min(4, len(varied))
@@ -105,7 +110,7 @@ def search(values: pd.DataFrame, scores: np.ndarray, label: str) -> Figure:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file's content."""
+    """The figure as PNG bytes."""
     content = io.BytesIO()
     figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})
     return content.getvalue()
@@ -115,7 +120,7 @@ def _against(axes: matplotlib.axes.Axes, values: pd.Series, scores: np.ndarray) 
     places, ticks, logarithmic = _places(values)
     spread = 0.0
     if ticks:
-        spread = np.random.default_rng(0).uniform(-0.12, 0.12, len(places))  # So that points don't hide each other.
+        spread = np.random.default_rng(0).uniform(-0.12, 0.12, len(places))  # Jitter, so that points do not overlap.
         axes.set_xticks(range(len(ticks)), [tick.replace("_", "\n") for tick in ticks], fontsize=8)
         axes.set_xlim(-0.5, len(ticks) - 0.5)
     elif logarithmic:
@@ -169,7 +174,7 @@ def _parallel(axes: matplotlib.axes.Axes, values: pd.DataFrame, scores: np.ndarr
 
 
 def _places(values: pd.Series) -> tuple[np.ndarray, list[str], bool]:
-    """Where values stand on an axis, the texts of single values (none for a range of numbers), and whether the axis is logarithmic."""
+    """Positions on an axis, tick labels of single values (none for a range), and whether the axis is logarithmic."""
     if values.nunique() <= 6 or not pd.api.types.is_numeric_dtype(values) or values.dtype == bool:
         known = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
         return (
@@ -192,16 +197,16 @@ def _stretched(places: np.ndarray) -> np.ndarray:
 def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str) -> None:
     finite = table.replace([np.inf, -np.inf], np.nan)
     numbered = finite.set_axis(range(len(finite.columns)), axis=1).melt().dropna().astype(float)
-    looks = {"x": "variable", "y": "value", "ax": axes, "native_scale": True}
+    options = {"x": "variable", "y": "value", "ax": axes, "native_scale": True}
     varied = numbered[numbered.groupby("variable")["value"].transform("nunique") > 2]
     if len(varied):
-        seaborn.violinplot(varied, color="#deebf7", inner=None, cut=0, linewidth=0, density_norm="width", **looks)
-    seaborn.boxplot(numbered, color=_LIGHT, width=0.25, showfliers=False, **looks)
-    # Beside one another by a seed of their own, so that the same cases give the same picture. The more there are, the fainter: the box is to be seen.
+        seaborn.violinplot(varied, color="#deebf7", inner=None, cut=0, linewidth=0, density_norm="width", **options)
+    seaborn.boxplot(numbered, color=_LIGHT, width=0.25, showfliers=False, **options)
+    # A fixed seed: the same cases give the same figure. Many points are fainter, so that the box stays visible.
     places = numbered["variable"] + np.random.default_rng(0).uniform(-0.1, 0.1, len(numbered))
     axes.scatter(places, numbered["value"], s=10, color=_DARK, alpha=0.6 if len(finite) <= 300 else 0.15, zorder=3)
     failed = finite.isna().sum()
-    names = [_called(name) + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table]
+    names = [_label(name) + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table]
     axes.set_xticks(range(len(names)), names)
     axes.set(
         xlabel="", xlim=(-0.5, len(names) - 0.5), ylabel={"": "", "%": "difference (%)"}.get(unit, f"distance ({unit})")
@@ -213,5 +218,5 @@ def _unit(name: str) -> str:
     return {"px": "px", "mm": "mm", "percent": "%"}.get(name.rpartition("_")[2], "")
 
 
-def _called(name: str) -> str:
+def _label(name: str) -> str:
     return name.removesuffix("_px").removesuffix("_mm").removesuffix("_percent").replace("_", "\n")

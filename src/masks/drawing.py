@@ -1,6 +1,6 @@
-"""Pictures of images and masks: numbers in, pixels out, uint8 (height, width, 3).
+"""Pictures of images and masks, uint8 (height, width, 3).
 
-Colours of a comparison: green where both masks are, blue where only the true one is, red where only the prediction is.
+Colours of a comparison: green: both masks; blue: only the reference mask; red: only the prediction.
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 BOTH, ONLY_TRUE, ONLY_PREDICTED = (26, 217, 51), (51, 115, 255), (255, 38, 38)
-# How much of a colour covers the image: the anatomy is to be seen through it.
+# Of the colours: the anatomy must stay visible.
 _OPACITY = 0.45
 SIDE_PX = 1024
 _MARGIN_PX, _CAPTION_PX, _LEGEND_PX = 10, 20, 17
@@ -30,8 +30,8 @@ def comparison(
 ) -> np.ndarray:
     """The image, (height, width), with both masks in colours, a legend and the caption: 1024 x 1024 px.
 
-    `hausdorff_pair` draws a line between two (row, column) points. `grey_range` are the values that are black and white; by default a
-    CT's abdominal window, or the 1st and 99th percentile of other images.
+    `hausdorff_pair`: two (row, column) points to connect with a line. `grey_range`: the values shown in black and
+    white, by default the abdominal window for CT, the 1st and 99th percentile for other images.
     """
     canvas, place = _canvas(_coloured(image, true_mask, predicted_mask, grey_range))
     if hausdorff_pair is not None:
@@ -41,7 +41,7 @@ def comparison(
         for x, y in ends:
             pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=_YELLOW)
     return _written(
-        canvas, caption, {"both": BOTH, "only the true mask": ONLY_TRUE, "only the prediction": ONLY_PREDICTED}
+        canvas, caption, {"both": BOTH, "only the reference": ONLY_TRUE, "only the prediction": ONLY_PREDICTED}
     )
 
 
@@ -58,7 +58,7 @@ def panel(
     predicted_masks: Sequence[np.ndarray],
     max_side_px: int = 256,
 ) -> np.ndarray:
-    """A row per case, the image beside its comparison: (cases * side, 2 * side, 3), small enough for a log that gets many of them."""
+    """One row per case, the image beside its comparison: (cases * side, 2 * side, 3), small enough for a log."""
     step = -(-images[0].shape[0] // max_side_px)
     rows = []
     for image, true_mask, predicted_mask in zip(images, true_masks, predicted_masks, strict=True):
@@ -69,7 +69,7 @@ def panel(
 
 
 def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 4) -> np.ndarray:
-    """Pictures of 1024 x 1024 at half that size, side by side in rows."""
+    """Pictures of 1024 x 1024 px at half their size, in rows of `columns`."""
     small = [np.asarray(Image.fromarray(picture).reduce(2)) for picture in pictures]
     small += [np.zeros_like(small[0])] * (-len(small) % columns if len(small) > columns else 0)
     width = min(columns, len(small))
@@ -79,25 +79,25 @@ def contact_sheet(pictures: Iterable[np.ndarray], columns: int = 4) -> np.ndarra
 
 
 def grey(image: np.ndarray, grey_range: tuple[float, float] | None = None) -> np.ndarray:
-    """The image as it is shown, uint8 (height, width), in the usual range as `comparison` tells it."""
+    """The image in grey values, uint8 (height, width), with the `grey_range` of `comparison`."""
     low, high = grey_range or _usual_range(image)
     return (np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255).round().astype(np.uint8)
 
 
 def to_png(picture: np.ndarray) -> bytes:
-    """The picture as a PNG file's content."""
-    # Level 1: several times as fast as the default, and the file a tenth larger.
+    """The picture as PNG bytes."""
+    # Level 1 is several times as fast as the default; files are 10 % larger.
     return _encoded(picture, format="png", compress_level=1)
 
 
 def to_jpeg(picture: np.ndarray) -> bytes:
-    """The picture as a JPEG file's content, a tenth of a PNG's size: to be looked at, not to be measured."""
+    """The picture as JPEG bytes, a tenth of the size of a PNG: for viewing, not for measuring."""
     return _encoded(picture, format="jpeg", quality=82)
 
 
 def show(pictures: Iterable[np.ndarray]) -> None:
-    """Shows the pictures on the screen, one after the other, each until its window is closed. RuntimeError where there is no screen."""
-    from matplotlib import pyplot  # Only here: it looks for a screen, and keeps every figure that it makes.
+    """Shows the pictures in windows, one after the other. RuntimeError without a display."""
+    from matplotlib import pyplot  # Only here: it looks for a display, and keeps every figure.
 
     if pyplot.get_backend().lower() == "agg":
         raise RuntimeError("there is no screen to show pictures on. Set SAVE_IMAGES_ON_DISK = True in config.py")
@@ -120,7 +120,7 @@ def _coloured(
     shown = grey(image, grey_range)
     picture = np.repeat(shown[..., None], 3, axis=2)
     kinds = true_mask.astype(np.uint8) + 2 * predicted_mask.astype(np.uint8)
-    # A table of what each grey value becomes under each colour, looked up for the masks' pixels alone.
+    # A table of each grey value under each colour, applied to the masks' pixels only.
     for kind, colour in enumerate((ONLY_TRUE, ONLY_PREDICTED, BOTH), start=1):
         there = kinds == kind
         mixed = np.arange(256)[:, None] * (1 - _OPACITY) + np.array(colour) * _OPACITY
@@ -129,12 +129,12 @@ def _coloured(
 
 
 def _usual_range(image: np.ndarray) -> tuple[float, float]:
-    # CT, told by the air on it, in the window that radiologists look at the abdomen with; anything else by its own values.
+    # CT, recognized by air: the abdominal window of radiology. Other images: percentiles of their values.
     return (-160, 240) if image.min() < -500 else tuple(np.percentile(image, (1, 99)))
 
 
 def _canvas(picture: np.ndarray) -> tuple[Image.Image, Callable[[int, int], tuple[float, float]]]:
-    """The picture enlarged without blur, in the middle of a black square, and a function that tells where a (row, column) has come to lie."""
+    """The picture enlarged without blur on a black square, and a function from (row, column) to its position there."""
     height, width = picture.shape[:2]
     scale = SIDE_PX / max(height, width)
     size = (round(width * scale), round(height * scale))
@@ -149,7 +149,7 @@ def _place(scale: float, left: int, top: int, row: int, column: int) -> tuple[fl
 
 
 def _written(canvas: Image.Image, caption: str, colours: dict[str, tuple[int, int, int]]) -> np.ndarray:
-    # The longest names get a smaller type, so that the numbers behind them stay in the picture.
+    # Long names get a smaller font, so that the numbers after them stay in the picture.
     size = _CAPTION_PX
     while size > 6 and _font(size).getlength(caption) > SIDE_PX - 4 * _MARGIN_PX:
         size -= 1
@@ -168,7 +168,7 @@ def _label(
     left: int = _MARGIN_PX,
     swatch: tuple[int, int, int] | None = None,
 ) -> int:
-    """Writes white text on a dark box, behind a patch of colour where one is given; returns where the next one may begin."""
+    """Writes white text on a dark box, after a patch of colour if given; returns the x of the next label."""
     room = size + 6 if swatch else 0
     right, bottom = left + room + int(_font(size).getlength(text)) + 2 * 6, top + int(1.6 * size)
     box = canvas.crop((left, top, right, bottom))
@@ -182,5 +182,5 @@ def _label(
 
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    # The one that matplotlib brings along: no machine's own fonts are needed.
+    # matplotlib's font: no system fonts are needed.
     return ImageFont.truetype(str(pathlib.Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size)
