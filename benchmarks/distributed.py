@@ -29,12 +29,12 @@ import command_line
 command_line.disable_malloc_trim()
 import settings, storage, model_training
 from data import preloaded_dataset
-from model_training import budget, fitting, hyperparameters, hardware
+from model_training import budget, fitting, hardware
 
 workspace = storage.Workspace(pathlib.Path({root!r}))
 options = settings.load(workspace.root)
 hardware.prepare(options)
-values = hyperparameters.from_settings(options.HYPERPARAMETERS)
+values = options.hyperparameters
 cases = preloaded_dataset.read_cases(workspace, "train")
 network = fitting.compiled_network(values, cases, options)
 batches = fitting.training_batches(workspace.train_set, cases["case"].tolist(), values, options)

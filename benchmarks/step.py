@@ -29,7 +29,7 @@ import storage
 from data import preloaded_dataset
 from model_training import fitting, hardware
 from model_training.budget import Budget
-from model_training.hyperparameters import from_settings
+from settings.hyperparameters import from_settings
 
 
 def main():

@@ -13,7 +13,6 @@ that was stopped goes on where it was; the test set is not read.
 
 import dataclasses
 import pathlib
-import types
 
 import numpy as np
 import pandas as pd
@@ -25,8 +24,9 @@ import settings
 import storage
 from data import pipeline, preloaded_dataset, splitting
 from masks import agreement, drawing, metrics
-from model_training import diagnosis, distribution, fitting, hardware, hyperparameters
+from model_training import diagnosis, distribution, fitting, hardware
 from networks import ensemble
+from settings import Settings, hyperparameters
 
 # How many of the cases that the models disagree with most are drawn.
 DRAWN = 12
@@ -35,14 +35,12 @@ DRAWN = 12
 def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Writes `cross-validation`, with the hyperparameters of config.py. Errors as `train_final_model`; DatasetError for too few cases or groups."""
     options = settings.load(workspace.root)
-    values = hyperparameters.from_settings(options.HYPERPARAMETERS)
+    values = options.hyperparameters
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         _cross_validate(workspace, values, options)
 
 
-def _cross_validate(
-    workspace: storage.Workspace, values: hyperparameters.Hyperparameters, options: types.SimpleNamespace
-) -> None:
+def _cross_validate(workspace: storage.Workspace, values: hyperparameters.Hyperparameters, options: Settings) -> None:
     cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     try:
         folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
@@ -73,9 +71,7 @@ def _cross_validate(
         _tell(workspace, table)
 
 
-def _facts(
-    values: hyperparameters.Hyperparameters, options: types.SimpleNamespace, cases: pd.DataFrame, folds: np.ndarray
-) -> dict:
+def _facts(values: hyperparameters.Hyperparameters, options: Settings, cases: pd.DataFrame, folds: np.ndarray) -> dict:
     names = (
         "CROSS_VALIDATION_FOLDS",
         "SEED",

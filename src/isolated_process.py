@@ -35,7 +35,8 @@ def run(function: Callable, *arguments: Any) -> Any:
         finally:
             process.kill()
             process.wait()
-            process.stdin.close()
+            if process.stdin:
+                process.stdin.close()
         if status == _INTERRUPTED:
             raise KeyboardInterrupt
         if not outcome.exists():
@@ -51,7 +52,7 @@ def _main(task: pathlib.Path, outcome: pathlib.Path) -> None:
     threading.Thread(target=_end_with_caller, daemon=True).start()
     try:
         function, arguments = pickle.loads(task.read_bytes())
-        answer = (function(*arguments), None)
+        answer: tuple[Any, Exception | None] = (function(*arguments), None)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except Exception as error:

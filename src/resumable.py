@@ -1,4 +1,4 @@
-"""Work that grows in place, in a folder of its own, so that it can go on after a stop: a training, a search, a cross-validation."""
+"""Work that grows in place and can be resumed after an interruption: a training, a search, a cross-validation."""
 
 import contextlib
 import datetime
@@ -8,31 +8,34 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import settings
 import storage
 
 
 class ResumeMismatch(storage.UserError):
-    """A folder that grows in place was begun for something else."""
+    """A folder that grows in place was started with other settings or data."""
 
 
 @contextlib.contextmanager
 def exclusive_lock(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
-    """Keeps other programs out of the folder of such work while the block runs (`storage.locked`); without effect for one of several
-    workers that reads what another one writes there (`writes` False).
+    """Keeps other programs out of the folder while the block runs (`storage.locked`).
+
+    Without effect for a worker that only reads what its chief writes (`writes` False).
     """
     with storage.locked(folder) if writes else contextlib.nullcontext():
         yield
 
 
 def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> str:
-    """Makes the folder of a work that grows in place, or makes sure that it was begun with the same `facts` (kept in facts.json).
+    """Creates the folder of resumable work, or checks that it was started with the same `facts` (in facts.json).
 
-    Where it was begun with others: ResumeMismatch, with the difference; or with `anew`, the folder is renamed after the day and time, and a
-    new one begun. Returns the former one's new name, "" where there is none.
+    If it was started with others: ResumeMismatch with the differences; or, if `anew`, the folder is renamed after the
+    time, and new work starts. Returns the new name of the previous folder, or "".
     """
     if set("*?[") & set(str(folder)):
         raise storage.UserError(
-            f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find again what it writes there. Rename the folder."
+            f"{folder}: TensorFlow takes * ? and [ in a path for a pattern, and would not find its files. "
+            "Rename the folder."
         )
     file = folder / "facts.json"
     wanted = json.loads(json.dumps(facts))
@@ -44,7 +47,8 @@ def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fa
         former = None
     if former is None and folder.is_dir() and any(not entry.name.startswith(".") for entry in storage.content(folder)):
         raise ResumeMismatch(
-            f"'{folder.name}' ({folder}) holds files, but no facts.json that describes them. Move or delete that folder to begin again."
+            f"'{folder.name}' ({folder}) has files, but no facts.json that describes them. "
+            "Move or delete that folder to start again."
         )
     if former is None:
         with storage.atomic_folder(folder) as draft:
@@ -55,19 +59,19 @@ def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fa
 
 
 def join(folder: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Makes sure that the chief has begun the work in `folder` with the same `facts`. Writes nothing: for its workers.
+    """Checks, for a worker, that the chief has started the work in `folder` with the same `facts`. Writes nothing.
 
-    ResumeMismatch where it was begun with others; UserError where no facts.json appears within a minute.
+    ResumeMismatch if it was started with others; UserError if no facts.json appears within a minute.
     """
     wanted, deadline = json.loads(json.dumps(facts)), time.monotonic() + _VISIBLE_SECONDS
-    while (begun := read_begun(folder)) != wanted:
-        if time.monotonic() > deadline:  # What it sees until then may be an earlier state of the folder.
-            raise _mismatch(folder, begun, wanted)
+    while (current := read_facts(folder)) != wanted:
+        if time.monotonic() > deadline:  # Until then it may be an earlier state of the folder.
+            raise _mismatch(folder, current, wanted)
         time.sleep(_POLL_SECONDS)
 
 
-def read_begun(folder: pathlib.Path) -> dict[str, Any]:
-    """The facts of the work that the chief has begun in `folder`. UserError where no facts.json appears within a minute."""
+def read_facts(folder: pathlib.Path) -> dict[str, Any]:
+    """The facts of the work that the chief has started. UserError if no facts.json appears within a minute."""
     file, deadline = folder / "facts.json", time.monotonic() + _VISIBLE_SECONDS
     while not file.exists():
         if time.monotonic() > deadline:
@@ -78,15 +82,15 @@ def read_begun(folder: pathlib.Path) -> dict[str, Any]:
     return storage.read_json(file, _FIX.format(folder.name))
 
 
-# Network disks show what another machine has written after up to a minute (NFS: acdirmax).
+# Network file systems show changes of another machine after up to a minute (NFS: acdirmax).
 _VISIBLE_SECONDS, _POLL_SECONDS = 70.0, 0.5
-_FIX = "Move or delete the folder '{}' to begin again."
+_FIX = "Move or delete the folder '{}' to start again."
 
 
 def _mismatch(folder: pathlib.Path, former: dict[str, Any], wanted: dict[str, Any]) -> ResumeMismatch:
     return ResumeMismatch(
-        f"'{folder.name}' ({folder}) was begun with different settings or data: {_differences(former, wanted)}. "
-        "Change that back to resume, or move or delete the folder to begin again."
+        f"'{folder.name}' ({folder}) was started with different settings or data: {_differences(former, wanted)}. "
+        "Change that back to resume, or move or delete the folder to start again."
     )
 
 
@@ -113,13 +117,8 @@ def _difference(name: str, setting: str, before: Any, now: Any) -> str:
     return f"{setting} (was {before}, is {now})"
 
 
-# How the settings are called that the facts of a training hold.
-_SETTINGS = {
-    "image_size": "IMAGE_SIZE",
-    "seed": "SEED",
-    "batch_size": "TRAINING_BATCH_SIZE",
+# The setting of each fact.
+_SETTINGS = {settings.fact_name(name): name for name in settings.DECLARATIONS} | {
     "precision": "MIXED_PRECISION",
-    "encoder_weights": "ENCODER_WEIGHTS",
-    "hyperparameters": "HYPERPARAMETERS",
     "search space": "EXPLORATION_SEARCH_SPACE",
 }

@@ -120,7 +120,7 @@ def test_more_folds_than_groups_are_refused(fresh):
     configure(fresh, CROSS_VALIDATION_FOLDS=9)
     with pytest.raises(
         storage.DatasetError,
-        match=r"wanted at least 9 groups of cases for 9 folds, found 8\. Lower CROSS_VALIDATION_FOLDS",
+        match=r"9 folds need at least 9 groups of cases, found 8\. Lower CROSS_VALIDATION_FOLDS",
     ):
         cross_validate_train_set(fresh)
 

@@ -19,8 +19,9 @@ import storage
 from conftest import ROOT, configure, files
 from data import phantoms, pipeline, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from model_training import distribution, fitting, hyperparameters
+from model_training import distribution, fitting
 from networks import saved_model
+from settings import hyperparameters
 
 TRAIN = """
 import os, pathlib, signal, sys
@@ -29,21 +30,21 @@ import command_line
 command_line.install_error_handler()
 import numpy as np
 import storage, model_training, cross_validation
-from model_training import progress
+from model_training import checkpoint
 from networks import saved_model
 
-write, checkpoint = saved_model.write, progress.TrainingCheckpoint.on_epoch_end
+write, on_epoch_end = saved_model.write, checkpoint.TrainingCheckpoint.on_epoch_end
 
 def noted(folder, network, *others):
     np.savez({weights!r}, *network.get_weights())
     write(folder, network, *others)
 
 def killed(self, epoch, logs=None):
-    checkpoint(self, epoch, logs)
+    on_epoch_end(self, epoch, logs)
     if epoch + 1 == {kill_after}:
         os.kill(os.getpid(), signal.SIGKILL)
 
-saved_model.write, progress.TrainingCheckpoint.on_epoch_end = noted, killed
+saved_model.write, checkpoint.TrainingCheckpoint.on_epoch_end = noted, killed
 {step}(storage.Workspace(pathlib.Path({root!r})))
 """
 
@@ -161,7 +162,7 @@ def test_where_a_worker_of_a_cross_validation_is_killed_the_other_ends_and_a_rer
     assert not list(prepared.cross_validation.glob("fold *"))
     results, _ = train(prepared, 2, step)
     assert [status for status, *_ in results] == [0, 0], results
-    assert "Going on after epoch 1 of 2." in results[0][1]
+    assert "Resuming after epoch 1/2." in results[0][1]
     assert [len(pd.read_csv(folder / "history.csv")) for folder in prepared.fold_models(2)] == [2, 2]
     assert len(pd.read_csv(prepared.cross_validation / "out of fold.csv")) == 8
 
@@ -171,7 +172,7 @@ import sys
 sys.path.insert(0, {src!r})
 import tensorflow as tf
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-from model_training import distribution
+from model_training import checkpoint, distribution
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 distribution.strategy = lambda: mirrored
 """

@@ -351,7 +351,7 @@ def test_an_evaluation_that_fails_leaves_the_former_results(predicted, monkeypat
 def test_pictures_without_a_screen_to_show_them_on_do_not_cost_the_results(predicted):
     configure(predicted, SAVE_IMAGES_ON_DISK=False, IMAGES_TO_DRAW={"first": 1})
     with pytest.raises(
-        storage.UserError, match="The results are written, but there is no screen.*SAVE_IMAGES_ON_DISK = True"
+        storage.UserError, match="The results are written, but there is no display.*SAVE_IMAGES_ON_DISK = True"
     ):
         evaluate_test_set(predicted)
     assert (predicted.results / "report.html").exists()

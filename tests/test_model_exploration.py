@@ -21,8 +21,9 @@ from conftest import configure, files
 from data import phantoms, pipeline, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from model_exploration import explore_hyperparameters
-from model_training import diagnosis, hyperparameters
+from model_training import diagnosis
 from networks import objectives, saved_model
+from settings import hyperparameters
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_a_search_leaves_a_sorted_table_a_picture_and_lines_to_paste(explored):
     best = json.loads((folder / "best hyperparameters.json").read_text())
     assert best["learning_rate"] == pytest.approx(table["learning_rate"][0])
     # The printed line is Python, and names the best trial's values.
-    pasted = hyperparameters.from_settings(
+    pasted = hyperparameters.from_overrides(
         ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = "))
     )
     assert pasted.learning_rate == best["learning_rate"]
@@ -176,7 +177,7 @@ def test_a_training_that_comes_to_nothing_is_a_failed_trial(fresh, monkeypatch):
                 (folder / "checkpoint").mkdir(parents=True)
                 (folder / "history.csv").touch()
             raise diagnosis.TrainingFailed(
-                "The training was stopped after 3 steps: the loss is no finite number (nan).\nChecked on ..."
+                "The training was stopped after 3 steps: the loss is not finite (nan).\nChecked on ..."
             )
         return train(*arguments)
 
@@ -187,7 +188,7 @@ def test_a_training_that_comes_to_nothing_is_a_failed_trial(fresh, monkeypatch):
     assert len(list((fresh.model_tuning / "trials").glob("* */history.csv"))) == 3
     table = pd.read_csv(fresh.model_tuning / "trials.csv")
     assert table["status"].tolist() == ["completed", "failed"]
-    assert table["failure"][1] == "The training was stopped after 3 steps: the loss is no finite number (nan)."
+    assert table["failure"][1] == "The training was stopped after 3 steps: the loss is not finite (nan)."
 
 
 def test_a_search_of_other_settings_is_refused_and_kept_or_begun_anew(fresh, monkeypatch, capsys):

@@ -28,7 +28,16 @@ from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import cleaning, metrics
 from model_exploration import explore_hyperparameters
-from model_training import Hyperparameters, budget, diagnosis, fitting, hardware, progress, train_final_model
+from model_training import (
+    Hyperparameters,
+    budget,
+    checkpoint,
+    diagnosis,
+    fitting,
+    hardware,
+    tensorboard_logs,
+    train_final_model,
+)
 from model_training.fitting import compiled_network, steps_per_epoch, training_batches
 from networks import saved_model
 
@@ -91,9 +100,9 @@ TRAIN = """
 import sys, pathlib
 sys.path.insert(0, {src!r})
 import storage, model_training
-from model_training import progress
+from model_training import checkpoint, tensorboard_logs
 
-class TrainingCheckpoint(progress.TrainingCheckpoint):
+class TrainingCheckpoint(checkpoint.TrainingCheckpoint):
     def on_epoch_end(self, epoch, logs=None):
         if epoch + 1 == {kill_after} and {early}:
             import os, signal; os.kill(os.getpid(), signal.SIGKILL)
@@ -101,7 +110,7 @@ class TrainingCheckpoint(progress.TrainingCheckpoint):
         if epoch + 1 == {kill_after}:
             import os, signal; os.kill(os.getpid(), signal.SIGKILL)
 
-progress.TrainingCheckpoint = TrainingCheckpoint
+checkpoint.TrainingCheckpoint = TrainingCheckpoint
 model_training.train_final_model(storage.Workspace(pathlib.Path({root!r})))
 """
 
@@ -129,7 +138,7 @@ def test_a_training_killed_twice_ends_as_one_that_was_not_killed(prepared):
     assert prepared.model.exists()
     assert prepared.unfinished_model.exists()
     wanted_id = saved_model.fingerprint([prepared.model])
-    assert "Going on after epoch 2 of 3." in train(prepared)
+    assert "Resuming after epoch 2/3." in train(prepared)
     assert saved_model.fingerprint([prepared.model]) == wanted_id
     again = pd.read_csv(prepared.model / "history.csv")
     pd.testing.assert_frame_equal(wanted.drop(columns="seconds"), again.drop(columns="seconds"), check_exact=True)
@@ -204,7 +213,7 @@ def test_a_training_in_a_precision_that_this_machine_lacks_is_refused_and_kept(s
 
 def test_a_training_whose_checkpoint_was_dropped_starts_again(stopped_after_training):
     # As a trial's that failed, where the search was killed before that was noted.
-    progress.drop_checkpoint(stopped_after_training.unfinished_model)
+    checkpoint.drop_checkpoint(stopped_after_training.unfinished_model)
     history = stopped_after_training.unfinished_model / "history.csv"
     header, row = history.read_text().splitlines()
     history.write_text(f"{header}\n{row}\n2{row[1:]}\n")
@@ -331,7 +340,7 @@ def test_a_copy_of_the_train_set_is_used_where_it_is_one(prepared):
     with pytest.raises(storage.DatasetError) as caught:
         train_final_model(prepared)
     assert [fault.split(": ")[1].split(".")[0] for fault in caught.value.faults] == [
-        "not what the preloaded dataset holds",
+        "differs from the preloaded dataset",
         "missing",
     ]
     for file in masks[:2]:
@@ -377,7 +386,9 @@ def test_no_epoch_begins_after_the_time_limit(prepared):
 def test_no_epoch_begins_where_the_time_ends_between_two(prepared, monkeypatch):
     monkeypatch.setattr(budget.Budget, "fraction_done", property(lambda self: float(self._drawn)))
     monkeypatch.setattr(budget.Budget, "_drawn", False, raising=False)
-    monkeypatch.setattr(progress.Panel, "on_epoch_end", lambda self, *_, **__: setattr(self._budget, "_drawn", True))
+    monkeypatch.setattr(
+        tensorboard_logs.PredictionPanel, "on_epoch_end", lambda self, *_, **__: setattr(self._budget, "_drawn", True)
+    )
     train_final_model(prepared)
     assert pd.read_csv(prepared.model / "history.csv")["images"].tolist() == [8]
 

@@ -15,7 +15,7 @@ from conftest import ROOT
 def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
     (tmp_path / "work" / "fold 1").mkdir(parents=True)
     for anew in (False, True):
-        with pytest.raises(resumable.ResumeMismatch, match="holds files, but no facts.json"):
+        with pytest.raises(resumable.ResumeMismatch, match="has files, but no facts.json"):
             resumable.start_or_resume(tmp_path / "work", {"seed": 1}, anew)
     assert (tmp_path / "work" / "fold 1").exists()
     (tmp_path / "work" / "fold 1").rmdir()
@@ -108,6 +108,6 @@ def test_damaged_facts_say_which_folder_to_delete(tmp_path):
     resumable.start_or_resume(tmp_path / "work", {"seed": 1})
     (tmp_path / "work" / "facts.json").write_text('{"seed": ')
     with pytest.raises(
-        storage.DamagedFile, match="facts.json: not valid JSON .* Move or delete the folder 'work' to begin again"
+        storage.DamagedFile, match="facts.json: not valid JSON .* Move or delete the folder 'work' to start again"
     ):
         resumable.start_or_resume(tmp_path / "work", {"seed": 1})

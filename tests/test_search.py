@@ -14,8 +14,8 @@ from keras_tuner.engine import trial as engine
 import settings
 import storage
 from conftest import ROOT, configure
-from model_exploration import oracle, search, trials
-from model_training import hyperparameters
+from model_exploration import oracle, search, search_space, trials
+from settings import hyperparameters
 
 
 class Killed(BaseException):
@@ -31,7 +31,7 @@ class Trainings:
     def __call__(self, trial):
         self.begun.append(trial)
         if len(self.begun) - 1 in self.failing:
-            raise search.TrialFailed("the loss is no finite number")
+            raise search.TrialFailed("the loss is not finite")
         self.ended.append(trial)
         return pd.DataFrame(
             {
@@ -45,7 +45,7 @@ def run(workspace, train, reports=None, **own):
     configure(workspace, **{"EXPLORATION_MAX_TRIALS": 6, "EXPLORATION_EPOCHS": 9} | own)
     options = settings.load(workspace.root)
     workspace.model_tuning.mkdir(exist_ok=True)
-    space = hyperparameters.search_space({"architecture": "unet", "filters": 2})
+    space = search_space.build({"architecture": "unet", "filters": 2})
     return search.run(space, options, workspace.model_tuning, train, (reports if reports is not None else []).append)
 
 
@@ -189,7 +189,7 @@ def test_bayesian_optimization_repeats_no_trial(workspace):
         "augmentation_probability": 0.25,
     }
     rows = search.run(
-        hyperparameters.search_space(own),
+        search_space.build(own),
         settings.load(workspace.root),
         workspace.model_tuning,
         Trainings(),
@@ -204,7 +204,7 @@ def test_where_everything_is_fixed_there_is_one_trial(workspace):
         place = storage.Workspace(workspace.root / tuner)
         configure(place, EXPLORATION_MAX_TRIALS=6, EXPLORATION_TUNER=tuner)
         place.model_tuning.mkdir()
-        fixed = hyperparameters.search_space(vars(hyperparameters.Hyperparameters()))
+        fixed = search_space.build(vars(hyperparameters.Hyperparameters()))
         assert (
             len(search.run(fixed, settings.load(place.root), place.model_tuning, Trainings(), lambda rows: None)) == 1
         )
@@ -282,9 +282,9 @@ def test_a_trial_that_fails_is_noted_and_the_search_goes_on(workspace, capsys):
         "completed",
         "completed",
     ]
-    assert rows[1]["failure"] == "the loss is no finite number"
+    assert rows[1]["failure"] == "the loss is not finite"
     assert not rows[0]["failure"]
-    assert "failed: the loss is no finite number" in capsys.readouterr().out
+    assert "failed: the loss is not finite" in capsys.readouterr().out
 
 
 def test_an_error_of_any_kind_is_a_failed_trial_without_traceback(workspace, capsys):

@@ -9,7 +9,7 @@ from matplotlib import pyplot
 
 import storage
 from model_exploration import summary
-from model_training import hyperparameters
+from settings import hyperparameters
 
 
 def row(name, dice, repeats=(), failure="", rate=1e-3, repeats_failed=0):
@@ -51,7 +51,7 @@ def test_what_differs_by_more_than_chance_is_told_from_what_does_not(tmp_path, c
     assert "Failed: 1" in output
     assert "'not repeated'" not in output
     pasted = ast.literal_eval(output.strip().splitlines()[-1].removeprefix("HYPERPARAMETERS = "))
-    assert hyperparameters.from_settings(pasted).learning_rate == 2e-3
+    assert hyperparameters.from_overrides(pasted).learning_rate == 2e-3
 
 
 def test_failed_repeats_are_told(tmp_path, capsys):

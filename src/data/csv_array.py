@@ -160,7 +160,7 @@ def _alternates(values: np.ndarray, channels: int) -> bool:
 
 def _is_alpha(values: np.ndarray) -> bool:
     opaque = values.max()
-    return opaque in (1, 255, 65535) and np.isin(values, (opaque, 0 if opaque > 1 else opaque)).all()
+    return opaque in (1, 255, 65535) and bool(np.isin(values, (opaque, 0 if opaque > 1 else opaque)).all())
 
 
 def _are_digits(values: np.ndarray) -> bool:

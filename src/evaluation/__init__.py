@@ -18,7 +18,6 @@ reference mask are not averaged in: their number is reported, and for how many o
 """
 
 import pathlib
-import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +30,7 @@ import storage
 from data import mask_folder, preloaded_dataset
 from evaluation import evaluation_log, manuscript, report, tables
 from masks import charts, cleaning, drawing, metrics
+from settings import Settings
 
 # How many of the worst are on the contact sheet.
 WORST = 12
@@ -54,9 +54,7 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
             _evaluate(workspace, options, cases, predictions)
 
 
-def _evaluate(
-    workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame, predictions: pathlib.Path
-) -> None:
+def _evaluate(workspace: storage.Workspace, options: Settings, cases: pd.DataFrame, predictions: pathlib.Path) -> None:
     provenance = mask_folder.read_provenance(predictions)
     preloaded_dataset.check_no_leakage(cases, provenance["image_sha256"] if provenance else [])
     spacings = _spacings(options, cases)
@@ -122,7 +120,7 @@ def choose_cases(table: pd.DataFrame, counts: dict[str, Any], seed: int) -> list
     return list(dict.fromkeys(case for cases in chosen.values() for case in cases))
 
 
-def _predictions(workspace: storage.Workspace, options: types.SimpleNamespace, cases: pd.DataFrame) -> pathlib.Path:
+def _predictions(workspace: storage.Workspace, options: Settings, cases: pd.DataFrame) -> pathlib.Path:
     if options.PREDICTIONS_FOLDER is None:
         for path in (workspace.predictions, *(workspace.predictions / f"{case}.npy" for case in cases["case"])):
             storage.require(path, "predict_test_set")
@@ -130,11 +128,11 @@ def _predictions(workspace: storage.Workspace, options: types.SimpleNamespace, c
     return _given(options, "PREDICTIONS_FOLDER", cases)
 
 
-def _maker_s_name(provenance: dict[str, Any] | None, options: types.SimpleNamespace) -> str:
+def _maker_s_name(provenance: dict[str, Any] | None, options: Settings) -> str:
     return provenance["id"] if provenance else pathlib.Path(options.PREDICTIONS_FOLDER or "unknown").name
 
 
-def _given(options: types.SimpleNamespace, setting: str, cases: pd.DataFrame) -> pathlib.Path:
+def _given(options: Settings, setting: str, cases: pd.DataFrame) -> pathlib.Path:
     folder = pathlib.Path(getattr(options, setting))
     mask_folder.check(folder, cases["case"].tolist(), setting)
     return folder
@@ -145,7 +143,7 @@ def _measure(
     cases: pd.DataFrame,
     masks: pathlib.Path,
     spacings: dict[str, float],
-    options: types.SimpleNamespace,
+    options: Settings,
     speck_px: int = 0,
 ) -> pd.DataFrame:
     rows, faults = [], []
@@ -167,7 +165,7 @@ def _measure(
     return pd.DataFrame(rows)
 
 
-def _spacings(options: types.SimpleNamespace, cases: pd.DataFrame) -> dict[str, float]:
+def _spacings(options: Settings, cases: pd.DataFrame) -> dict[str, float]:
     """The side of a pixel of each case, in mm, where it is known."""
     given = options.PIXEL_SPACING_MM
     if options.SURFACE_DICE_TOLERANCE_MM and not given:
@@ -199,7 +197,7 @@ def _save_pictures(
     predictions: pathlib.Path,
     table: pd.DataFrame,
     drawn: list[str],
-    options: types.SimpleNamespace,
+    options: Settings,
 ) -> None:
     with storage.atomic_folder(workspace.images) as draft:
         pictures = _comparisons(workspace, predictions, table, drawn, options)
@@ -217,7 +215,7 @@ def _comparisons(
     predictions: pathlib.Path,
     table: pd.DataFrame,
     drawn: list[str],
-    options: types.SimpleNamespace,
+    options: Settings,
 ) -> Iterator[tuple[str, np.ndarray]]:
     rows = table.set_index("case")
     for case in drawn:

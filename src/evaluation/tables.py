@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-import types
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from masks import agreement
+from settings import Settings
 
 # What is summarized, in this order, of the columns that a table like metrics.csv has; and how each is called for readers.
 METRICS = {
@@ -42,7 +42,7 @@ class EvaluationResult:
     table: pd.DataFrame
     cases: pd.DataFrame
     provenance: dict[str, Any] | None
-    options: types.SimpleNamespace
+    options: Settings
     dataset: dict[str, Any]
     second: pd.DataFrame | None
     looks: dict[str, Any]

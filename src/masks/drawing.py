@@ -7,6 +7,7 @@ import functools
 import io
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -100,7 +101,7 @@ def show(pictures: Iterable[np.ndarray]) -> None:
     from matplotlib import pyplot  # Only here: it looks for a display, and keeps every figure.
 
     if pyplot.get_backend().lower() == "agg":
-        raise RuntimeError("there is no screen to show pictures on. Set SAVE_IMAGES_ON_DISK = True in config.py")
+        raise RuntimeError("there is no display for windows. Set SAVE_IMAGES_ON_DISK = True in config.py")
     for picture in pictures:
         window = pyplot.figure(figsize=(8, 8))
         window.figimage(picture, resize=True)
@@ -108,9 +109,9 @@ def show(pictures: Iterable[np.ndarray]) -> None:
         pyplot.close(window)
 
 
-def _encoded(picture: np.ndarray, **how: object) -> bytes:
+def _encoded(picture: np.ndarray, **options: Any) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(picture).save(content, **how)
+    Image.fromarray(picture).save(content, **options)
     return content.getvalue()
 
 

@@ -19,7 +19,6 @@ import functools
 import importlib.metadata
 import pathlib
 import shutil
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -35,8 +34,9 @@ import resumable
 import settings
 import storage
 from data import pipeline, splitting
-from model_exploration import search, summary, trials
-from model_training import diagnosis, distribution, fitting, hardware, hyperparameters, progress
+from model_exploration import search, search_space, summary, trials
+from model_training import checkpoint, diagnosis, distribution, fitting, hardware, tensorboard_logs
+from settings import Settings, hyperparameters
 
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
 
@@ -48,12 +48,12 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     trial came to a result.
     """
     options = settings.load(workspace.root)
-    space = hyperparameters.search_space(options.EXPLORATION_SEARCH_SPACE)
+    space = search_space.build(options.EXPLORATION_SEARCH_SPACE)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         _explore(workspace, options, space)
 
 
-def _explore(workspace: storage.Workspace, options: types.SimpleNamespace, space: Any) -> None:
+def _explore(workspace: storage.Workspace, options: Settings, space: Any) -> None:
     cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
     held_out = _held_out(cases, options)
     empty = int((cases["mask_px"][held_out] == 0).sum())
@@ -110,7 +110,7 @@ class _Trainer:
     """Trains the models of trials."""
 
     def __init__(
-        self, workspace: storage.Workspace, options: types.SimpleNamespace, train: pd.DataFrame, validation: list[str]
+        self, workspace: storage.Workspace, options: Settings, train: pd.DataFrame, validation: list[str]
     ) -> None:
         self._workspace, self._options, self._train, self._validation = workspace, options, train, validation
 
@@ -126,8 +126,8 @@ class _Trainer:
             "TRAINING_EPOCHS": trial.epochs,
             "TRAINING_TIME_LIMIT_MINUTES": None,
         }
-        options = types.SimpleNamespace(**vars(self._options) | own)
-        page = functools.partial(progress.hparams, trial.searched, trial.name)
+        options = Settings(**vars(self._options) | own)
+        page = functools.partial(tensorboard_logs.hparams, trial.searched, trial.name)
         train = functools.partial(
             isolated_process.run,
             model_training.train,
@@ -144,7 +144,7 @@ class _Trainer:
             return _begun_anew_if_other(train, unfinished)
         except (diagnosis.TrainingFailed, hardware.OutOfMemory, isolated_process.ProcessEnded) as error:
             for left in (unfinished, folder.with_name(f"failed {trial.name}")):
-                progress.drop_checkpoint(left)  # As large as the network, twice over.
+                checkpoint.drop_checkpoint(left)  # As large as the network, twice over.
             raise search.TrialFailed(str(error).splitlines()[0]) from error
 
 
@@ -170,7 +170,7 @@ def _most(space: dict, name: str) -> float:
     return max([config.get("max_value") or config.get("value") or 0.0, *config.get("values", [])])
 
 
-def _held_out(cases: pd.DataFrame, options: types.SimpleNamespace) -> np.ndarray:
+def _held_out(cases: pd.DataFrame, options: Settings) -> np.ndarray:
     try:
         held_out = splitting.split(cases["group"].tolist(), options.EXPLORATION_VALIDATION_SHARE, options.SEED)
     except ValueError as error:
@@ -190,7 +190,7 @@ _OTHER_SPLIT = (
 )
 
 
-def _facts(options: types.SimpleNamespace, cases: pd.DataFrame, space: dict) -> dict:
+def _facts(options: Settings, cases: pd.DataFrame, space: dict) -> dict:
     names = (
         "EXPLORATION_TUNER",
         "EXPLORATION_EPOCHS",

@@ -10,7 +10,6 @@ import pathlib
 import statistics
 import sys
 import time
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ import keras_tuner
 
 import storage
 from model_exploration import trials
+from settings import Settings
 
 SCORE = "val_dice"
 
@@ -32,7 +32,7 @@ FAILURES_IN_A_ROW = 5
 
 
 def make(
-    options: types.SimpleNamespace,
+    options: Settings,
     space: keras_tuner.HyperParameters,
     folder: pathlib.Path,
     report: Callable[[list[dict]], None],
@@ -51,7 +51,7 @@ class Oracle:
     """What is added to each of Keras Tuner's oracles, as the class above them."""
 
     def __init__(
-        self, options: types.SimpleNamespace, folder: pathlib.Path, report: Callable[[list[dict]], None], **own: Any
+        self, options: Settings, folder: pathlib.Path, report: Callable[[list[dict]], None], **own: Any
     ) -> None:
         # Keras Tuner takes a seed of 0 for none, and gives up by an error that leaves the search broken; here it ends.
         super().__init__(

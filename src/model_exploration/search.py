@@ -6,7 +6,6 @@ import math
 import os
 import pathlib
 import time
-import types
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 
 import storage
 from model_exploration import oracle, trials
+from settings import Settings
 
 CHIEF_PATIENCE_SECONDS = 600
 _IDLE_SECONDS = 0.2
@@ -31,7 +31,7 @@ class TrialFailed(Exception):
 
 def run(
     space: keras_tuner.HyperParameters,
-    options: types.SimpleNamespace,
+    options: Settings,
     folder: pathlib.Path,
     train: Callable[[trials.Trial], pd.DataFrame],
     report: Callable[[list[dict]], None],
@@ -86,7 +86,7 @@ class _Tuner(keras_tuner.Tuner):
     def __init__(
         self,
         asked: oracle.Oracle,
-        options: types.SimpleNamespace,
+        options: Settings,
         folder: pathlib.Path,
         train: Callable[[trials.Trial], pd.DataFrame],
     ) -> None:

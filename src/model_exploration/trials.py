@@ -3,10 +3,10 @@
 import dataclasses
 import math
 import statistics
-import types
 from typing import Any
 
-from model_training import hyperparameters
+from model_exploration import search_space
+from settings import Settings, hyperparameters
 
 # Among a trial's values, where Keras Tuner has its notes too (all of them begin so): they travel between machines.
 _NOTE = "tuner/"
@@ -40,14 +40,14 @@ class Trial:
     failure: str
 
 
-def describe(trial: Any, options: types.SimpleNamespace) -> Trial:
+def describe(trial: Any, options: Settings) -> Trial:
     """A trial of Keras Tuner's in plain words; its name is good for a folder."""
     values = trial.hyperparameters.values
     # Short: TensorBoard's table cuts off what is longer than some 15 letters.
     name = f"{trial.trial_id} {values['architecture']} {values['learning_rate']:.0e}".replace("e-0", "e-")
     return Trial(
         f"{values[REPEAT_OF]} repeat {values[REPEAT]}" if REPEAT in values else name,
-        hyperparameters.declare(trial.hyperparameters),
+        search_space.sample(trial.hyperparameters),
         searched(trial),
         values.get(EPOCHS, options.EXPLORATION_EPOCHS),
         values.get(REPEAT, 0),

@@ -1,9 +1,9 @@
-"""On what a training runs: one device, the GPUs of one machine, or several machines. The one place that decides it.
+"""The devices of a training: one device, the GPUs of one machine, or several machines.
 
-Several machines are told of each other by TensorFlow's own environment variable, TF_CONFIG, the same program running on each:
+Several machines find each other with TensorFlow's environment variable TF_CONFIG, the same program running on each:
     {"cluster": {"worker": ["node1:12345", "node2:12345"]}, "task": {"type": "worker", "index": 0}}
-All of them train one network: each works through its share of every batch, and they agree on each step's mean gradient. The first one, the
-chief, writes what is kept; what the others write is thrown away. They all need to see the workspace, which lies in a folder they share.
+All train one network: each computes its part of every batch, and they average the gradients of each step. The first
+one, the chief, writes the results; the files of the others are discarded. All need the workspace in a shared folder.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ import storage
 Result = TypeVar("Result")
 
 OTHERS_ENDED = (
-    "Another worker of this training has ended, or can't be reached any more: its own output says why. Start all of them again: the training "
-    "goes on from its last epoch."
+    "Another worker of this training has ended, or can't be reached: its output says why. Start all of them again: the "
+    "training resumes after its last epoch."
 )
 _LOST = (
     tf.errors.UnavailableError,
@@ -37,7 +37,7 @@ _LOST = (
 
 @functools.cache
 def strategy() -> tf.distribute.Strategy:
-    """TensorFlow's strategy for this program; asked for before anything is computed, where there are several machines."""
+    """TensorFlow's strategy for this program; with several machines it must be called before any computation."""
     if count() > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
@@ -45,30 +45,30 @@ def strategy() -> tf.distribute.Strategy:
 
 
 def count() -> int:
-    """How many programs train together; 1 where TF_CONFIG is not set, or empty. UserError where it is malformed."""
+    """The number of programs that train together: 1 without TF_CONFIG. UserError if it is malformed."""
     cluster, _, _ = _tf_config()
     return max(1, sum(map(len, cluster.values())))
 
 
 def is_chief() -> bool:
-    """Whether this program writes what is kept. UserError where TF_CONFIG is malformed."""
+    """Whether this program writes the results. UserError if TF_CONFIG is malformed."""
     cluster, kind, index = _tf_config()
     return count() == 1 or kind == "chief" or ("chief" not in cluster and index == 0)
 
 
 def chief_first(task: Callable[[], Result]) -> Result:
-    """Calls `task` on the chief, and when it is done there, on the others. Returns its result."""
-    result = task() if is_chief() else None
+    """Calls `task` on the chief, then on the other workers. Returns its result."""
+    results = [task()] if is_chief() else []
     if count() > 1:
         with report_lost_workers():
-            # Nobody gets a sum before all have given their share.
+            # The sum is complete when all workers have reached this line.
             strategy().reduce(tf.distribute.ReduceOp.SUM, strategy().run(lambda: tf.constant(1.0)), axis=None)
-    return result if is_chief() else task()
+    return results[0] if results else task()
 
 
 @contextlib.contextmanager
 def chief_or_scratch_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields `folder` on the chief, an empty one that is thrown away on the others: all must write, for a network's values are gathered from all."""
+    """Yields `folder` on the chief, a temporary folder on the others: all must write, as values are gathered from all."""
     if is_chief():
         yield folder
     else:
@@ -78,29 +78,30 @@ def chief_or_scratch_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def report_lost_workers() -> Iterator[None]:
-    """Turns TensorFlow's errors about lost connections into a UserError, where there are several workers."""
+    """Turns TensorFlow's errors about lost connections between workers into a UserError."""
     try:
         yield
     except _LOST as error:
         if count() == 1:
             raise
-        # The first line is TensorFlow's: it may be this worker itself that has failed.
+        # With the first line of TensorFlow's text: this worker itself may have failed.
         raise storage.UserError(
             f"{OTHERS_ENDED}\n({(str(error).strip() or type(error).__name__).splitlines()[0]})"
         ) from error
 
 
 def check(batch_size: int, minutes: float | None) -> None:
-    """UserError where several workers can't train by these settings together."""
+    """UserError if several workers can't train together with these settings."""
     parts = strategy().num_replicas_in_sync
     if batch_size % parts:
         raise storage.UserError(
-            f"TRAINING_BATCH_SIZE = {batch_size} can't be divided among {parts} {'workers' if count() > 1 else 'GPUs'}. Set a multiple of {parts} in "
-            "config.py, or let fewer of them take part: the environment variable CUDA_VISIBLE_DEVICES=0 shows one GPU."
+            f"TRAINING_BATCH_SIZE = {batch_size} can't be divided among {parts} {'workers' if count() > 1 else 'GPUs'}. "
+            f"Set a multiple of {parts} in config.py, or use fewer: CUDA_VISIBLE_DEVICES=0 shows one GPU."
         )
     if count() > 1 and minutes is not None:
         raise storage.UserError(
-            "Several workers end together only by epochs: their clocks differ. Set TRAINING_TIME_LIMIT_MINUTES = None in config.py."
+            "The clocks of several workers differ: their training is limited by epochs only. "
+            "Set TRAINING_TIME_LIMIT_MINUTES = None in config.py."
         )
 
 
@@ -108,7 +109,10 @@ _TF_CONFIG_EXAMPLE = '{"cluster": {"worker": ["node1:29417", "node2:29417"]}, "t
 
 
 def _tf_config() -> tuple[dict[str, list[str]], str, int]:
-    """The addresses of each kind of worker, and this program's own kind and index; ({}, "", 0) where it trains alone."""
+    """The addresses of each kind of worker, and this program's own kind and index;
+
+    ({}, "", 0) where it trains alone.
+    """
     text = os.environ.get("TF_CONFIG", "")
     if not text.strip():
         os.environ.pop("TF_CONFIG", None)  # TensorFlow and Keras read it too, and fail where it is empty.

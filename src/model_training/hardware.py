@@ -1,35 +1,38 @@
-"""What the machine that trains can do, in TensorFlow's terms and in the user's."""
-
-import types
+"""The hardware of a training: devices, precision, memory."""
 
 import tensorflow as tf
 
 import cpu_features
 import storage
 from model_training import distribution
+from settings import Settings
 
 _OUT_OF_MEMORY = (
-    'The machine\'s memory is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), then "filters" in HYPERPARAMETERS, '
-    'where "patch_px" 4 needs least; MIXED_PRECISION = True needs less too. IMAGE_SIZE counts by its square.'
+    "The memory of this machine is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), "
+    'then "filters" in HYPERPARAMETERS, and set "patch_px" to 4; MIXED_PRECISION = True also needs less. Memory grows '
+    "with the square of IMAGE_SIZE."
 )
 
 
 class OutOfMemory(storage.UserError):
-    """The machine's memory is too small for a training; its text names the settings to lower."""
+    """The memory is too small for a training. The text names the settings to lower."""
 
     def __init__(self, text: str = _OUT_OF_MEMORY) -> None:
         super().__init__(text)
 
 
-def prepare(options: types.SimpleNamespace) -> None:
-    """Makes TensorFlow repeat itself to the bit where the DETERMINISTIC setting asks for it, and finds the other workers where there are some."""
+def prepare(options: Settings) -> None:
+    """Makes TensorFlow deterministic if DETERMINISTIC is set, and connects to the other workers if there are any."""
     if options.DETERMINISTIC:
         tf.config.experimental.enable_op_determinism()
     distribution.strategy()
 
 
 def precision(mixed: bool | None) -> str:
-    """The Keras policy that the MIXED_PRECISION setting means here: "float32", "mixed_float16" or "mixed_bfloat16". None: what is faster."""
+    """The Keras policy for MIXED_PRECISION here: "float32", "mixed_float16" or "mixed_bfloat16".
+
+    None: the faster one.
+    """
     if mixed is None:
         mixed = _gpus_are_fast_in_16_bit() if _gpus() else _cpu_knows_bfloat16()
     if not mixed:
@@ -49,12 +52,12 @@ def _gpus() -> list[tf.config.PhysicalDevice]:
 
 
 def _gpus_are_fast_in_16_bit() -> bool:
-    # From compute capability 7.0 on they have units for it (NVIDIA's guide to mixed precision training).
+    # They have units for it from compute capability 7.0 on (NVIDIA's guide to mixed precision training).
     return all(
         tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (7, 0) for gpu in _gpus()
     )
 
 
 def _cpu_knows_bfloat16() -> bool:
-    # Others compute it by way of float32, slower than that.
+    # Other CPUs emulate it with float32, which is slower than float32.
     return bool({"avx512_bf16", "amx_bf16"} & cpu_features.instructions())

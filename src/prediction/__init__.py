@@ -8,7 +8,6 @@ import collections
 import concurrent.futures
 import contextlib
 import pathlib
-import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ import storage
 from data import file_names, input_files, mask_folder, pipeline, preloaded_dataset
 from networks import ensemble, saved_model
 from prediction import new_image, quality
+from settings import Settings
 
 # Beside the masks in `new predictions`, named as that of the test set.
 TABLE = mask_folder.QUALITY_TABLE
@@ -96,7 +96,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
         raise storage.DatasetError(input_files.grouped(faults))
 
 
-def _models(workspace: storage.Workspace, options: types.SimpleNamespace) -> list[pathlib.Path]:
+def _models(workspace: storage.Workspace, options: Settings) -> list[pathlib.Path]:
     if not options.PREDICT_WITH_FOLDS:
         return [workspace.model]
     *folders, beyond = workspace.fold_models(options.CROSS_VALIDATION_FOLDS + 1)

@@ -19,6 +19,7 @@ __all__ = [
     "TRAINING",
     "Settings",
     "SettingsError",
+    "fact_name",
     "load",
     "unknown_name",
 ]
@@ -37,6 +38,11 @@ def load(root: pathlib.Path) -> Settings:
     if faults := _unknown_names(names) + _invalid_values(values):
         raise SettingsError("\n".join(f"{file}: {fault}" for fault in faults))
     return Settings(**{name: _from_root(root, name, value) for name, value in values.items()})
+
+
+def fact_name(setting: str) -> str:
+    """The key of a setting in the facts of resumable work and in training.json, such as batch_size."""
+    return setting.removeprefix("TRAINING_").lower()
 
 
 def _unknown_names(names: dict[str, Any]) -> list[str]:
