@@ -4,7 +4,7 @@
 
 own        TensorFlow's own convolutions, which it takes by itself on processors without AVX512-VNNI (TF_ENABLE_ONEDNN_OPTS=0).
 onednn     those of oneDNN, which `command_line` asks for.
-products   the same, with the weights' gradients of `networks.layers.weight_gradient`: what happens here on processors with AVX2 alone.
+products   the same, with the weights' gradients of `networks.cpu_convolution.weight_gradient`: what happens here on processors with AVX2 alone.
 
 Each has a process of its own, and they take turns, step by step. The processor's own choice is overruled, so that it can be judged on any.
 """

@@ -1,4 +1,4 @@
-"""What the processor can do, beside what TensorFlow knows of it."""
+"""The instruction sets of the CPU."""
 
 import functools
 import pathlib
@@ -6,6 +6,6 @@ import pathlib
 
 @functools.cache
 def instructions() -> frozenset[str]:
-    """The names of its instruction sets, as Linux writes them, such as "avx2"; none where nobody tells (macOS, Windows)."""
-    told = pathlib.Path("/proc/cpuinfo")
-    return frozenset(told.read_text(encoding="utf-8").split()) if told.exists() else frozenset()
+    """The names of the instruction sets as Linux lists them, such as "avx2"; empty on macOS and Windows."""
+    file = pathlib.Path("/proc/cpuinfo")
+    return frozenset(file.read_text(encoding="utf-8").split()) if file.exists() else frozenset()

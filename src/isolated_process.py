@@ -1,5 +1,6 @@
-"""A call in a process of its own: what it took of memory, the GPU's too, is given back at its end, and being killed for lack of it does not
-reach the caller. TensorFlow keeps some 15 MB of each network it has trained in a process, whatever one deletes.
+"""Runs a function in a separate process, whose memory, including the GPU's, is released at its end.
+
+If the system kills it for lack of memory, the caller survives. (TensorFlow keeps about 15 MB per trained network.)
 """
 
 import os
@@ -12,23 +13,23 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-# The exit status of a program that was stopped by Ctrl-C.
+# The exit status of a program that Ctrl-C stopped.
 _INTERRUPTED = 130
 
 
 class ProcessEnded(Exception):
-    """The process ended without a result: the system has ended it, or the interpreter crashed."""
+    """The process ended without a result: the system killed it, or the interpreter crashed."""
 
 
 def run(function: Callable, *arguments: Any) -> Any:
-    """What `function(*arguments)` returns or raises, both pickled on the way; the function is found by its name. ProcessEnded as told there.
+    """Returns or raises what `function(*arguments)` does there; both are pickled. The function is found by its name.
 
-    The process ends with this one, in whatever way that ends.
+    ProcessEnded if the process dies without a result. It also ends if this process ends, in any way.
     """
     with tempfile.TemporaryDirectory() as folder:
         task, outcome = pathlib.Path(folder) / "task", pathlib.Path(folder) / "outcome"
         task.write_bytes(pickle.dumps((function, arguments)))
-        # By its file: the folder it lies in is then the first that modules are looked for in, not the one the user happens to be in.
+        # By its file: modules are then first searched in its folder, not in the user's current folder.
         process = subprocess.Popen([sys.executable, __file__, str(task), str(outcome)], stdin=subprocess.PIPE)
         try:
             status = process.wait()
@@ -63,7 +64,8 @@ def _main(task: pathlib.Path, outcome: pathlib.Path) -> None:
 
 
 def _end_with_caller() -> None:
-    # Nothing is ever written into this pipe: it ends when the caller does. Not by sys.stdin, which Python would wait for at its own end.
+    # Nothing is ever written into this pipe: it ends when the caller does. Not by sys.stdin, which Python would wait
+    # for at its own end.
     os.read(0, 1)
     os._exit(1)
 

@@ -1,4 +1,7 @@
-"""Runs calls in processes on all cores. They end with this process, also if it is killed; Ctrl-C reaches only this process."""
+"""Runs calls in processes on all cores.
+
+They end with this process, even if it is killed; Ctrl-C reaches only this one.
+"""
 
 import concurrent.futures.process
 import contextlib
@@ -19,9 +22,10 @@ import storage
 
 @contextlib.contextmanager
 def outcomes(jobs: Iterable[Any]) -> Iterator[Iterator[Any]]:
-    """Yields the results of `joblib.delayed` calls, in their order, as they come.
+    """Yields the results of `joblib.delayed` calls, in their order.
 
-    Raises what a call raises, and UserError where the system ended a process. What is not finished when the block ends is given up.
+    Raises the exception of a call, and UserError if the system ended a process. Unfinished calls are cancelled at the
+    end of the block.
     """
     try:
         with contextlib.ExitStack() as stack:

@@ -57,11 +57,11 @@ def test_one_that_was_not_trained_on_mirror_images_predicts_none(tmp_path, image
 
 def test_the_mask_is_where_the_mean_logit_is_at_least_0():
     logits = np.array([[[3.0, -1.0, 1.0]], [[-1.0, -1.0, -1.0]]])
-    mask = ensemble.Ensemble([], test_time_flip=False, cleaned=False).mask(logits)
+    mask = ensemble.Ensemble([], test_time_flip=False, postprocess=False).mask(logits)
     assert mask.tolist() == [[1, 0, 1]]
     assert mask.dtype == np.uint8
     # Two specks, and nothing else.
-    assert ensemble.Ensemble([], test_time_flip=False, cleaned=True).mask(logits).sum() == 0
+    assert ensemble.Ensemble([], test_time_flip=False, postprocess=True).mask(logits).sum() == 0
 
 
 MASKS = [drawn("##.. ##.."), drawn(".##. .##."), drawn("##.. #...")]
@@ -93,7 +93,7 @@ def test_a_missing_fold_names_the_step_that_makes_it(tmp_path):
 def test_compiled_logits_are_the_network_s_to_the_bit_for_any_batch_size(images, clip_hu):
     keras.utils.set_random_seed(1)
     network = build("unet", 32, 2, 2, clip_hu)
-    model = ensemble.Ensemble([network], test_time_flip=True, cleaned=False)
+    model = ensemble.Ensemble([network], test_time_flip=True, postprocess=False)
     for batch in (100 * images[:1], 100 * images):
         there, back = network(batch).numpy()[..., 0], network(batch[:, :, ::-1]).numpy()[:, :, ::-1, 0]
         np.testing.assert_array_equal(model.logits(batch), [there, back])
@@ -104,7 +104,7 @@ def test_compiled_logits_are_the_network_s_to_the_bit_for_any_batch_size(images,
 def test_weights_that_are_not_finite_are_refused_with_the_model_s_folder(tmp_path, images):
     networks, folders = [build(image_size=32, **VALUES) for _ in range(2)], [tmp_path / "1", tmp_path / "2"]
     networks[1].set_weights([np.full_like(weights, np.nan) for weights in networks[1].get_weights()])
-    model = ensemble.Ensemble(networks, test_time_flip=False, cleaned=False, folders=folders)
+    model = ensemble.Ensemble(networks, test_time_flip=False, postprocess=False, folders=folders)
     with pytest.raises(
         storage.UserError, match="2: the model's weights hold non-finite values. Train it again"
     ) as caught:
@@ -124,5 +124,10 @@ def test_many_networks_are_compiled_without_a_warning_of_tensorflow(images, monk
     warnings = []
     monkeypatch.setattr(tf.get_logger(), "warning", lambda text, *_: warnings.append(text))
     network = build(image_size=32, **VALUES)
-    assert ensemble.Ensemble([network] * 6, test_time_flip=False, cleaned=False).logits(images).shape == (6, 3, 32, 32)
+    assert ensemble.Ensemble([network] * 6, test_time_flip=False, postprocess=False).logits(images).shape == (
+        6,
+        3,
+        32,
+        32,
+    )
     assert warnings == []

@@ -8,7 +8,7 @@ from tensorflow import keras
 
 import networks
 import storage
-from networks import deeplabv3_plus, layers, objectives
+from networks import cpu_convolution, deeplabv3_plus, layers, objectives
 
 
 @pytest.fixture(autouse=True)
@@ -232,7 +232,7 @@ def test_a_weight_gradient_by_products_is_tensorflows(channels, filters, size):
         outputs = tf.nn.conv2d(inputs, kernel, 1, "SAME")
         loss = tf.reduce_sum(outputs**3)
     np.testing.assert_allclose(
-        layers.weight_gradient(inputs, 3 * outputs**2, size), tape.gradient(loss, kernel), rtol=1e-9
+        cpu_convolution.weight_gradient(inputs, 3 * outputs**2, size), tape.gradient(loss, kernel), rtol=1e-9
     )
 
 
@@ -242,7 +242,7 @@ def test_a_unets_gradients_are_the_same_on_any_processor(policy, images, monkeyp
     network = build()
     found = {}
     for known in ("avx avx2", "avx avx2 avx512f"):
-        monkeypatch.setattr(layers.cpu_features, "instructions", lambda known=known: frozenset(known.split()))
+        monkeypatch.setattr(cpu_convolution.cpu_features, "instructions", lambda known=known: frozenset(known.split()))
 
         @tf.function
         def gradients():

@@ -13,19 +13,19 @@ DILATIONS = (6, 12, 18)
 FILTERS = 256
 LOW_LEVEL_FILTERS = 48
 
-# Of the encoder's batch normalization. Keras' default of 0.99 averages over some hundreds of steps; a small data set's training may have
-# no more than that, and would be judged by the statistics of its first, random weights.
+# Of the encoder's batch normalization. Keras' default of 0.99 averages over hundreds of steps. The training on a small
+# dataset may not have more: it would be evaluated with the statistics of its random initial weights.
 BATCH_NORM_MOMENTUM = 0.9
 
-# What ImageNet's blue, green and red values are on average, of 255: Keras' ResNet50 was trained on their difference from that.
+# The means of blue, green and red in ImageNet, of 255: Keras' ResNet50 expects images without them.
 _IMAGENET_MEANS = (103.939, 116.779, 123.68)
 
 
 def build(images: tf.Tensor, encoder_weights: str | None) -> tf.Tensor:
-    """Features at a quarter of the images' size, (batch, size / 4, size / 4, 256), of scaled images (batch, size, size, 1) in about -1..1.
+    """Features at a quarter of the size, (batch, size / 4, size / 4, 256), of scaled images (batch, size, size, 1).
 
-    `encoder_weights`: "imagenet" (Keras downloads them once, into ~/.keras), the path of a file of ResNet50's weights without its top, or
-    None for random ones. UserError, which says what to set in config.py, where they can't be had.
+    `encoder_weights`: "imagenet" (Keras downloads them once, into ~/.keras), the path of a weights file of ResNet50
+    without its top, or None for random ones. UserError with the setting to change if they can't be loaded.
     """
     encoder = _encoder(images.shape[1], encoder_weights)
     low_level, deep = encoder(ImageNetColours(name="imagenet_colours")(images))
@@ -39,10 +39,10 @@ def build(images: tf.Tensor, encoder_weights: str | None) -> tf.Tensor:
 
 
 class ImageNetColours(keras.layers.Layer):
-    """Grey images in -1..1 as the ResNet50 of keras.applications knows images: three channels of 0..255, less ImageNet's means."""
+    """Grey images in -1..1 as keras.applications' ResNet50 expects them: 3 channels of 0..255 minus ImageNet's means."""
 
     def __init__(self, **keywords) -> None:
-        super().__init__(dtype="float32", **keywords)  # 16 bit floats would round to whole grey values.
+        super().__init__(dtype="float32", **keywords)  # 16-bit floats would round to whole grey values.
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         return 127.5 * (images + 1.0) - tf.constant(_IMAGENET_MEANS, images.dtype)
@@ -50,7 +50,7 @@ class ImageNetColours(keras.layers.Layer):
 
 def _encoder(image_size: int, weights: str | None) -> keras.Model:
     resnet = _resnet50(weights)
-    # Its last stage keeps 1/16 of the size, and looks twice as far instead: the weights stay the same.
+    # The last stage keeps 1/16 of the size and is dilated instead: the weights stay the same.
     dilated = keras.models.clone_model(
         resnet, keras.Input((image_size, image_size, 3)), clone_function=_keep_resolution
     )
@@ -61,19 +61,19 @@ def _encoder(image_size: int, weights: str | None) -> keras.Model:
 
 def _resnet50(weights: str | None) -> keras.Model:
     if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
-        raise storage.UserError(f"{weights}: there is no such file. {_REMEDY}")
+        raise storage.UserError(f"{weights}: no such file. {_FIX}")
     if weights not in (None, "imagenet"):
-        weights_file.check(pathlib.Path(weights), _REMEDY)
+        weights_file.check(pathlib.Path(weights), _FIX)
     try:
         return keras.applications.ResNet50(include_top=False, weights=weights)
     except Exception as error:
-        # Keras wraps what may go wrong on the way (no network, a broken file, another network's weights) in various types.
-        raise storage.UserError(f"ResNet50's weights ({weights}) can't be loaded: {error}. {_REMEDY}") from error
+        # Keras raises various types: no internet, a broken file, weights of another network.
+        raise storage.UserError(f"ResNet50's weights ({weights}) can't be loaded: {error}. {_FIX}") from error
 
 
-_REMEDY = (
-    "Set ENCODER_WEIGHTS in config.py: to the path of resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5, downloaded on a machine that "
-    "has a network, or to None to start from random weights."
+_FIX = (
+    "Set ENCODER_WEIGHTS in config.py: to the path of resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5, downloaded "
+    "on a machine with internet access, or to None to start from random weights."
 )
 
 
@@ -92,9 +92,9 @@ def _keep_resolution(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _pooled_branch(features: tf.Tensor) -> tf.Tensor:
-    # Not normalized: a single value per channel is left, and its size is what this branch tells.
+    # Not normalized: it has a single value per channel.
     pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
     pooled = keras.layers.Conv2D(FILTERS, 1, activation="relu", kernel_initializer="he_normal")(pooled)
-    # One value per channel again everywhere. Not by the nearest pixel: its gradient, a sum over all pixels, TensorFlow takes in 16 bit where the
-    # rest is so, and on a GPU not at all where it is to be deterministic.
+    # Broadcast to all positions. Not with nearest-neighbour upsampling: its gradient, a sum over all pixels, would be
+    # computed in 16 bits under mixed precision, and not at all on a GPU in deterministic mode.
     return keras.layers.UpSampling2D(features.shape[1], interpolation="bilinear", dtype="float32")(pooled)

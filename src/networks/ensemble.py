@@ -1,8 +1,7 @@
-"""One or several trained networks that predict together, each on the image and on its mirror image, and how far they disagree.
+"""Ensembles of trained networks with test-time augmentation, and their disagreement as a quality estimate.
 
-The mean of their logits makes the mask. That their masks agree among themselves does not make them right; but where they do not agree,
-some are wrong: the mean Dice coefficient between them is a good guess of the Dice coefficient that the mask would get (Roy et al. 2019,
-arXiv:1811.09800, for networks with dropout).
+The mask is the thresholded mean of the members' logits. Members that disagree can't all be right: the mean Dice between
+their masks predicts the Dice of the ensemble (Roy et al. 2019, arXiv:1811.09800, for networks with dropout).
 """
 
 import dataclasses
@@ -23,18 +22,20 @@ from networks import saved_model
 
 
 class ImageOutOfRange(storage.UserError):
-    """An image whose values are so large that a network with finite weights computes non-finite logits for it."""
+    """The intensities of an image are so large that its logits are not finite."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Ensemble:
-    """Networks for images of one size. `test_time_flip`: each predicts the mirror image too, which it must have been trained on. `cleaned`: small and
-    isolated areas are taken out of the masks (see `masks.cleaning`). `folders`: where the networks were read from, for error messages.
+    """Networks for images of one size.
+
+    `test_time_flip`: each also predicts the mirror image, which requires training with flips. `postprocess`: small
+    isolated components are removed (see `masks.cleaning`). `folders`: of the models, for error messages.
     """
 
     networks: Sequence[keras.Model]
     test_time_flip: bool
-    cleaned: bool
+    postprocess: bool
     folders: Sequence[pathlib.Path] = ()
 
     @property
@@ -43,33 +44,33 @@ class Ensemble:
         return self.networks[0].input_shape[1]
 
     @property
-    def standardised(self) -> bool:
-        """Whether the networks scale each image by its own mean and standard deviation."""
+    def normalizes_per_image(self) -> bool:
+        """Whether the networks normalize each image to its z-score."""
         return self.networks[0].get_layer("scale_intensity").clip_hu is None
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Each member's logits, float32 (members, batch, size, size), of raw images (batch, size, size, 1).
+        """The logits of each member, float32 (members, batch, size, size), for raw images (batch, size, size, 1).
 
-        UserError where a network's weights are not finite, ImageOutOfRange where the logits of an image are not.
+        UserError if a network's weights are not finite, ImageOutOfRange if the logits of an image are not.
         """
-        images, found = np.asarray(images, np.float32), []
+        images, logits = np.asarray(images, np.float32), []
         for predict in map(networks.compiled, self.networks):
-            found.append(predict(tf.constant(images)).numpy()[..., 0])
+            logits.append(predict(tf.constant(images)).numpy()[..., 0])
             if self.test_time_flip:
-                # Not both in one graph, which takes twice as long to compile; nor in one batch, whose size may change the rounding.
-                found.append(predict(tf.constant(images[:, :, ::-1])).numpy()[:, :, ::-1, 0])
-        members = np.stack(found)
+                # One graph of both would take twice as long to compile; one batch of both may change the rounding.
+                logits.append(predict(tf.constant(images[:, :, ::-1])).numpy()[:, :, ::-1, 0])
+        members = np.stack(logits)
         if not np.isfinite(members).all():
-            self._refuse(images, members)
+            self._raise_not_finite(images, members)
         return members
 
     def mask(self, logits: np.ndarray) -> np.ndarray:
-        """The members' common mask, uint8 0 and 1 (size, size), from the logits of one image, (members, size, size)."""
-        cut = networks.threshold(logits.mean(axis=0))
-        return cleaning.clean(cut) if self.cleaned else cut
+        """The mask of the ensemble, uint8 0 and 1 (size, size), from the logits of one image, (members, size, size)."""
+        mask = networks.threshold(logits.mean(axis=0))
+        return cleaning.clean(mask) if self.postprocess else mask
 
     def scaled(self, image: np.ndarray) -> np.ndarray:
-        """One raw image, (size, size), as the networks see it."""
+        """One raw image, (size, size), with the intensities that the networks get."""
         return self._scale(tf.constant(image[None, ..., None], tf.float32)).numpy()[0, ..., 0]
 
     @functools.cached_property
@@ -77,35 +78,35 @@ class Ensemble:
         layer = self.networks[0].get_layer("scale_intensity")
         return networks.graph(layer, self.networks[0].input_shape)
 
-    def _refuse(self, images: np.ndarray, members: np.ndarray) -> None:
-        for network, folder in itertools.zip_longest(self.networks, self.folders, fillvalue="the model"):
+    def _raise_not_finite(self, images: np.ndarray, members: np.ndarray) -> None:
+        folders = self.folders or ["the model"] * len(self.networks)
+        for network, folder in zip(self.networks, folders, strict=True):
             if not all(np.isfinite(weights).all() for weights in network.get_weights()):
                 raise storage.UserError(f"{folder}: the model's weights hold non-finite values. Train it again.")
         image = images[~np.isfinite(members).all(axis=(0, 2, 3))][0]
         raise ImageOutOfRange(
-            f"values from {image.min():g} to {image.max():g}, for which the network's result is not finite. "
-            "Rescale the image as the train set's images are."
+            f"values from {image.min():g} to {image.max():g}, for which the prediction is not finite. "
+            "Rescale the image like those of the train set."
         )
 
 
 def predicted_dice(logits: np.ndarray) -> float:
-    """The mean Dice coefficient between the masks of every two members, from the logits of one image, (members, size, size); NaN for one.
+    """The mean Dice between the masks of all pairs of members, from logits (members, size, size); NaN for one member.
 
-    Two empty masks have 1, as in `masks.metrics`: the members agree, which is all that this tells.
+    Two empty masks have the Dice 1, as in `masks.metrics`: the members agree.
     """
     masks = networks.threshold(logits)
-    return (
-        statistics.fmean(metrics.dice(*pair) for pair in itertools.combinations(masks, 2))
-        if len(masks) > 1
-        else float("nan")
-    )
+    if len(masks) == 1:
+        return float("nan")
+    return statistics.fmean(metrics.dice(*pair) for pair in itertools.combinations(masks, 2))
 
 
-def read(folders: Sequence[pathlib.Path], cleaned: bool | None = None) -> Ensemble:
-    """The models that `saved_model.write` wrote, as one; None for `cleaned`: if that leaves their train masks as they are. MissingResult where
-    there is none.
+def read(folders: Sequence[pathlib.Path], postprocess: bool | None = None) -> Ensemble:
+    """The ensemble of models in `folders`. `postprocess` None: if that is harmless for all their train masks.
+
+    MissingResult if a model is missing.
     """
     test_time_flip = all(saved_model.read_hyperparameters(folder)["horizontal_flip"] for folder in folders)
-    if cleaned is None:
-        cleaned = all(saved_model.read_training(folder)["known"]["cleaning_is_harmless"] for folder in folders)
-    return Ensemble([saved_model.read(folder) for folder in folders], test_time_flip, cleaned, tuple(folders))
+    if postprocess is None:
+        postprocess = all(saved_model.read_training(folder)["known"]["cleaning_is_harmless"] for folder in folders)
+    return Ensemble([saved_model.read(folder) for folder in folders], test_time_flip, postprocess, tuple(folders))

@@ -1,7 +1,7 @@
-"""What a network is trained for, and told how well it does: losses of logits against masks, and the Dice coefficient.
+"""Loss functions and the Dice metric.
 
-All take masks and logits of shape (batch, height, width, 1). A loss gives one float32 per image, (batch,); an empty mask, or one that
-covers the image, is a case like others and never gives NaN.
+All take masks and logits, (batch, height, width, 1). A loss returns one float32 per image, (batch,). Empty masks, and
+masks that cover the image, never give NaN.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def binary_crossentropy(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The mean of all pixels' cross-entropies."""
+    """The mean cross-entropy of all pixels."""
     return tf.reduce_mean(_pixel_crossentropies(masks, logits), _PIXELS)
 
 
 def weighted_binary_crossentropy(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The mean cross-entropy inside the mask and that outside of it, averaged: both count the same, whatever their sizes.
+    """The average of the mean cross-entropies inside and outside the mask: both count equally at any size.
 
-    Where the mask is empty, or covers the image, the mean of all pixels.
+    The mean of all pixels if the mask is empty or covers the image.
     """
     inside = tf.cast(masks, tf.float32)
     losses = _pixel_crossentropies(masks, logits)
@@ -33,7 +33,7 @@ def weighted_binary_crossentropy(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tens
 
 
 def binary_crossentropy_dice(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The cross-entropy plus one minus the soft Dice coefficient (Milletari et al. 2016, arXiv:1606.04797), with 1 px added to both parts."""
+    """Cross-entropy plus soft Dice loss (Milletari et al. 2016, arXiv:1606.04797), smoothed by 1 px."""
     inside, probabilities = tf.cast(masks, tf.float32), tf.sigmoid(logits)
     both = tf.reduce_sum(inside * probabilities, _PIXELS)
     total = tf.reduce_sum(inside, _PIXELS) + tf.reduce_sum(probabilities, _PIXELS)
@@ -46,11 +46,10 @@ LOSSES: dict[str, Loss] = {
 
 
 class Dice(keras.metrics.Mean):
-    """`dice`: the mean Dice coefficient of the images whose mask is not empty, at the probability threshold 0.5; 0 if
-    there is no such image. `false_positives`: the number of images with an empty mask and a non-empty prediction.
+    """`dice`: the mean Dice coefficient of images with a non-empty mask, at the threshold 0.5; 0 without such images.
 
-    An empty mask has the Dice coefficient 1 if nothing is predicted: averaged in, it would reward a network that never
-    predicts anything.
+    `false_positives`: the number of images with an empty mask and a non-empty prediction. An empty mask has the Dice
+    coefficient 1 if nothing is predicted: in the mean it would reward a network that never predicts anything.
     """
 
     def __init__(self, name: str = "dice", dtype: str | None = None) -> None:
@@ -58,7 +57,7 @@ class Dice(keras.metrics.Mean):
         self._false_positives = self.add_weight("false_positives", initializer="zeros")
 
     def update_state(self, masks: tf.Tensor, logits: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
-        """Adds a batch. Images have no other weights than these: ValueError for a `sample_weight`."""
+        """Adds a batch. ValueError for a `sample_weight`."""
         if sample_weight is not None:
             raise ValueError("the Dice coefficient takes no sample weights")
         true, predicted = tf.cast(masks, tf.float32), tf.cast(logits >= 0, tf.float32)
@@ -68,7 +67,7 @@ class Dice(keras.metrics.Mean):
         self._false_positives.assign_add(tf.reduce_sum(tf.cast((true_px == 0) & (predicted_px > 0), tf.float32)))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """Both values by name; Keras writes each into its logs."""
+        """Both values by name, as Keras logs them."""
         return {self.name: super().result(), "false_positives": self._false_positives}
 
 

@@ -1,13 +1,13 @@
-"""A trained network on disk: its weights, and what is needed to build the network again. No code, no pickle.
+"""A trained network on disk: its weights and the values to build it again. No code, no pickle.
 
     model/
       weights.weights.h5      the weights (see `weights_file`)
-      hyperparameters.json    as `model_training.hyperparameters` declares them
-      training.json           image size, seed, times, versions, and the SHA-256 of every image that was trained on
+      hyperparameters.json    see `settings.hyperparameters`
+      training.json           image size, seed, times, versions, statistics and SHA-256 of the train set's images
       history.csv             a row per epoch: loss, Dice, learning rate, seconds
       logs/                   for TensorBoard
 
-A model folder may come from somebody else, or be edited by hand: its values are checked before they are used.
+A model folder may come from someone else or be edited by hand: all values are validated.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def write(
     training: dict[str, Any],
     history: pd.DataFrame,
 ) -> None:
-    """Writes a network of `networks.build` into `folder`. `training` has at least image_size; versions are added."""
+    """Writes a network of `networks.build` into `folder`. `training` has at least image_size; adds versions."""
     (folder / _WEIGHTS).write_bytes(weights_file.to_bytes(network))
     versions = {"version": VERSION, "format": FORMAT, "python": platform.python_version(), "tensorflow": tf.__version__}
     for name, values in ((_HYPERPARAMETERS, hyperparameters), (_TRAINING, training | versions)):
@@ -52,10 +52,10 @@ def write(
 
 
 def read(folder: pathlib.Path) -> keras.Model:
-    """The network that `write` wrote, with its weights, in float32.
+    """The network that `write` wrote, in float32.
 
-    Its predictions equal those of a float32 network to the bit, and those of one trained in 16 bit up to rounding.
-    MissingResult where there is none; DamagedFile where a file is not as `write` wrote it.
+    Its predictions are bit-identical to those of a float32 network, and equal up to rounding for mixed precision.
+    MissingResult if there is none; DamagedFile if a file has changed.
     """
     training, hyperparameters = read_training(folder), read_hyperparameters(folder)
     network = networks.build(**{name: hyperparameters[name] for name in _BUILT_OF}, image_size=training["image_size"])
@@ -141,7 +141,7 @@ _EDITED = "The file was damaged or edited by hand."
 
 
 def _check(values: dict[str, Any], file: pathlib.Path) -> None:
-    """DamagedFile where a value is none that a setting allows: a network of any size could be asked for."""
+    """DamagedFile for an invalid value: it might ask for a network of any size."""
     for name, (test, allowed) in _RULES.items():
         if name in values and not test(values[name]):
             raise storage.DamagedFile(f"{file}: {name} must be {allowed}. {_EDITED} {_fix(file.parent)}")

@@ -1,7 +1,7 @@
-"""A network's weights as an HDF5 file in the layout of Keras 2.15, which Keras' own `Model.load_weights` reads, too.
+"""A network's weights as an HDF5 file in the layout of Keras 2.15, which Keras' `Model.load_weights` also reads.
 
-A weights file may come from somebody else. HDF5 can refer to any file of its reader and declare more data than it holds
-(CVE-2026-1669, CVE-2026-0897; Keras 2.15 checks neither). So no data are read before the file's structure is checked.
+A weights file may come from someone else. HDF5 can refer to other files of its reader and declare more data than it has
+(CVE-2026-1669, CVE-2026-0897; Keras 2.15 checks neither): the structure is checked before any data are read.
 """
 
 import collections
@@ -23,9 +23,9 @@ from storage import readers
 
 def to_bytes(network: keras.Model) -> bytes:
     """The content of a weights file."""
-    # Made in memory: on a full disk HDF5 itself may crash, and some network disks lack the locks it asks for.
+    # In memory: HDF5 may crash on a full disk, and some network file systems lack the locks it requests.
     with h5py.File.in_memory() as file:
-        file.create_group("vars")  # Keras looks for it.
+        file.create_group("vars")  # Keras expects it.
         for name, variable in _variables(network):
             file[name] = variable.numpy()
         file.flush()
@@ -33,16 +33,16 @@ def to_bytes(network: keras.Model) -> bytes:
 
 
 def load(network: keras.Model, file: pathlib.Path, fix: str) -> None:
-    """Sets the network's weights to those in `file`, which this program or Keras has written.
+    """Loads the weights in `file`, written by this program or by Keras, into the network.
 
-    DamagedFile, ending with the sentence `fix`, where the file is damaged or unsafe, of another network, or not finite.
+    DamagedFile, which ends with the sentence `fix`, if the file is damaged, unsafe, of another network, or not finite.
     """
     variables = dict(_variables(network))
     with _checked_layers(file, fix) as layers:
-        found = {name: (layer.shape, layer.dtype) for name, layer in layers.items()}
+        stored = {name: (layer.shape, layer.dtype) for name, layer in layers.items()}
         expected = {name: (tuple(value.shape), value.dtype.as_numpy_dtype) for name, value in variables.items()}
-        if found != expected:
-            name = min(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        if stored != expected:
+            name = min(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
             raise storage.DamagedFile(f"{file}: does not fit the network in hyperparameters.json ({name}). {fix}")
         values = {name: layer[()] for name, layer in layers.items()}
     if not all(np.isfinite(value).all() for value in values.values()):
@@ -52,15 +52,15 @@ def load(network: keras.Model, file: pathlib.Path, fix: str) -> None:
 
 
 def check(file: pathlib.Path, fix: str) -> None:
-    """DamagedFile where a file of weights, in any of Keras' HDF5 layouts, is damaged or unsafe. Reads no data."""
+    """DamagedFile if a weights file, in any of Keras' HDF5 layouts, is damaged or unsafe. Reads no data."""
     with _checked_datasets(file, fix):
         pass
 
 
 def checksum(file: pathlib.Path, fix: str) -> bytes:
-    """The SHA-256 of all layers' names, shapes, types and values. DamagedFile as `load`.
+    """The SHA-256 of all layers' names, shapes, dtypes and values. DamagedFile as `load`.
 
-    The file's own bytes depend on the order of writing, too, and Keras also stores what its metrics counted.
+    The bytes of the file also depend on the order of writing, and Keras also stores the state of its metrics.
     """
     digest = hashlib.sha256()
     with _checked_layers(file, fix) as layers:
@@ -71,7 +71,7 @@ def checksum(file: pathlib.Path, fix: str) -> bytes:
 
 
 def _variables(network: keras.Model, path: str = "layers") -> Iterator[tuple[str, tf.Variable]]:
-    """Each variable with its name in Keras' files, which follows from its layer's class and number."""
+    """Each variable with its name in Keras' files, which depends on the class and number of its layer."""
     counts: collections.Counter[str] = collections.Counter()
     for layer in network.layers:
         kind = _snake_case(type(layer).__name__)
@@ -89,7 +89,7 @@ def _snake_case(name: str) -> str:
 
 @contextlib.contextmanager
 def _checked_layers(file: pathlib.Path, fix: str) -> Iterator[dict[str, h5py.Dataset]]:
-    """The datasets of the layers by name, not yet read. All others are ignored, but must be harmless, too."""
+    """The datasets of the layers by name, not yet read. All others are ignored, but must be safe, too."""
     with _checked_datasets(file, fix) as datasets:
         portable = {
             name.replace("\\", "/"): dataset for name, dataset in datasets.items()
@@ -113,17 +113,17 @@ def _checked_datasets(file: pathlib.Path, fix: str) -> Iterator[dict[str, h5py.D
         TypeError,
         KeyError,
         SystemError,
-    ) as error:  # h5py's, for damage of any kind.
+    ) as error:  # From h5py, for any damage.
         raise storage.DamagedFile(f"{file}: not a complete weights file ({error}). {fix}") from error
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """All datasets by name. ValueError for one that would be read from elsewhere or unpacked."""
+    """All datasets by name. ValueError for one that is stored elsewhere or compressed."""
     link = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)
     if link is not None:
         raise ValueError(f"{link} is a link")
     datasets: dict[str, h5py.Dataset] = {}
-    # Each object once, whatever the hard links: they may form a circle.
+    # Visits each object once: hard links may form a circle.
     file.visititems(lambda name, entry: datasets.update({name: entry} if isinstance(entry, h5py.Dataset) else {}))
     for name, dataset in datasets.items():
         if not _is_plain(dataset):
@@ -132,7 +132,7 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 
 def _is_plain(dataset: h5py.Dataset) -> bool:
-    # Numbers as they lie in this file: no references, no compression, nothing virtual, external or only declared.
+    # Plain numbers in this file: no references, compression, virtual, external or undeclared data.
     properties = dataset.id.get_create_plist()
     if properties.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT) or properties.get_external_count():
         return False

@@ -139,7 +139,7 @@ def _maker(folders: list[pathlib.Path], model: ensemble.Ensemble) -> dict[str, A
         "id": saved_model.fingerprint(folders),
         "models": len(folders),
         "test_time_flip": model.test_time_flip,
-        "cleaned": model.cleaned,
+        "cleaned": model.postprocess,
         "hyperparameters": saved_model.read_hyperparameters(folders[0]),
         "training": {name: trainings[0].get(name) for name in told} | {"images": len(trainings[0]["image_sha256"])},
         "image_sha256": sorted({image for training in trainings for image in training["image_sha256"]}),
@@ -147,7 +147,7 @@ def _maker(folders: list[pathlib.Path], model: ensemble.Ensemble) -> dict[str, A
 
 
 def _cleaned(model: ensemble.Ensemble) -> str:
-    return ", small and isolated areas taken out" if model.cleaned else ""
+    return ", small and isolated areas taken out" if model.postprocess else ""
 
 
 def _known(folders: list[pathlib.Path]) -> list[dict]:

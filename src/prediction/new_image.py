@@ -32,7 +32,7 @@ def read(file: pathlib.Path, model: ensemble.Ensemble) -> tuple[np.ndarray, np.n
         )
     if image.shape == (size, size):
         return image, image.astype(np.float32)
-    square = _padded(image.astype(np.float32), side, symmetric=model.standardised)
+    square = _padded(image.astype(np.float32), side, symmetric=model.normalizes_per_image)
     return image, skimage.transform.resize(
         square, (size, size), order=1, anti_aliasing=side > size, preserve_range=True
     ).astype(np.float32)
