@@ -1,7 +1,7 @@
-"""What main.py stands on: the steps' modules, loaded when first called; running the steps named on the command line; telling of errors.
+"""Runs steps from main.py and the command line, lists them, and reports errors.
 
-Importing a step's module takes seconds, for it imports TensorFlow. main.py names them all, so here they are stand-ins that import the real
-module on the first call.
+Importing the module of a step takes seconds, because it imports TensorFlow. main.py names all steps, so the modules
+here are placeholders that import the real module on the first call, after config.py has been validated.
 """
 
 import contextlib
@@ -10,112 +10,145 @@ import datetime
 import importlib
 import io
 import os
+import pathlib
+import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import settings
 import storage
 
-# TensorFlow's notes to its developers; its errors still reach Python. To be set before its import.
+# Hides TensorFlow's notes for developers; its errors still reach Python. It must be set before the import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Left alone, TensorFlow uses oneDNN's convolutions from AVX512-VNNI on (its release notes, 2.9). With AVX2 they are faster than its own, too.
+# TensorFlow uses oneDNN convolutions by default from AVX512-VNNI on (release notes 2.9). With AVX2 they are faster, too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
-# The processes of trials and workers print what the terminal can't show in its escaped form, as this one does (see `install_error_handler`).
+# The processes of trials and workers escape characters that the terminal lacks, as this one does.
 os.environ.setdefault("PYTHONIOENCODING", ":backslashreplace")
-
-# Network disks without a lock service refuse HDF5's locks, which this project does not need: see `storage.locked`. To be set before h5py's import.
+# Network file systems without a lock service refuse HDF5's locks, which are not needed (see `storage.locked`). It must
+# be set before h5py is imported.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-
-# Else TensorFlow takes nearly all of a GPU's memory at once: new images could not be predicted while a model is trained.
+# By default TensorFlow reserves nearly all memory of a GPU: no prediction could run during a training.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 _called: list[str] = []
 
+_USAGE = """Run steps: uncomment lines in src/main.py and run it, or choose them by number or name:
+
+  python src/main.py 1 3-5
+  python src/main.py create_preloaded_dataset train_final_model
+
+Needed: 1, 3, 4, 5. Optional: 2, 7. For images without masks: 6.
+"""
+
 
 class _Module:
-    """Stands for a module until one of its functions is called."""
+    """Placeholder of a step's module: imports it when one of its functions is called."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __getattr__(self, function: str) -> Callable[[], None]:
-        def call(*arguments: object) -> None:
+    def __getattr__(self, function: str) -> Callable[..., None]:
+        def call(workspace: storage.Workspace = storage.PROJECT) -> None:
             _called.append(function)
+            settings.load(workspace.root)  # All of config.py is validated before anything else.
+            _announce(function)
             disable_malloc_trim()
-            getattr(importlib.import_module(self._name), function)(*arguments)
+            getattr(importlib.import_module(self._name), function)(workspace)
 
         return call
 
 
-data = types.SimpleNamespace(original_dataset=_Module("data.original_dataset"))
-model_exploration = _Module("model_exploration")
-cross_validation = _Module("cross_validation")
-model_training = _Module("model_training")
-prediction = _Module("prediction")
-evaluation = _Module("evaluation")
+if TYPE_CHECKING:
+    import cross_validation
+    import data.original_dataset
+    import evaluation
+    import model_exploration
+    import model_training
+    import prediction
+else:
+    data = types.SimpleNamespace(original_dataset=_Module("data.original_dataset"))
+    model_exploration = _Module("model_exploration")
+    cross_validation = _Module("cross_validation")
+    model_training = _Module("model_training")
+    prediction = _Module("prediction")
+    evaluation = _Module("evaluation")
 
 
 def run_named_steps() -> None:
-    """Runs the steps named on the command line, in the order given, and ends the program; returns where none is named."""
+    """Runs the steps on the command line, in their order, and ends the program; returns if there are none."""
     install_error_handler()
-    names = sys.argv[1:]
-    known = {step.function: step for step in storage.STEPS}
-    for name in names:
-        if name not in known:
-            raise settings.SettingsError(settings.unknown_name(name, known))
-    for name in names:
-        getattr(_Module(known[name].module), name)()
-    if names:
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        print(overview(storage.PROJECT))
+        sys.exit()
+    for step in [step for argument in arguments for step in _steps(argument)]:
+        getattr(_Module(step.module), step.function)()
+    if arguments:
         sys.exit()
 
 
-def install_error_handler() -> None:
-    """From here on an error that the user can correct ends the program with exit status 1 and a plain text, without traceback.
+def _steps(argument: str) -> Iterator[storage.Step]:
+    """The steps that an argument such as "3", "3-5" or "train_final_model" names. SettingsError for any other."""
+    by_name = {step.function: step for step in storage.STEPS}
+    if argument in by_name:
+        yield by_name[argument]
+    elif numbers := re.fullmatch(r"([1-9])(?:-([1-9]))?", argument):
+        first, last = int(numbers[1]), int(numbers[2] or numbers[1])
+        if not 1 <= first <= last <= len(storage.STEPS):
+            raise settings.SettingsError(f"{argument}: the steps are 1 to {len(storage.STEPS)}.")
+        yield from storage.STEPS[first - 1 : last]
+    else:
+        raise settings.SettingsError(settings.unknown_name(argument, by_name))
 
-    Nor does printing raise an error: a closed output is replaced by none, and characters that the terminal lacks are escaped.
+
+def _announce(function: str) -> None:
+    number, step = next((i, step) for i, step in enumerate(storage.STEPS, start=1) if step.function == function)
+    loading = ": loading TensorFlow ..." if step.uses_tensorflow and "tensorflow" not in sys.modules else ""
+    print(f"\nStep {number}: {step.title}{loading}", flush=True)
+
+
+def install_error_handler() -> None:
+    """Makes errors that the user can correct end the program with exit status 1 and a plain text, without a traceback.
+
+    Printing never raises an error: a closed output is replaced by none, and characters that the terminal lacks are
+    escaped.
     """
-    sys.excepthook = _tell_error
+    sys.excepthook = _report_error
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(
-                os.devnull, os.O_RDWR
-            )  # Else the next file that is opened would take its number, and with it all that is printed.
+            # Otherwise the next opened file would get its number, and all printed text.
+            os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def list_steps() -> None:
-    """Lists the steps, with what each has left on disk, where main.py has called none."""
+    """Prints the list of steps if main.py has called none."""
     if not _called:
         print(overview(storage.PROJECT))
 
 
 def overview(workspace: storage.Workspace) -> str:
-    """A line for each step: its number, its name for the command line, what it is for, and since when its result lies in `workspace`."""
-    lines = [
-        "No step is chosen. Uncomment one in src/main.py and run it again, or name it: python src/main.py <step>",
-        "",
-    ]
+    """How to run steps, and one line per step: number, name, title, and the state of its result in `workspace`."""
+    lines = [_USAGE]
     for number, step in enumerate(storage.STEPS, start=1):
         lines.append(f"  {number}  {step.function:<26}{step.title:<44}{_state(workspace, step)}")
     if workspace.unfinished_model.exists():
-        lines += [
-            "",
-            f"An unfinished training lies in '{workspace.unfinished_model.name}': train_final_model goes on with it.",
-        ]
+        name = workspace.unfinished_model.name
+        lines += ["", f"There is an unfinished training in '{name}': train_final_model resumes it."]
     return "\n".join(lines)
 
 
 def disable_malloc_trim() -> None:
-    """Lets this process, and those it starts, keep the memory they have freed, where the C library is glibc; else nothing.
+    """Makes glibc's malloc keep freed memory, in this process and its children; no effect with other C libraries.
 
-    glibc gives each large block back to the system and asks for it again a moment later, which costs more than the work on it: a training
-    step of deeplabv3_plus took twice as long.
+    glibc returns each large block to the system and requests it again a moment later, which costs more than computing
+    on it: a training step of DeepLabV3+ took twice as long.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -125,27 +158,33 @@ def disable_malloc_trim() -> None:
         (_M_MMAP_THRESHOLD, "MALLOC_MMAP_THRESHOLD_"),
         (_M_TRIM_THRESHOLD, "MALLOC_TRIM_THRESHOLD_"),
     ):
-        # Before glibc 2.35 blocks of up to 32 MB may be kept: it refuses more, and would keep nearly none.
+        # glibc before 2.35 refuses more than 32 MB.
         kept = next(size for size in (1 << 30, 1 << 25) if mallopt(parameter, size) or size == 1 << 25)
-        os.environ.setdefault(variable, str(kept))  # Read when a process starts, such as the workers of step 1.
+        os.environ.setdefault(variable, str(kept))  # For child processes, such as the workers of step 1.
 
 
 def _state(workspace: storage.Workspace, step: storage.Step) -> str:
     try:
         folder = getattr(workspace, step.result)
+        if not folder.exists():
+            return "not yet run"
+        newer = [name for name in step.reads if _modified(getattr(workspace, name)) > _modified(folder)]
     except storage.UserError:
         return "its symbolic link can't be followed"
-    if not folder.exists():
-        return "not yet run"
-    return f"'{folder.name}' of {datetime.datetime.fromtimestamp(folder.stat().st_mtime):%Y-%m-%d %H:%M}"
+    text = f"'{folder.name}' of {datetime.datetime.fromtimestamp(_modified(folder)):%Y-%m-%d %H:%M}"
+    return text + (f", outdated: older than '{getattr(workspace, newer[0]).name}'" if newer else "")
 
 
-def _tell_error(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
-    # Python ends with exit status 1 after this, whatever it prints.
+def _modified(folder: pathlib.Path) -> float:
+    return folder.stat().st_mtime if folder.exists() else 0.0
+
+
+def _report_error(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
+    # Python ends with exit status 1 after this function.
     if isinstance(error, KeyboardInterrupt):
         _print_error("Stopped.")
     elif isinstance(error, BrokenPipeError):
-        # The program that read the output, such as `head`, has ended. What Python still writes at its end is discarded.
+        # The program that read the output, such as `head`, has ended. Python's last output is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif isinstance(error, ModuleNotFoundError):
         _print_error(f"{error}. This is {sys.executable}. Type: make environment; then .venv/bin/python src/main.py")
@@ -156,7 +195,7 @@ def _tell_error(kind: type[BaseException], error: BaseException, traceback: type
 
 
 def _print_error(text: str) -> None:
-    with contextlib.suppress(OSError):  # The error output may be closed, or its reader gone.
+    with contextlib.suppress(OSError):  # The error output may be closed.
         print(f"\n{text}", file=sys.stderr)
 
 

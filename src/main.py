@@ -1,6 +1,6 @@
-"""The steps, in order. Uncomment a line and run this file: python src/main.py. Each step reads what an earlier one left on disk.
+"""The steps, in order. Uncomment a line and run this file: python src/main.py
 
-Or leave this file as it is and name the step: python src/main.py create_preloaded_dataset
+Each step reads the results of earlier steps from disk. Or choose steps by number or name: python src/main.py 1 3-5
 """
 
 import command_line
@@ -8,13 +8,13 @@ from command_line import cross_validation, data, evaluation, model_exploration, 
 
 command_line.run_named_steps()
 
-# --- Step 1: Create the preloaded dataset, from the CSV files in `original dataset`
+# --- Step 1: Create the preloaded dataset from the CSV files in `original dataset`
 # data.original_dataset.create_preloaded_dataset()
 
-# --- Step 2: Explore architectures and hyperparameters; see them with `python src/show_tensorboard.py`
+# --- Step 2 (optional): Explore architectures and hyperparameters; view them with `python src/show_tensorboard.py`
 # model_exploration.explore_hyperparameters()
 
-# --- Step 3: Train the final model, with the hyperparameters of config.py
+# --- Step 3: Train the final model with the hyperparameters of config.py
 # model_training.train_final_model()
 
 # --- Step 4: Predict the test set
@@ -23,10 +23,10 @@ command_line.run_named_steps()
 # --- Step 5: Evaluate the predictions; look at `results/report.html` and `images`
 # evaluation.evaluate_test_set()
 
-# --- Step 6: Predict new images, from the CSV files in `new images`
+# --- Step 6: Predict new images from the CSV files in `new images`
 # prediction.predict_new_images()
 
-# --- Step 7: Cross-validate the train set: which masks do models disagree with that have not seen them?
+# --- Step 7 (optional): Cross-validate the train set; finds reference masks that may be wrong
 # cross_validation.cross_validate_train_set()
 
 command_line.list_steps()

@@ -1,4 +1,4 @@
-"""What main.py stands on: the list of steps, running them by name, and errors without traceback."""
+"""The list of steps, running them by name and number, and errors without a traceback."""
 
 import errno
 import os
@@ -10,12 +10,13 @@ import types
 import pytest
 
 import command_line
+import settings
 import storage
 from conftest import ROOT
 
 
 def main(*arguments, **environment):
-    """Runs src/main.py as a user does, in the project's folder; nothing of it is changed by what is asked here."""
+    """Runs src/main.py as a user does; the tests here change nothing in the project's folder."""
     command = [sys.executable, str(ROOT / "src" / "main.py"), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **environment}, cwd="/", check=False
@@ -31,16 +32,17 @@ def test_without_a_step_it_lists_them_with_and_without_pythonpath(path, tmp_path
     for step in storage.STEPS:
         assert step.function in ended.stdout
         assert step.title in ended.stdout
-    assert "python src/main.py <step>" in ended.stdout
+    assert "python src/main.py 1 3-5" in ended.stdout
 
 
 def test_the_list_comes_without_tensorflow():
-    script = f"import sys, runpy; sys.argv = ['main.py']; sys.path.insert(0, {str(ROOT / 'src')!r}); runpy.run_path({str(ROOT / 'src' / 'main.py')!r}); print('tensorflow' in sys.modules, 'pandas' in sys.modules)"
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    script = "import sys, main; print('tensorflow' in sys.modules, 'pandas' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=False)
     assert ended.stdout.splitlines()[-1] == "False False"
 
 
-def test_an_unknown_step_is_told_with_the_nearest():
+def test_an_unknown_step_is_reported_with_a_similar_one():
     ended = main("train_final")
     assert ended.returncode == 1
     assert "train_final is not known. Did you mean train_final_model?" in ended.stderr
@@ -55,7 +57,57 @@ def test_the_list_tells_what_is_there_and_since_when(workspace):
     (trained,) = [line for line in lines if line.startswith("  3  ")]
     assert trained.endswith("'model' of 2026-01-02 03:04")
     assert sum(line.endswith("not yet run") for line in lines) == len(storage.STEPS) - 1
-    assert "train_final_model goes on with it" in lines[-1]
+    assert "train_final_model resumes it" in lines[-1]
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_the_list_of_steps(option):
+    ended = main(option)
+    assert ended.returncode == 0
+    assert ended.stdout == main().stdout
+
+
+def numbers(argument):
+    return [storage.STEPS.index(step) + 1 for step in command_line._steps(argument)]
+
+
+def test_steps_can_be_chosen_by_number():
+    assert numbers("3") == [3]
+    assert numbers("3-5") == [3, 4, 5]
+    assert numbers("train_final_model") == [3]
+
+
+@pytest.mark.parametrize("argument", ["8", "5-3", "2-9"])
+def test_a_number_without_a_step_is_an_error(argument):
+    with pytest.raises(settings.SettingsError, match=f"{argument}: the steps are 1 to 7"):
+        numbers(argument)
+
+
+def test_a_result_older_than_what_it_was_made_from_is_outdated(workspace):
+    for folder, day in ((workspace.preloaded_dataset, 3), (workspace.model, 2), (workspace.new_predictions, 4)):
+        folder.mkdir(parents=True)
+        os.utime(folder, (0, time.mktime((2026, 1, day, 3, 4, 0, 0, 0, -1))))
+    states = {line.split()[1]: line for line in command_line.overview(workspace).splitlines() if "' of 2026" in line}
+    assert states["train_final_model"].endswith("outdated: older than 'preloaded dataset'")
+    assert "outdated" not in states["create_preloaded_dataset"]
+    assert "outdated" not in states["predict_new_images"]
+
+
+def test_a_step_announces_itself_before_tensorflow_is_loaded(workspace):
+    script = (
+        "import sys, pathlib, storage, command_line; sys.modules['tensorflow'] = None; "
+        f"command_line.model_training.train_final_model(storage.Workspace(pathlib.Path({str(workspace.root)!r})))"
+    )
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=False)
+    assert ended.stdout == "\nStep 3: Train the final model\n"
+    assert "import of tensorflow halted" in ended.stderr
+
+
+def test_a_fault_in_the_hyperparameters_is_reported_by_every_step_first(workspace):
+    (workspace.root / "config.py").write_text('HYPERPARAMETERS = {"learning_rat": 1}\n')
+    with pytest.raises(settings.SettingsError, match="Did you mean learning_rate"):
+        command_line.data.original_dataset.create_preloaded_dataset(workspace)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +121,12 @@ def test_the_list_tells_what_is_there_and_since_when(workspace):
     ],
 )
 def test_errors_of_the_user_s_are_told_without_traceback(capsys, error, told):
-    command_line._tell_error(type(error), error, None)
+    command_line._report_error(type(error), error, None)
     assert capsys.readouterr().err == told
 
 
 def test_a_missing_package_says_how_to_install(capsys):
-    command_line._tell_error(ModuleNotFoundError, ModuleNotFoundError("No module named 'pandas'"), None)
+    command_line._report_error(ModuleNotFoundError, ModuleNotFoundError("No module named 'pandas'"), None)
     assert "No module named 'pandas'" in capsys.readouterr().err
 
 
@@ -82,7 +134,7 @@ def test_other_errors_keep_their_traceback(capsys):
     try:
         raise ZeroDivisionError("a mistake of ours")
     except ZeroDivisionError as error:
-        command_line._tell_error(type(error), error, error.__traceback__)
+        command_line._report_error(type(error), error, error.__traceback__)
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -118,7 +170,7 @@ def test_an_error_of_the_operating_system_is_reported_with_file_and_fix(capsys):
         "memory of this machine is too small": MemoryError("Unable to allocate 13 GiB"),
     }
     for told, error in errors.items():
-        command_line._tell_error(type(error), error, None)
+        command_line._report_error(type(error), error, None)
         shown = capsys.readouterr().err
         assert told in shown
         assert "Traceback" not in shown

@@ -74,8 +74,8 @@ def test_every_step_leaves_its_result_for_the_next(project, walk):
     assert "Run step 1 first" in early.stderr
     assert "Traceback" not in early.stderr
     assert first.returncode == 0, first.stderr
-    assert "9 cases to train on" in first.stdout or "10 cases to train on" in first.stdout
-    assert "No step is chosen" not in first.stdout
+    assert "9 train cases" in first.stdout or "10 train cases" in first.stdout
+    assert "Run steps:" not in first.stdout
     assert rest.returncode == 0, rest.stderr
     for step in storage.STEPS:
         assert getattr(project, step.result).is_dir(), step.function

@@ -98,12 +98,14 @@ PROJECT = Workspace(pathlib.Path(__file__).resolve().parents[2])
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A line of main.py: module and function, title, and the workspace's folder that exists once the step has run."""
+    """A line of main.py. `result` is the folder of the workspace that the step writes, `reads` those that it reads."""
 
     module: str
     function: str
     title: str
     result: str
+    reads: tuple[str, ...] = ("preloaded_dataset",)
+    uses_tensorflow: bool = True
 
     @property
     def line(self) -> str:
@@ -112,12 +114,26 @@ class Step:
 
 
 STEPS = (
-    Step("data.original_dataset", "create_preloaded_dataset", "Create the preloaded dataset", "preloaded_dataset"),
+    Step(
+        "data.original_dataset",
+        "create_preloaded_dataset",
+        "Create the preloaded dataset",
+        "preloaded_dataset",
+        reads=(),
+        uses_tensorflow=False,
+    ),
     Step("model_exploration", "explore_hyperparameters", "Explore architectures and hyperparameters", "model_tuning"),
     Step("model_training", "train_final_model", "Train the final model", "model"),
-    Step("prediction", "predict_test_set", "Predict the test set", "predictions"),
-    Step("evaluation", "evaluate_test_set", "Evaluate the predictions", "results"),
-    Step("prediction", "predict_new_images", "Predict new images", "new_predictions"),
+    Step("prediction", "predict_test_set", "Predict the test set", "predictions", reads=("model",)),
+    Step(
+        "evaluation",
+        "evaluate_test_set",
+        "Evaluate the predictions",
+        "results",
+        reads=("predictions",),
+        uses_tensorflow=False,
+    ),
+    Step("prediction", "predict_new_images", "Predict new images", "new_predictions", reads=("model",)),
     Step("cross_validation", "cross_validate_train_set", "Cross-validate the train set", "cross_validation"),
 )
 
