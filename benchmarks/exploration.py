@@ -1,8 +1,9 @@
-"""What a search takes: the peak memory of the program and of the process of each trial, the seconds beside its training, and the disk.
+"""Measures peak memory, overhead per trial and disk space of a search.
 
     python benchmarks/exploration.py [--trials 30] [--size 256]
 
-Phantoms, and a network of one size, so that the trials are comparable. The peaks are the kernel's, since the process began (Linux).
+The peak memory is that of the program and of each trial's process. All trials train networks of one size on phantoms,
+so that they are comparable. The peaks are the kernel's, since the start of the process (Linux).
 """
 
 import argparse
@@ -39,11 +40,12 @@ def main():
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--size", type=int, default=256)
     arguments = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(pathlib.Path(__file__).parent)  # So that the trials' processes find `trained`.
-    peaks, seconds, call = [], [], isolated_process.run
+    # The trials' processes import `train_and_measure` from this folder.
+    os.environ["PYTHONPATH"] = str(pathlib.Path(__file__).parent)
+    peaks, seconds, run = [], [], isolated_process.run
 
-    def measured(function, *others):
-        history, peak = call(importlib.import_module("exploration").trained, *others)
+    def measured(function, *arguments):
+        history, peak = run(importlib.import_module("exploration").train_and_measure, *arguments)
         peaks.append((peak, peak_mb()))
         seconds.append(history["seconds"].sum())
         return history
@@ -60,15 +62,16 @@ def main():
         size = sum(path.stat().st_size for path in workspace.model_tuning.rglob("*") if path.is_file()) / 1e6
     print()
     for name, column in zip(("the trials' processes", "the program"), zip(*peaks, strict=True), strict=True):
-        print(
-            f"peak memory of {name}, MB: {' '.join(f'{peak:.0f}' for peak in column)}; the last against the third: {column[-1] / column[2] - 1:+.1%}"
-        )
-    print(f"a trial: {whole / arguments.trials:.1f} s, of which {sum(seconds) / arguments.trials:.1f} s are its epoch")
-    print(f"on disk: {size / arguments.trials:.2f} MB a trial, with one trial's weights")
+        numbers = " ".join(f"{peak:.0f}" for peak in column)
+        print(f"peak memory of {name}, MB: {numbers}; last against third: {column[-1] / column[2] - 1:+.1%}")
+    print(
+        f"time per trial: {whole / arguments.trials:.1f} s, of which its epoch {sum(seconds) / arguments.trials:.1f} s"
+    )
+    print(f"disk space: {size / arguments.trials:.2f} MB per trial, including the weights of one trial")
 
 
-def trained(*others):
-    return model_training.train(*others), peak_mb()
+def train_and_measure(*arguments):
+    return model_training.train(*arguments), peak_mb()
 
 
 def peak_mb():

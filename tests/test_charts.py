@@ -1,6 +1,5 @@
 """Plots by what stands in them: nothing is dropped in silence, labels do not overlap, better trials are told from worse ones."""
 
-import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,35 +49,6 @@ TRIALS = pd.DataFrame(
     }
 )
 SCORES = np.array([0.5, 0.9, 0.2, 0.7])
-
-
-def all_axes(figure):
-    return [axes for part in figure.subfigs for axes in part.axes]
-
-
-def test_each_hyperparameter_that_varied_has_its_panel_with_all_trials():
-    figure = charts.search(TRIALS, SCORES, "validation Dice")
-    panels = {axes.get_title(): axes for axes in all_axes(figure) if axes.get_title()}
-    assert set(panels) == {"architecture", "learning_rate", "horizontal_flip"}
-    for axes in panels.values():
-        assert sorted(axes.collections[0].get_offsets()[:, 1]) == sorted(SCORES)
-    assert [label.get_text() for label in panels["architecture"].get_xticklabels()] == ["deeplabv3\nplus", "unet"]
-
-
-def test_the_lines_of_parallel_coordinates_end_at_the_score_and_the_best_is_darkest():
-    lines = [line for line in all_axes(charts.search(TRIALS, SCORES, "Dice"))[-1].lines if len(line.get_xdata()) == 4]
-    ends = {
-        float(line.get_ydata()[-1]): matplotlib.colors.rgb_to_hsv(matplotlib.colors.to_rgb(line.get_color()))[2]
-        for line in lines
-    }
-    assert sorted(ends) == [0.0, *sorted(ends)[1:3], 1.0]
-    assert min(ends, key=ends.get) == 1.0
-
-
-def test_one_trial_and_trials_that_are_all_alike_can_be_drawn():
-    for count in (1, 3):
-        alike = pd.DataFrame({"filters": [16] * count, "learning_rate": [1e-3] * count})
-        assert len(charts.to_png(charts.search(alike, np.full(count, 0.5), "Dice"))) > 1000
 
 
 def test_areas_are_drawn_against_each_other_with_bias_and_limits():

@@ -102,7 +102,7 @@ def test_the_worst_case_of_that_walk_is_looked_at_and_marked_in_its_report(proje
     page.keyboard.press("l")
     page.keyboard.press("Escape")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save the marks as CSV").click()
+        page.get_by_role("button", name="Save marks as CSV").click()
     download.value.save_as(tmp_path / "marks.csv")
     marks = pd.read_csv(tmp_path / "marks.csv", keep_default_na=False).set_index("case")["mark"]
     assert marks[worst] == "look again"

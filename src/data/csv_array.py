@@ -107,7 +107,9 @@ def _digits(text: bytes) -> np.ndarray | None:
 
 def _table(text: bytes, dtype: type, max_value: float) -> np.ndarray | None:
     try:
-        values = np.loadtxt(io.BytesIO(text), dtype, comments=None, delimiter=",", ndmin=2, encoding="ascii")
+        values: np.ndarray = np.loadtxt(
+            io.BytesIO(text), dtype, comments=None, delimiter=",", ndmin=2, encoding="ascii"
+        )
     except ValueError:
         return None
     # False for NaN as well. Numbers beyond int64 come as its smallest or largest one.

@@ -1,32 +1,37 @@
-"""The log of evaluations: how often the test set was evaluated, with which models.
+"""The log of evaluations, evaluations.csv: how often the images of a test set were evaluated, and with which models.
 
 Repeated evaluation with changes in between overfits the test set. A corrected mask, an added case or another split does
-not make it a new one: every evaluation of any of its images counts.
+not make a new test set: every evaluation of any of its images counts.
 """
 
+import dataclasses
 import datetime
-from typing import Any
 
 import pandas as pd
 
 import storage
 
-# So many hexadecimal digits of an image's SHA-256 tell it from all others that a project will ever have.
+# Stored hexadecimal digits of an image's SHA-256: 40 bits. Any two of 10,000 images collide with a probability of 5e-5.
 _DIGITS = 10
 
-# An earlier version had no column `images`.
+# Files of an earlier version lack the column `images`.
 _COLUMNS = ("time", "cases", "model", "mean_dice")
-_FIX = (
-    "Save it again as CSV with commas, or restore it from a backup. If you delete it, the count of evaluations is lost."
-)
+_FIX = "Save it as CSV with commas, or restore it from a backup. Deleting it loses the count of evaluations."
 
 
-def record_evaluation(
-    workspace: storage.Workspace, cases: pd.DataFrame, model: str, mean_dice: float
-) -> dict[str, Any]:
-    """Adds a row to evaluations.csv; returns how often any image of `cases` was evaluated (`looks`), by which `models`.
+@dataclasses.dataclass(frozen=True)
+class Evaluations:
+    """How often a test set was evaluated, and with which models, in order of first use."""
 
-    DamagedFile if evaluations.csv is not such a table: the count must not start again unnoticed.
+    times_evaluated: int
+    models: tuple[str, ...]
+
+
+def record_evaluation(workspace: storage.Workspace, cases: pd.DataFrame, model: str, mean_dice: float) -> Evaluations:
+    """Adds a row to evaluations.csv and returns all evaluations of the test set, this one included.
+
+    `cases` are rows of cases.csv. Every evaluation counts that shares an image with them.
+    DamagedFile if evaluations.csv is not such a table: the count must not restart unnoticed.
     """
     images = [digest[:_DIGITS] for digest in cases["image_sha256"]]
     row = {
@@ -37,10 +42,10 @@ def record_evaluation(
         "images": " ".join(images),
     }
     file = workspace.evaluations
-    former = pd.DataFrame()
+    previous = pd.DataFrame()
     if file.exists():
-        former = storage.read_table(file, _FIX, _COLUMNS, dtype={"model": str, "images": str}, keep_default_na=False)
-    table = pd.concat([former, pd.DataFrame([row])], ignore_index=True)
+        previous = storage.read_table(file, _FIX, _COLUMNS, dtype={"model": str, "images": str}, keep_default_na=False)
+    table = pd.concat([previous, pd.DataFrame([row])], ignore_index=True)
     storage.atomic_write(file, table.to_csv(index=False))
-    these = table[[not set(images).isdisjoint(seen.split()) for seen in table["images"].fillna("")]]
-    return {"looks": len(these), "models": these["model"].unique().tolist()}
+    overlapping = table[[not set(images).isdisjoint(row_images.split()) for row_images in table["images"].fillna("")]]
+    return Evaluations(len(overlapping), tuple(overlapping["model"].unique()))

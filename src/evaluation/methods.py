@@ -1,13 +1,12 @@
-"""A paragraph for a manuscript's section on methods, with what is known of data, training and metrics filled in."""
+"""The Methods paragraph of a manuscript, with the facts about data, training and metrics filled in."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data import splitting
+from evaluation import texts
+from evaluation.result import EvaluationResult
 from masks import agreement, metrics
-
-if TYPE_CHECKING:
-    from evaluation.tables import EvaluationResult
 
 _NETWORKS = {"unet": "A U-Net", "deeplabv3_plus": "A DeepLabV3+ with a ResNet50 encoder"}
 _LOSSES = {
@@ -17,131 +16,152 @@ _LOSSES = {
 }
 
 
-def paragraph(found: "EvaluationResult") -> str:
-    """The paragraph: what the masks were tested on, how they were made, what came out, and how each metric is defined."""
-    return " ".join(filter(None, [_test_set(found), _training(found.provenance), _result(found), _metrics(found)]))
+def paragraph(result: EvaluationResult) -> str:
+    """Returns the paragraph: test set, training, prediction, mean Dice coefficient, and definitions of the metrics."""
+    return " ".join(
+        filter(None, [_test_set(result), _training(result.provenance), _mean_results(result), _metrics(result)])
+    )
 
 
-def _test_set(found: "EvaluationResult") -> str:
-    made, groups, cases = found.dataset, found.cases["group"].nunique(), len(found.cases)
-    grouped, share = groups < cases, f"{made['TEST_SHARE']:.0%} of all"
-    told = f"The test set held {cases} of {made['cases']} images{f' in {groups} group' + 's' * (groups > 1) if grouped else ''}, "
-    fits = cases <= splitting.max_cases(made["cases"], made["TEST_SHARE"])
-    told += (
-        f"drawn at random (seed {made['SEED']}) as about {share}"
-        if fits
-        else f"the smallest one: each held more than {share}"
-    )
-    told += (
-        "; groups, such as the images of one patient, lay wholly in the test set or outside it. " if grouped else ". "
-    )
-    unknown = "It is unknown whether any of them was used for training."
-    told += "None of its images was used for training." if found.provenance else unknown
-    speck = f" Connected components of at most {made['MASK_SPECK_PX']} px were removed from the reference masks."
-    return told + (speck if made["MASK_SPECK_PX"] else "")
+def _test_set(result: EvaluationResult) -> str:
+    facts, groups, cases = result.dataset, result.table["group"].nunique(), len(result.table)
+    share, seed = f"{facts['TEST_SHARE']:.0%}", facts["SEED"]
+    in_groups = f" from {groups} group{'s' * (groups > 1)}" if groups < cases else ""
+    text = f"The test set comprised {cases} of {facts['cases']} images{in_groups}"
+    if cases <= splitting.max_cases(facts["cases"], facts["TEST_SHARE"]):
+        text += f", selected at random (target share {share}, seed {seed})."
+    else:
+        text += f": the smallest group, because each group exceeded the target share of {share}."
+    if groups < cases:
+        text += " Images of one group, such as those of one patient, were assigned to the same set."
+    unknown = " It is unknown whether any of them was used for training."
+    text += " None of them was used for training." if result.provenance else unknown
+    components = f" Connected components of at most {facts['MASK_SPECK_PX']} px were removed from the reference masks."
+    return text + (components if facts["MASK_SPECK_PX"] else "")
 
 
 def _training(provenance: dict[str, Any] | None) -> str:
     if not provenance or "hyperparameters" not in provenance:
         return "The masks were predicted by another program."
-    values, training, models = provenance["hyperparameters"], provenance["training"], provenance["models"]
-    window = (
-        f"clipped to {values['clip_hu'][0]:g} to {values['clip_hu'][1]:g} HU"
-        if values["clip_hu"]
-        else "standardised one by one"
-    )
-    encoder = f" that began with the weights {training['encoder_weights']}" if training["encoder_weights"] else ""
-    told = (
-        f"{_NETWORKS[values['architecture']]}{encoder} was trained on {training['images']} images of {training['image_size']} x {training['image_size']} px, {window}, for "
-        f"{training['epochs']} epochs ({training['minutes']} min) in batches of {training['batch_size']} with Adam (learning rate {training['peak_learning_rate']:g} at its "
-        f"highest, warm-up and cosine decay), {_LOSSES[values['loss']]}, and {_augmentation(values)} (TensorFlow {training['tensorflow']}, Python {training['python']}, "
-        f"{training['precision']}, seed {training['seed']})."
-    )
-    together = (
-        [f"{models} such networks (one per fold of a cross-validation over {len(provenance['image_sha256'])} images)"]
-        if models > 1
-        else []
-    )
-    together += ["the image and its mirror image"] if provenance["test_time_flip"] else []
-    told += f" The mask is where the mean of the logits of {' on '.join(together)} is at least 0." if together else ""
-    return told + (" Small isolated components were removed from it." if provenance["cleaned"] else "")
+    values, training = provenance["hyperparameters"], provenance["training"]
+    side, encoder = training["image_size"], training["encoder_weights"]
+    initialised = f", initialised with the weights {encoder}," if encoder else ""
+    sentences = [
+        f"{_NETWORKS[values['architecture']]}{initialised} was trained on {training['images']} images "
+        f"of {side} × {side} px.",
+        _intensities(values["clip_hu"]),
+        f"Training lasted {training['epochs']} epochs ({training['minutes']} min) with a batch size of "
+        f"{training['batch_size']}, the Adam optimiser (peak learning rate {training['peak_learning_rate']:g}, "
+        f"linear warm-up, cosine decay) and {_LOSSES[values['loss']]} as the loss function.",
+        _augmentation(values),
+        f"Software: TensorFlow {training['tensorflow']}, Python {training['python']}; "
+        f"precision {training['precision']}; seed {training['seed']}.",
+        _prediction(provenance),
+    ]
+    return " ".join(filter(None, sentences))
 
 
-def _result(found: "EvaluationResult") -> str:
-    sentences = [_mean_dice(found)] if len(found.measured) else []
-    sentences += [_empty_masks(found)] if found.empty.empty else []
-    if 0 < found.groups < agreement.MIN_GROUPS:
-        unit = "groups" if found.groups < len(found.measured) else "images"
-        needed = f"at least {agreement.MIN_GROUPS} {unit}, and there were {found.groups}"
-        sentences += [f"No confidence interval is given: it would need {needed}."]
-    return " ".join(sentences + ([found.second_text()] if found.second is not None else []))
-
-
-def _mean_dice(found: "EvaluationResult") -> str:
-    row, cases = found.summary.loc["dice"], len(found.measured)
-    spread = [f"95 % CI {row['ci_low']:.3f} to {row['ci_high']:.3f}"] if math.isfinite(row["ci_low"]) else []
-    over = f" over {cases} images of {found.groups} group{'s' * (found.groups > 1)}" if found.groups < cases else ""
-    spread += [f"SD {row['sd']:.3f}{over}"] if math.isfinite(row["sd"]) else []
-    which = f" over the {cases} images with a non-empty reference mask" if found.empty.empty and cases > 1 else ""
-    return f"The mean Dice coefficient{which} was {row['mean']:.3f}{' (' + '; '.join(spread) + ')' if spread else ''}."
-
-
-def _empty_masks(found: "EvaluationResult") -> str:
-    masks = found.empty
-    if masks.empty == masks.cases:
-        start = "The reference masks of all images were empty, so that no mean of a metric is given"
-    else:
-        of_masks = "mask of 1 image was" if masks.empty == 1 else f"masks of {masks.empty} images were"
-        start = f"The reference {of_masks} empty: these were excluded from all metrics"
-    return f"{start}; the prediction was non-empty for {masks.false_positives} of {masks.empty}."
-
-
-def _metrics(found: "EvaluationResult") -> str:
-    failed, cases = int(found.summary.loc["hausdorff_px", "failed"]), len(found.measured)
-    tolerance = found.options.SURFACE_DICE_TOLERANCE_MM
-    return (
-        "Overlap was measured by the Dice coefficient, the Jaccard index, precision and recall; distances by the Hausdorff distance over all pixels of the masks and, over "
-        "their border pixels, by its 95th percentile (the larger of both directions), by the average symmetric surface distance and by the surface Dice coefficient at a "
-        f"tolerance of {f'{tolerance} mm' if tolerance else f'{metrics.TOLERANCE_PX:g} px'}; "
-        "areas by their difference in percent of the true one."
-        f"{_missed(failed, cases)}{_intervals(found)}{_areas(cases)}"
-    )
-
-
-def _missed(failed: int, cases: int) -> str:
-    if not cases:
-        return ""
-    return (
-        " Where the prediction was empty, overlap was taken as 0 and distances as infinite, which was so in "
-        f"{failed} of {cases} cases; mean distances are over the others."
-    )
-
-
-def _areas(cases: int) -> str:
-    if cases < agreement.MIN_CASES:
-        return ""
-    return " Agreement of areas: Bland-Altman, ICC(2,1) and Lin's CCC, all cases taken as independent."
-
-
-def _intervals(found: "EvaluationResult") -> str:
-    if found.summary["ci_low"].isna().all():
-        return ""
-    sampled = "groups" if found.groups < len(found.measured) else "cases"
-    return f" Confidence intervals are expanded percentile bootstraps ({agreement.BOOTSTRAPS} samples of {sampled})."
+def _intensities(clip_hu: list[float] | None) -> str:
+    if not clip_hu:
+        return "Each image was standardised to zero mean and unit variance."
+    low, high = (f"{value:g}".replace("-", "−") for value in clip_hu)
+    return f"Image values were clipped to {low} to {high} HU."
 
 
 def _augmentation(values: dict[str, Any]) -> str:
     kinds = {
-        "rotation": values["rotation_degrees"],
-        "scaling": values["scale"],
-        "gamma": values["gamma"],
-        "noise": values["gaussian_noise"],
+        "rotation": "rotation_degrees",
+        "scaling": "scale",
+        "gamma correction": "gamma",
+        "Gaussian noise": "gaussian_noise",
     }
-    used = ", ".join(name for name, amount in kinds.items() if amount)
-    told = ["mirroring of half of the images"] if values["horizontal_flip"] else []
-    told += (
-        [f"{used}, each of {values['augmentation_probability']:.0%} of the images"]
-        if used and values["augmentation_probability"]
+    probability = values["augmentation_probability"]
+    used = [name for name, amount in kinds.items() if values[amount]] if probability else []
+    texts = ["horizontal flips of half of the images"] if values["horizontal_flip"] else []
+    texts += (
+        [f"{', '.join(used)} ({'each ' if len(used) > 1 else ''}with a probability of {probability:.0%})"]
+        if used
         else []
     )
-    return "augmentation by " + " and ".join(told) if told else "no augmentation"
+    return f"Data augmentation consisted of {' and '.join(texts)}." if texts else "No data augmentation was used."
+
+
+def _prediction(provenance: dict[str, Any]) -> str:
+    models, averaged = provenance["models"], []
+    if models > 1:
+        images = len(provenance["image_sha256"])
+        averaged += [f"an ensemble of {models} such networks (one per fold of a cross-validation over {images} images)"]
+    averaged += ["the image and its mirror image (test-time augmentation)"] if provenance["test_time_flip"] else []
+    text = f"Logits were averaged over {' and over '.join(averaged)}, and thresholded at 0. " if averaged else ""
+    return text + ("Small isolated components were removed from the predicted masks." if provenance["cleaned"] else "")
+
+
+def _mean_results(result: EvaluationResult) -> str:
+    sentences = [_mean_dice(result), _empty_masks(result), texts.missing_intervals(result), texts.second_reader(result)]
+    return " ".join(filter(None, sentences))
+
+
+def _mean_dice(result: EvaluationResult) -> str:
+    cases = len(result.nonempty)
+    if not cases:
+        return ""
+    row, images = result.summary.loc["dice"], texts.counted(cases, "image")
+    images += " with a non-empty reference mask" if result.empty.empty else ""
+    images += f" from {texts.counted(result.groups, 'group')}" if result.sampling_unit == "group" else ""
+    spread = [f"95 % CI {texts.interval('dice', row)}"] if math.isfinite(row["ci_low"]) else []
+    spread += [f"SD over images {texts.metric('dice', row['sd'])}"] if math.isfinite(row["sd"]) else []
+    in_brackets = f" ({'; '.join(spread)})" if spread else ""
+    return f"The mean Dice coefficient over {images} was {texts.metric('dice', row['mean'])}{in_brackets}."
+
+
+def _empty_masks(result: EvaluationResult) -> str:
+    masks = result.empty
+    if not masks.empty:
+        return ""
+    if masks.empty == masks.cases:
+        start = "The reference masks of all images were empty; no means are given"
+    else:
+        of_masks = "mask of 1 image was" if masks.empty == 1 else f"masks of {masks.empty} images were"
+        excluded = "this image was" if masks.empty == 1 else "these images were"
+        start = f"The reference {of_masks} empty; {excluded} excluded from all means"
+    return f"{start}. The prediction was non-empty for {masks.false_positives} of {masks.empty}."
+
+
+def _metrics(result: EvaluationResult) -> str:
+    failed, cases = int(result.summary.loc["hausdorff_px", "failed"]), len(result.nonempty)
+    tolerance = f"{result.tolerance_mm} mm" if result.tolerance_mm else f"{metrics.TOLERANCE_PX:g} px"
+    return (
+        "Overlap was quantified by the Dice coefficient, the Jaccard index, precision and recall. "
+        "Distances between the border pixels of the two masks were quantified by the Hausdorff distance, the 95 % "
+        "Hausdorff distance (the larger of the two directed 95th percentiles), the average symmetric surface distance "
+        f"and the surface Dice coefficient at a tolerance of {tolerance}. "
+        "The area difference (predicted − true) is given in percent of the true area."
+        f"{_failed(failed, cases)}{_intervals(result)}{_area_agreement(cases)}"
+    )
+
+
+def _failed(failed: int, cases: int) -> str:
+    if not cases:
+        return ""
+    return (
+        f" The prediction was empty in {failed} of {cases} cases. In these, overlap was set to 0 and distances were "
+        "infinite; means of distances exclude these cases."
+    )
+
+
+def _intervals(result: EvaluationResult) -> str:
+    if result.summary["ci_low"].isna().all():
+        return ""
+    return (
+        " Confidence intervals of means were computed by the expanded percentile bootstrap "
+        f"({agreement.BOOTSTRAPS:,} resamples of {result.sampling_unit}s)."
+    )
+
+
+def _area_agreement(cases: int) -> str:
+    if cases < agreement.MIN_CASES:
+        return ""
+    return (
+        " Agreement of areas was assessed by Bland-Altman analysis, ICC(2,1) and Lin's CCC, with all cases treated as "
+        "independent."
+    )

@@ -1,4 +1,4 @@
-"""The report: one HTML page that holds everything and asks no network for anything. Its looks and its behaviour stand in report.html."""
+"""The report: one self-contained HTML page that works offline. Its layout and its scripts are in report.html."""
 
 import base64
 import datetime
@@ -7,66 +7,71 @@ import html
 import inspect
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import tqdm
 
-from data import mask_folder, preloaded_dataset
-from evaluation import methods, tables
+from data import preloaded_dataset
+from evaluation import methods, texts
+from evaluation.measuring import read_masks
+from evaluation.result import METRICS, EvaluationResult
 from masks import agreement, drawing, metrics
 
-# Of so many of the worst cases the picture is on the page: each takes some 50 kB.
-PICTURES = 300
+# Only the worst cases have a picture on the page, because each picture takes about 50 kB.
+MAX_PICTURES = 300
 
 _TEMPLATE = pathlib.Path(__file__).with_name("report.html")
 _PLOTS = {
-    "distributions.png": "Each metric's values: violin, box and every case",
-    "areas.png": "Predicted against true areas, and their differences with the limits of agreement",
-    "predicted_dice.png": "The true Dice of each case against the one that was predicted without its true mask",
+    "distributions.png": "Distribution of each metric: violin plot, box plot and one point per case",
+    "areas.png": "Predicted against true areas, and Bland-Altman plot with the limits of agreement",
+    "predicted_dice.png": "True Dice of each case against the Dice predicted without the reference mask",
 }
 
 
-def viewed(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFrame) -> list[dict]:
-    """For each case of a table like metrics.csv, the worst Dice first: its row, and of the worst ones the image and both masks, to be drawn."""
+def case_entries(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFrame) -> list[dict]:
+    """Returns an entry per case of a table like metrics.csv, the worst Dice first, for `page`.
+
+    Each has the "row" of the table. The first MAX_PICTURES also have "image" and "masks" as data URIs.
+    """
     entries = []
     rows = table.sort_values(["dice", "case"]).to_dict("records")
     for rank, row in enumerate(tqdm.tqdm(rows, desc="Report", unit=" cases", disable=None)):
-        entry = {"row": {name: _shown(value) for name, value in row.items()}}
-        if rank < PICTURES:
-            image, true_mask = (preloaded_dataset.read(test_set / kind, row["case"]) for kind in ("images", "masks"))
-            mask = mask_folder.read(predictions, row["case"], true_mask.shape)
+        entry: dict[str, Any] = {"row": {name: _json_value(value) for name, value in row.items()}}
+        if rank < MAX_PICTURES:
+            image = preloaded_dataset.read(test_set / "images", row["case"])
+            true_mask, mask = read_masks(test_set, predictions, row["case"])
             entry["image"] = _uri("jpeg", drawing.to_jpeg(drawing.grey(image)))
-            # Red holds the true mask, green the predicted one.
+            # The red channel is the true mask, the green channel the predicted one.
             both = np.stack([true_mask * 255, mask * 255, np.zeros_like(mask)], axis=2).astype(np.uint8)
             entry["masks"] = _uri("png", drawing.to_png(both))
         entries.append(entry)
     return entries
 
 
-def page(found: tables.EvaluationResult, pictures: dict[str, bytes], entries: list[dict]) -> str:
-    """The whole page, from what was found, the plots as PNG files by name, and what `viewed` gives."""
+def page(result: EvaluationResult, pictures: dict[str, bytes], entries: list[dict]) -> str:
+    """Returns the page with the result, the plots (PNG files by name) and the entries of `case_entries`."""
     plots = "".join(
-        f'<figure><img src="{_uri("png", content)}" alt="{_PLOTS[name]}"><figcaption>{_PLOTS[name]}</figcaption></figure>'
+        f'<figure><img src="{_uri("png", content)}" alt="{_PLOTS[name]}">'
+        f"<figcaption>{_PLOTS[name]}</figcaption></figure>"
         for name, content in pictures.items()
     )
     values = {
-        "cases": str(len(found.table)),
-        "headline": _headline(found),
-        "summary": _summary_table(found.summary),
-        "second": ""
-        if found.second is None
-        else f"<h3>A second reader's masks of the same cases</h3><p>{html.escape(found.second_text())}</p>{_summary_table(found.second_summary)}",
-        "notes": "".join(f"<p>{html.escape(note)}</p>" for note in found.notes()),
-        "areas": html.escape(found.area_text()) if len(found.measured) else "",
-        "looks": html.escape(found.times_evaluated_text()),
-        "predicted_dice_reliability": _foresight(found),
+        "cases": str(len(result.table)),
+        "headline": _headline(result),
+        "summary": _summary_table(texts.summary_rows(result, result.preferred)),
+        "second": _second_reader(result),
+        "notes": "".join(f"<p>{html.escape(note)}</p>" for note in texts.notes(result)),
+        "areas": html.escape(texts.area_agreement(result)),
+        "times_evaluated": html.escape(texts.times_evaluated(result)),
+        "predicted_dice_reliability": _predicted_dice(result),
         "plots": plots,
-        "methods": html.escape(methods.paragraph(found)),
-        "definitions": _definitions(found),
-        "empty": _empty_masks(found),
-        "made": html.escape(_made(found)),
-        # No tag within the data is to end the script.
+        "methods": html.escape(methods.paragraph(result)),
+        "definitions": _definitions(result),
+        "empty": _empty_masks(result),
+        "date": html.escape(_date_and_model(result)),
+        # Without "<", no text in the data can end the script element.
         "data": json.dumps({"entries": entries, "title": _fingerprint(entries)}).replace("<", "\\u003c"),
     }
     text = _TEMPLATE.read_text(encoding="utf-8")
@@ -75,96 +80,96 @@ def page(found: tables.EvaluationResult, pictures: dict[str, bytes], entries: li
     return text
 
 
-def _headline(found: tables.EvaluationResult) -> str:
-    boxes = []
-    for name in [
-        name for name in found.drawn if name in ("dice", "surface_dice") or name.startswith(("hausdorff95", "assd"))
-    ]:
-        row = found.summary.loc[name]
-        digits = tables.digits(name)
-        interval = "no 95 % CI: too few cases or groups"
-        if np.isfinite(row["ci_low"]):
-            interval = f"95 % CI {row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}"
-        failed = f", <b>{int(row['failed'])} failed</b>" if row["failed"] else ""
-        second = (
-            ""
-            if found.second is None
-            else f"<small>second reader: {_number(found.second_summary.loc[name, 'mean'], digits)}</small>"
-        )
-        boxes.append(
-            f"<div><span>{tables.METRICS[name]}</span><strong>{_number(row['mean'], digits)}</strong><small>{interval}{failed}</small>{second}</div>"
-        )
-    return "".join([*boxes, *([_empty_box(found.empty)] if found.empty.empty else [])])
+def _headline(result: EvaluationResult) -> str:
+    shown = ("dice", "surface_dice", "hausdorff95_px", "hausdorff95_mm", "assd_px", "assd_mm")
+    boxes = [_box(result, name) for name in result.plotted if name in shown]
+    return "".join([*boxes, *([_empty_box(result.empty)] if result.empty.empty else [])])
+
+
+def _box(result: EvaluationResult, name: str) -> str:
+    row = result.summary.loc[name]
+    interval = f"95 % CI {texts.interval(name, row)}"
+    if not np.isfinite(row["ci_low"]):
+        interval = f"no 95 % CI: fewer than {agreement.MIN_GROUPS} {result.sampling_unit}s"
+    failed = f", <b>{row['failed']:.0f} failed</b>" if row["failed"] else ""
+    second = ""
+    if result.second_summary is not None:
+        second = f"<small>second reader: {texts.metric(name, result.second_summary.loc[name, 'mean'])}</small>"
+    return (
+        f"<div><span>{METRICS[name]}</span><strong>{texts.metric(name, row['mean'])}</strong>"
+        f"<small>{interval}{failed}</small>{second}</div>"
+    )
 
 
 def _empty_box(masks: agreement.EmptyReferences) -> str:
-    excluded = f"<small>not averaged in; <b>{masks.false_positives} of {masks.empty} predicted non-empty</b></small>"
+    excluded = (
+        f"<small>excluded from means; <b>{masks.false_positives} of {masks.empty} predicted non-empty</b></small>"
+    )
     return f"<div><span>Empty reference masks</span><strong>{masks.empty} of {masks.cases}</strong>{excluded}</div>"
 
 
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if np.isfinite(value) else "-"
+def _summary_table(rows: list[list[str]]) -> str:
+    header, *lines = rows
+    head = "".join(f"<th>{text}</th>" for text in header)
+    body = "".join(f"<tr>{''.join(f'<td>{text}</td>' for text in line)}</tr>" for line in lines)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _summary_table(summary: pd.DataFrame) -> str:
-    named = summary.rename(
-        index=tables.METRICS,
-        columns={"ci_low": "95 % CI from", "ci_high": "to", "q1": "1st quartile", "q3": "3rd quartile", "sd": "SD"},
-    )
-    return f'<div class="scroll">{named.to_html(float_format="{:.3f}".format, border=0, na_rep="")}</div>'
+def _second_reader(result: EvaluationResult) -> str:
+    if result.second_summary is None:
+        return ""
+    return f"<h3>Second reader</h3><p>{html.escape(texts.second_reader(result))}</p>"
 
 
-def _definitions(found: tables.EvaluationResult) -> str:
-    """What stands in the metrics' docstrings: one definition each, with its source."""
-    names = [name for name in found.names if not name.endswith("_mm")]
-    told = {
-        tables.METRICS[name].removesuffix(" (px)"): " ".join(inspect.getdoc(getattr(metrics.Comparison, name)).split())
+def _definitions(result: EvaluationResult) -> str:
+    """Returns the definitions with their sources, which are the docstrings of the metrics."""
+    names = [name for name in result.names if not name.endswith("_mm")]
+    definitions = {
+        METRICS[name].removesuffix(" (px)"): " ".join((inspect.getdoc(getattr(metrics.Comparison, name)) or "").split())
         for name in names
     }
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{html.escape(text)}</dd>' for name, text in told.items())}</dl>"
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{html.escape(text)}</dd>' for name, text in definitions.items())}</dl>"
 
 
-def _empty_masks(found: tables.EvaluationResult) -> str:
-    """The value of each metric there, computed."""
+def _empty_masks(result: EvaluationResult) -> str:
+    """Returns a table with the computed value of each metric for pairs with an empty mask."""
     empty, filled = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
-    pairs = {"both are": (empty, empty), "the true one is": (empty, filled), "the prediction is": (filled, empty)}
+    pairs = {"both empty": (empty, empty), "true mask empty": (empty, filled), "prediction empty": (filled, empty)}
     values = pd.DataFrame(
         {
-            title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in found.names}
+            title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in result.names}
             for title, pair in pairs.items()
         }
     )
-    table = values.rename(index=tables.METRICS).to_html(
+    table = values.rename(index=METRICS).to_html(
         float_format=lambda value: f"{value:g}".replace("inf", "infinite"), border=0
     )
     return f'<div class="scroll">{table}</div>'
 
 
-def _foresight(found: tables.EvaluationResult) -> str:
-    figures = tables.predicted_dice_reliability(found.table)
-    if not figures:
+def _predicted_dice(result: EvaluationResult) -> str:
+    if result.reliability is None:
         return ""
-    cases = tables.measured(found.table)["predicted_dice"].count()
     return (
-        "<h3>How reliable is the predicted Dice?</h3><p>Each mask's Dice was predicted without its true mask, from how "
-        "far the model's masks of the image and of its mirror image, or those of the folds' models, agree. "
-        f"Spearman's rank correlation with the true Dice: {figures[0]:.2f}, over {cases} cases; "
-        f"{tables.describe_bias(figures[1])} If the correlation is high, check the new masks with the lowest predicted Dice "
-        "first.</p>"
+        "<h3>How reliable is the predicted Dice?</h3>"
+        "<p>The predicted Dice of a mask is computed without its reference mask: it is the agreement of the "
+        "predictions for the image and its mirror image, or of the models of the folds. "
+        f"{html.escape(texts.predicted_dice(result.reliability))} "
+        "If the correlation is high, check the new masks with the lowest predicted Dice first.</p>"
     )
 
 
-def _made(found: tables.EvaluationResult) -> str:
-    model = f", model {found.provenance['id']}" if found.provenance else ""
+def _date_and_model(result: EvaluationResult) -> str:
+    model = f", model {result.provenance['id']}" if result.provenance else ""
     return f"Evaluated on {datetime.date.today():%Y-%m-%d}{model}."
 
 
 def _fingerprint(entries: list[dict]) -> str:
-    """By which the browser keeps the marks of these cases with these predictions apart from others."""
+    """Returns the key under which the browser stores the marks: it differs for other cases or predictions."""
     return hashlib.sha256(json.dumps([entry["row"] for entry in entries]).encode()).hexdigest()[:12]
 
 
-def _shown(value: object) -> object:
+def _json_value(value: object) -> object:
     if isinstance(value, float):
         return "infinite" if np.isinf(value) else None if np.isnan(value) else round(value, 4)
     return value

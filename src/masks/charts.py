@@ -1,4 +1,4 @@
-"""Figures of tables: metrics of many cases, areas, trials of a search."""
+"""Figures of tables: metrics of many cases, and areas."""
 
 import io
 from collections.abc import Sequence
@@ -87,111 +87,11 @@ def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def search(values: pd.DataFrame, scores: np.ndarray, label: str) -> Figure:
-    """The trials of a search: scores against each hyperparameter, and parallel coordinates of all.
-
-    `values` has a row per trial and a column per hyperparameter, `scores` (trials,) the scores, named by `label`.
-    Darker is better. Hyperparameters with the same value in all trials are omitted.
-    """
-    varied = [name for name in values if values[name].nunique() > 1] or list(values)[:1]
-    columns = min(4, len(varied))
-    rows = -(-len(varied) // columns)
-    figure = Figure(figsize=(13, 2.6 * rows + 4), dpi=_DPI, layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(2.6 * rows, 4))
-    panels = np.atleast_1d(upper.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
-    for axes, name in zip(panels, varied, strict=False):
-        _against(axes, values[name], scores)
-    for axes in panels[len(varied) :]:
-        axes.set_axis_off()
-    for axes in panels[::columns]:
-        axes.set_ylabel(label)
-    _parallel(lower.subplots(), values[varied], scores, label)
-    return figure
-
-
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG bytes."""
     content = io.BytesIO()
     figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})
     return content.getvalue()
-
-
-def _against(axes: matplotlib.axes.Axes, values: pd.Series, scores: np.ndarray) -> None:
-    places, ticks, logarithmic = _places(values)
-    spread = 0.0
-    if ticks:
-        spread = np.random.default_rng(0).uniform(-0.12, 0.12, len(places))  # Jitter, so that points do not overlap.
-        axes.set_xticks(range(len(ticks)), [tick.replace("_", "\n") for tick in ticks], fontsize=8)
-        axes.set_xlim(-0.5, len(ticks) - 0.5)
-    elif logarithmic:
-        axes.set_xscale("log")
-    axes.scatter(places + spread, scores, s=22, color=_DARK, alpha=0.6)
-    axes.set_title(values.name, fontsize=10)
-    axes.grid(alpha=0.3)
-
-
-def _parallel(axes: matplotlib.axes.Axes, values: pd.DataFrame, scores: np.ndarray, label: str) -> None:
-    heights = []
-    for number, name in enumerate(values):
-        places, ticks, logarithmic = _places(values[name])
-        scaled = np.log(places) if logarithmic else places
-        heights.append(_stretched(scaled))
-        ends = ticks or [f"{places.min():.3g}", f"{places.max():.3g}"]
-        for place, text in zip(np.linspace(0, 1, len(ends)) if len(ends) > 1 else [0.5], ends, strict=True):
-            box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
-            text = text.replace("_", "\n")
-            axes.annotate(
-                text,
-                (number, place),
-                xytext=(4, 0),
-                textcoords="offset points",
-                fontsize=7,
-                va="center",
-                zorder=3,
-                bbox=box,
-            )
-    heights.append(_stretched(scores))
-    ends = {0.0: scores.min(), 1.0: scores.max()} if np.ptp(scores) else {0.5: scores.max()}
-    for place, score in ends.items():
-        axes.annotate(
-            f"{score:.3f}",
-            (len(values.columns), place),
-            xytext=(6, 0),
-            textcoords="offset points",
-            fontsize=8,
-            va="center",
-        )
-    colours = matplotlib.colormaps["Blues"](0.15 + 0.85 * heights[-1])
-    for trial in np.argsort(scores):  # The best ones on top.
-        axes.plot([height[trial] for height in heights], color=colours[trial], linewidth=1 + heights[-1][trial])
-    names = [*values.columns, label]
-    axes.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names], fontsize=8)
-    axes.set_yticks([])
-    axes.set_xlim(-0.2, len(names) - 0.6)
-    for number in range(len(names)):
-        axes.axvline(number, color="#888888", linewidth=0.6, zorder=0)
-    axes.set_frame_on(False)
-
-
-def _places(values: pd.Series) -> tuple[np.ndarray, list[str], bool]:
-    """Positions on an axis, tick labels of single values (none for a range), and whether the axis is logarithmic."""
-    if values.nunique() <= 6 or not pd.api.types.is_numeric_dtype(values) or values.dtype == bool:
-        known = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
-        return (
-            values.map({value: number for number, value in enumerate(known)}).to_numpy(float),
-            [_text(value) for value in known],
-            False,
-        )
-    numbers = values.to_numpy(float)
-    return numbers, [], bool(numbers.min() > 0 and numbers.max() > 4 * numbers.min())
-
-
-def _text(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _stretched(places: np.ndarray) -> np.ndarray:
-    return (places - places.min()) / np.ptp(places) if np.ptp(places) else np.full(len(places), 0.5)
 
 
 def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str) -> None:

@@ -1,9 +1,8 @@
-"""Who decides what is tried next: Keras Tuner's oracles, made to survive a kill at any moment, to end by trials or by hours, and to have the
-best trials trained again. Where many machines search together, there is one oracle, in the chief.
+"""Keras Tuner's oracles with crash-safe state and a time limit. The first trial has the default hyperparameters.
+
+Where many machines search together, there is one oracle, in the chief.
 """
 
-import collections
-import dataclasses
 import json
 import math
 import pathlib
@@ -16,121 +15,111 @@ from typing import Any
 import keras_tuner
 
 import storage
-from model_exploration import trials
+from model_exploration import default_trial, repeats, trials
 from settings import Settings
 
-SCORE = "val_dice"
+# After so many consecutive failures the cause is not in the single trial.
+MAX_CONSECUTIVE_FAILURES = 5
 
-# How many of the best are trained again with other seeds.
-FINALISTS = 3
-
-# What a row takes from the trial.
-_OWN = ("epochs", "seconds", "false_positives", "searched", "failure")
-
-# After so many failures, one after the other, the fault is not the single trial's.
-FAILURES_IN_A_ROW = 5
+Report = Callable[[list[trials.Row]], None]
 
 
-def make(
-    options: Settings,
-    space: keras_tuner.HyperParameters,
-    folder: pathlib.Path,
-    report: Callable[[list[dict]], None],
-) -> "Oracle":
-    """The oracle that the EXPLORATION settings ask for; it drops the weights below `folder` that are not to be kept."""
-    own = {"random": {"max_trials": None}, "hyperband": {"max_epochs": options.EXPLORATION_EPOCHS}}
-    # By default the first trials that are drawn at random are three times as many as hyperparameters: more than most searches have.
-    own["bayesian"] = {"max_trials": None, "num_initial_points": max(4, (options.EXPLORATION_MAX_TRIALS or 24) // 3)}
+def create(options: Settings, space: keras_tuner.HyperParameters, folder: pathlib.Path, report: Report) -> "Oracle":
+    """Returns the oracle of the EXPLORATION settings for the search in `folder`."""
+    # Keras Tuner's default is three random trials per hyperparameter: more trials than most searches have.
+    initial = max(4, (options.EXPLORATION_MAX_TRIALS or 24) // 3)
+    arguments: dict[str, dict[str, Any]] = {
+        "random": {"max_trials": None},
+        "hyperband": {"max_epochs": options.EXPLORATION_EPOCHS},
+        "bayesian": {"max_trials": None, "num_initial_points": initial},
+    }
     kinds = {"random": _Random, "hyperband": _Hyperband, "bayesian": _Bayesian}
-    return kinds[options.EXPLORATION_TUNER](
-        options, folder, report, hyperparameters=space, **own[options.EXPLORATION_TUNER]
-    )
+    tuner = options.EXPLORATION_TUNER
+    return kinds[tuner](options, folder, report, hyperparameters=space, **arguments[tuner])
 
 
-class Oracle:
-    """What is added to each of Keras Tuner's oracles, as the class above them."""
+class Oracle(keras_tuner.Oracle):
+    """Extends each of Keras Tuner's oracles, as the first base class."""
 
-    def __init__(
-        self, options: Settings, folder: pathlib.Path, report: Callable[[list[dict]], None], **own: Any
-    ) -> None:
-        # Keras Tuner takes a seed of 0 for none, and gives up by an error that leaves the search broken; here it ends.
+    def __init__(self, options: Settings, folder: pathlib.Path, report: Report, **arguments: Any) -> None:
+        # Keras Tuner takes a seed of 0 for none. Its own limit of consecutive failures raises an error that leaves the
+        # search broken.
         super().__init__(
-            objective=keras_tuner.Objective(SCORE, "max"),
+            objective=keras_tuner.Objective(trials.SCORE, "max"),
             seed=options.SEED + 1,
             max_consecutive_failed_trials=sys.maxsize,
-            **own,
+            **arguments,
         )
         self._options, self._folder, self._report = options, folder, report
-        self._seconds_before, self._begun = 0.0, time.monotonic()
+        self._seconds_before, self._started = 0.0, time.monotonic()
         self._seconds_allowed = 3600 * (options.EXPLORATION_TIME_LIMIT_HOURS or math.inf)
-        self._ended_here: list[str] = []
-        # Why there are fewer trials, or repeats, than were asked for; "" where there are not.
-        self.ended_early = ""
+        self._ended_statuses: list[str] = []
+        # How many machines train; the reason why there are fewer trials or repeats than requested, else "".
+        self.workers, self.early_end = 1, ""
         self.verbose = 0
 
     def populate_space(self, trial_id: str) -> dict:
-        """The values of the next trial: from Keras Tuner, as long as there are trials and hours left, then those of the best again."""
-        chosen = {"status": "STOPPED"} if self._is_over() else super().populate_space(trial_id)
-        return chosen if chosen["status"] == "RUNNING" else self._again()
+        """Returns the values of the next trial, or that the search is over."""
+        self.workers = max(self.workers, len(self.tuner_ids))
+        chosen = self._next_values(trial_id)
+        # The repeats begin after the last trial: it may become one of the best.
+        return {"status": "IDLE"} if chosen["status"] == "STOPPED" and self.ongoing_trials else chosen
+
+    def _next_values(self, trial_id: str) -> dict:
+        if self._is_over():
+            return {"status": "STOPPED"}
+        if not self.trials:
+            return {"status": "RUNNING", "values": default_trial.values(self.hyperparameters)}
+        chosen = super().populate_space(trial_id)
+        if chosen["status"] == "RUNNING":
+            chosen["values"] = default_trial.rounded(chosen["values"], self.hyperparameters)
+        return chosen
 
     def end_trial(self, trial: Any) -> None:
-        """Notes a trial's result, keeps the weights of the best alone, and reports."""
+        """Records a trial's result, deletes the weights of all but the best trials, and reports."""
         super().end_trial(trial)
         if trial.trial_id in self._retry_queue:
-            self._retry_queue.remove(trial.trial_id)  # Somebody else was to train it again, and need not.
-        if not self._told(trial).repeat:
-            self._ended_here.append(self.trials[trial.trial_id].status)
+            self._retry_queue.remove(trial.trial_id)  # Another worker was to retry it; that is not needed any more.
+        self._ended_statuses.append(self.trials[trial.trial_id].status)
+        self.report()
+
+    def report(self) -> None:
+        """Deletes the weights of all but the best trials, and reports the rows."""
         kept = self._options.EXPLORATION_KEPT_MODELS
-        # The repeats will tell which of the finalists is the best.
-        self.drop_weights(max(kept, FINALISTS) if kept and self._options.EXPLORATION_REPEATS else kept)
+        # The repeats decide which of the finalists is the best.
+        self.drop_weights(max(kept, repeats.FINALISTS) if kept and self._options.EXPLORATION_REPEATS else kept)
         self._report(self.rows())
 
     def drop_weights(self, kept: int) -> None:
-        """Deletes the trained weights of all trials but so many of the best."""
-        best = [row["trial"] for row in trials.ranked(self.rows())][:kept]
-        for trial in self.trials.values():
-            name = self._told(trial).name
-            if trial.status == "COMPLETED" and name not in best:
-                (self._folder / name / "weights.weights.h5").unlink(missing_ok=True)
+        """Deletes the trained weights of all trials except the `kept` best, and those of the repeats."""
+        rows = trials.ranked(self.rows())
+        names = [row.trial.name for row in rows if row.status == "completed"][kept:]
+        names += [f"{row.trial.id} repeat {number}" for row in rows for number in row.repeats]
+        for name in names:
+            (self._folder / "trials" / name / "weights.weights.h5").unlink(missing_ok=True)
 
     def score_trial(self, trial: Any) -> None:
-        """The Dice after the last epoch."""
-        trial.score, trial.best_step = trial.metrics.get_last_value(SCORE), 0
+        """Sets the score: the Dice after the last epoch."""
+        trial.score, trial.best_step = trial.metrics.get_last_value(trials.SCORE), 0
 
-    def rows(self) -> list[dict]:
-        """For each trial that was searched: trial, status, val_dice, repeats (theirs), repeats_failed (how many),
-        epochs, seconds, false_positives, searched, failure ...
-        """
-        repeats, failed = collections.defaultdict(list), collections.Counter()
-        for trial in self.trials.values():
-            if trial.status == "COMPLETED" and self._told(trial).repeat:
-                repeats[self._told(trial).repeat_of].append(trial.score)
-            failed[self._told(trial).repeat_of] += trial.status == "FAILED"
-        rows = []
-        for trial in self._searched():
-            told = self._told(trial)
-            found = {
-                "trial": told.name,
-                "status": trial.status.lower(),
-                SCORE: trial.score,
-                "repeats": repeats[trial.trial_id],
-                "repeats_failed": failed[trial.trial_id],
-            }
-            own = {name: getattr(told, name) for name in _OWN}
-            rows.append(found | own | {"hyperparameters": dataclasses.asdict(told.values)})
-        return rows
+    def rows(self) -> list[trials.Row]:
+        """Returns a row per trial, with its repeats."""
+        repeated = repeats.read(self._folder / "repeats")
+        return [trials.row(trial, self._options, repeated.get(name, {})) for name, trial in sorted(self.trials.items())]
 
     def save(self) -> None:
-        """Writes the oracle's state; whole, where Keras Tuner's own way leaves half a file if it is killed."""
+        """Writes the oracle's state atomically: a kill of Keras Tuner's own method leaves half a file."""
         storage.atomic_write(pathlib.Path(self._get_oracle_fname()), json.dumps(self.get_state()))
 
     def _save_trial(self, trial: Any) -> None:
-        storage.atomic_write(
-            pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state())
-        )
+        file = pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
+        storage.atomic_write(file, json.dumps(trial.get_state()))
 
     def reload(self) -> None:
-        """Reads what `save` wrote. A trial's own file is written first: after a kill in between, it knows better."""
+        """Reads the state.
+
+        A trial's own file is written before the oracle's: after a kill in between, the trial's file is right.
+        """
         super().reload()
         ended = [name for name, trial in sorted(self.trials.items()) if trial.status in ("COMPLETED", "FAILED")]
         self.end_order += [name for name in ended if name not in self.end_order]
@@ -141,79 +130,58 @@ class Oracle:
                 trial.metrics = trial.metrics.from_config({"metrics": {}})
 
     def get_state(self) -> dict:
-        """Keras Tuner's state, and the time that was spent."""
+        """Returns Keras Tuner's state and the elapsed seconds."""
         return super().get_state() | {"seconds": self._seconds()}
 
     def set_state(self, state: dict) -> None:
-        """The same, read."""
+        """Restores what `get_state` returned."""
         super().set_state(state)
         self._seconds_before = state["seconds"]
 
     def _compute_values_hash(self, values: dict) -> str:
-        # Values that failed are the same values.
+        # A recorded failure does not make the values different.
         return super()._compute_values_hash({name: value for name, value in values.items() if name != trials.FAILURE})
 
-    def _told(self, trial: Any) -> trials.Trial:
-        return trials.describe(trial, self._options)
-
     def _seconds(self) -> float:
-        return self._seconds_before + time.monotonic() - self._begun
+        return self._seconds_before + time.monotonic() - self._started
 
-    def _searched(self) -> list:
-        return [trial for _, trial in sorted(self.trials.items()) if not self._told(trial).repeat]
-
-    def _best(self, count: int) -> list:
-        ranked = sorted(
-            (trial for trial in self._searched() if trial.status == "COMPLETED"), key=lambda trial: -trial.score
-        )
-        # Hyperband trains the same values for more and more epochs: those that were trained longest.
-        distinct = {}
-        for trial in sorted(ranked, key=lambda trial: -self._told(trial).epochs):
-            distinct.setdefault(json.dumps(self._told(trial).searched), trial)
-        return [trial for trial in ranked if trial in distinct.values()][:count]
+    def seconds_left(self) -> float:
+        """Returns how many seconds of the time limit are left; infinity without a limit."""
+        return self._seconds_allowed - self._seconds()
 
     def _is_over(self) -> bool:
-        if self._options.EXPLORATION_MAX_TRIALS and len(self._searched()) >= self._options.EXPLORATION_MAX_TRIALS:
+        if self._options.EXPLORATION_MAX_TRIALS and len(self.trials) >= self._options.EXPLORATION_MAX_TRIALS:
             return True
-        if self._ended_here[-FAILURES_IN_A_ROW:] == ["FAILED"] * FAILURES_IN_A_ROW:
-            self.ended_early = f"The search was ended: {FAILURES_IN_A_ROW} trials failed one after the other. Mend what they tell, and run the step again: it goes on."
+        if self._ended_statuses[-MAX_CONSECUTIVE_FAILURES:] == ["FAILED"] * MAX_CONSECUTIVE_FAILURES:
+            self.early_end = (
+                f"Stopped after {MAX_CONSECUTIVE_FAILURES} consecutive failures. "
+                "Fix the cause above and rerun; the search resumes."
+            )
             return True
-        known = [self._told(trial).seconds for trial in self.trials.values() if trial.status == "COMPLETED"]
-        if not known:
-            return False
-        # One more trial is to fit in, and the repeats of the best, for which up to half of the time is kept.
-        to_come = min(FINALISTS, len(self._searched()) + 1) * self._options.EXPLORATION_REPEATS - len(
-            self._repeated(self._best(FINALISTS))
-        )
-        repeats = statistics.mean(known) * math.ceil(to_come / max(1, len(self.tuner_ids)))
-        return (
-            self._seconds() + statistics.mean(known) + min(repeats, self._seconds_allowed / 2) > self._seconds_allowed
-        )
+        # One more trial must fit, and the repeats of the best trials, for which up to half of the time is reserved.
+        seconds = self._trial_seconds()
+        repeating = seconds * math.ceil(self._missing_repeats(len(self.trials) + 1) / self.workers)
+        return seconds + min(repeating, self._seconds_allowed / 2) > self.seconds_left()
 
-    def _repeated(self, best: list) -> set[tuple[str, int]]:
-        """Which of the repeats of the `best` were begun, as (the trial's id, the repeat's number)."""
-        told, ids = map(self._told, self.trials.values()), {trial.trial_id for trial in best}
-        return {(each.repeat_of, each.repeat) for each in told if each.repeat_of in ids}
+    def _trial_seconds(self) -> float:
+        """The mean duration of the trainings so far; 0 before the first has ended."""
+        outcomes = [outcome for row in self.rows() for outcome in (row.outcome, *row.repeats.values())]
+        durations = [outcome.seconds for outcome in outcomes if math.isfinite(outcome.dice)]
+        return statistics.mean(durations) if durations else 0.0
 
-    def _again(self) -> dict:
-        if any(not self._told(trial).repeat for trial in self.ongoing_trials.values()):
-            return {"status": "IDLE"}  # One of those may become one of the best.
-        best, numbers = self._best(FINALISTS), range(1, self._options.EXPLORATION_REPEATS + 1)
-        begun = self._repeated(best)
-        # Round by round: whenever it ends, all have been repeated as often, or but once less.
-        to_come = [(number, trial) for number in numbers for trial in best if (trial.trial_id, number) not in begun]
-        if not to_come:
-            return {"status": "STOPPED"}
-        number, trial = to_come[0]
-        told = self._told(trial)
-        if self._seconds() + told.seconds > self._seconds_allowed:
-            self.ended_early = f"The time ended before the best trials were trained again: {len(to_come)} such trainings are missing. EXPLORATION_TIME_LIMIT_HOURS may be raised."
-            return {"status": "STOPPED"}
-        return {
-            "status": "RUNNING",
-            "values": told.searched
-            | {trials.REPEAT_OF: trial.trial_id, trials.REPEAT: number, trials.EPOCHS: told.epochs},
-        }
+    def _missing_repeats(self, trial_count: float) -> float:
+        count, best = self._options.EXPLORATION_REPEATS, repeats.finalists(self.rows())
+        return min(repeats.FINALISTS, trial_count) * count - sum(min(count, len(row.repeats)) for row in best)
+
+    def seconds_to_go(self) -> float:
+        """Estimates the seconds to the end of the search, the repeats included; NaN if nobody can tell."""
+        if not (seconds := self._trial_seconds()):
+            return math.nan
+        total = self._options.EXPLORATION_MAX_TRIALS or math.inf
+        ended = sum(row.status in ("completed", "failed") for row in self.rows())
+        trainings = total - ended + self._missing_repeats(total)
+        left = min(self.seconds_left(), seconds * trainings / self.workers)
+        return left if math.isfinite(left) else math.nan
 
 
 class _Random(Oracle, keras_tuner.oracles.RandomSearchOracle):
@@ -226,14 +194,15 @@ class _Hyperband(Oracle, keras_tuner.oracles.HyperbandOracle):
 
 class _Distinct(keras_tuner.oracles.BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> dict:
-        """The values of the next trial; drawn at random where the optimum is a point that was tried, or where there is nothing to optimize."""
+        """Returns the values of the next trial.
+
+        They are random if the predicted optimum was tried before, or if the space has nothing to optimize.
+        """
         if all(isinstance(hp, keras_tuner.engine.hyperparameters.Fixed) for hp in self.hyperparameters.space):
             return self._random_populate_space()
         chosen = super().populate_space(trial_id)
-        tried = chosen["status"] == "RUNNING" and any(
-            chosen["values"] == trials.searched(trial) for trial in self.trials.values()
-        )
-        return self._random_populate_space() if tried else chosen
+        tried = any(chosen["values"] == trials.searched(trial) for trial in self.trials.values())
+        return self._random_populate_space() if chosen["status"] == "RUNNING" and tried else chosen
 
 
 class _Bayesian(Oracle, _Distinct):

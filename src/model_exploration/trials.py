@@ -1,98 +1,170 @@
-"""One trial of a search in plain words, and the notes that are made on it."""
+"""The records of a search: a trial, how a training ended, and the row that joins both. Their ranking."""
 
 import dataclasses
 import math
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from model_exploration import search_space
 from settings import Settings, hyperparameters
 
-# Among a trial's values, where Keras Tuner has its notes too (all of them begin so): they travel between machines.
-_NOTE = "tuner/"
-REPEAT_OF, REPEAT, EPOCHS, FAILURE = (_NOTE + name for name in ("repeat_of", "repeat", "epochs", "failure"))
+# The metrics' names in Keras Tuner.
+SCORE, SECONDS, FALSE_POSITIVES = "val_dice", "seconds", "false_positives"
 
-# The name that Keras Tuner knows it by.
-FALSE_POSITIVES = "false_positives"
+# The project's entries stand among a trial's values, beside Keras Tuner's own entries with the same prefix: values are
+# what travels between machines.
+_PREFIX = "tuner/"
+EPOCHS, FAILURE = _PREFIX + "epochs", _PREFIX + "failure"
 
-
-# A few pixels that happen to lie in a mask are no result.
+# A few pixels that overlap a mask by accident are no result.
 _MIN_SCORE = 0.01
+
+# Below it the order of trials says little: such trainings have hardly begun to learn.
+POOR = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """What one trial trains: `values`, for so many `epochs`; `searched` are the values by the tuner's names.
+    """What one trial trains.
 
-    With a `repeat` of 1, 2 ... it is that trial (`repeat_of`) once more, with a further seed. `seconds`,
-    `false_positives` (how many empty validation masks were predicted non-empty; NaN if unknown) and `failure` tell of its
-    end.
+    id: its number in the search, from "0000" on. That trial has the default hyperparameters.
+    values: the hyperparameters; `searched` holds the same values under the tuner's names.
+    epochs: the length of the training.
+    repeat: 0 for a trial of the search; 1, 2 ... for a repeat of it with another seed.
     """
 
-    name: str
+    id: str
     values: hyperparameters.Hyperparameters
     searched: dict[str, Any]
     epochs: int
-    repeat: int
-    repeat_of: str
-    seconds: float
-    false_positives: float
-    failure: str
+    repeat: int = 0
+
+    @property
+    def name(self) -> str:
+        """A valid folder name."""
+        if self.repeat:
+            return f"{self.id} repeat {self.repeat}"
+        # TensorBoard's table truncates names of more than about 15 letters.
+        return f"{self.id} {self.values.architecture} {self.values.learning_rate:.0e}".replace("e-0", "e-")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    dice: the validation Dice after the last epoch; NaN if the training failed or has not ended.
+    seconds: the training's duration, else NaN.
+    false_positives: how many empty validation masks were predicted non-empty; NaN if unknown.
+    failure: the reason of a failure, else "".
+    """
+
+    dice: float = math.nan
+    seconds: float = math.nan
+    false_positives: float = math.nan
+    failure: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A trial of the search, its status, its outcome, and the outcomes of its repeats by their number.
+
+    status: "completed", "failed" or "running".
+    """
+
+    trial: Trial
+    status: str
+    outcome: Outcome
+    repeats: dict[int, Outcome] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the trial with the default hyperparameters, or the nearest ones in the search space."""
+        return int(self.trial.id) == 0
+
+    @property
+    def repeat_dices(self) -> list[float]:
+        """The Dice of each repeat that did not fail."""
+        return [outcome.dice for _, outcome in sorted(self.repeats.items()) if not outcome.failure]
+
+    @property
+    def failed_repeats(self) -> int:
+        """The number of failed repeats."""
+        return len(self.repeats) - len(self.repeat_dices)
+
+    @property
+    def score(self) -> float:
+        """The expected Dice of the trial's hyperparameters; NaN without an outcome.
+
+        With repeats it is their mean: the first Dice is biased upward by the selection.
+        """
+        if self.status != "completed":
+            return math.nan
+        return statistics.mean(self.repeat_dices) if self.repeat_dices else self.outcome.dice
+
+    @property
+    def has_no_overlap(self) -> bool:
+        """Whether the predictions overlap the masks by next to no pixel. True without an outcome."""
+        return not self.score >= _MIN_SCORE
 
 
 def describe(trial: Any, options: Settings) -> Trial:
-    """A trial of Keras Tuner's in plain words; its name is good for a folder."""
-    values = trial.hyperparameters.values
-    # Short: TensorBoard's table cuts off what is longer than some 15 letters.
-    name = f"{trial.trial_id} {values['architecture']} {values['learning_rate']:.0e}".replace("e-0", "e-")
-    return Trial(
-        f"{values[REPEAT_OF]} repeat {values[REPEAT]}" if REPEAT in values else name,
-        search_space.sample(trial.hyperparameters),
-        searched(trial),
-        values.get(EPOCHS, options.EXPLORATION_EPOCHS),
-        values.get(REPEAT, 0),
-        values.get(REPEAT_OF, ""),
-        *(_last(trial, name) for name in ("seconds", FALSE_POSITIVES)),
-        values.get(FAILURE, ""),
-    )
+    """Converts a Keras Tuner trial."""
+    epochs = trial.hyperparameters.values.get(EPOCHS, options.EXPLORATION_EPOCHS)
+    return Trial(trial.trial_id, search_space.sample(trial.hyperparameters), searched(trial), epochs)
 
 
-def _last(trial: Any, name: str) -> float:
+def row(trial: Any, options: Settings, repeats: dict[int, Outcome]) -> Row:
+    """Returns the row of a Keras Tuner trial with these `repeats`."""
+    dice, seconds, false_positives = (_last_value(trial, name) for name in (SCORE, SECONDS, FALSE_POSITIVES))
+    outcome = Outcome(dice, seconds, false_positives, trial.hyperparameters.values.get(FAILURE, ""))
+    return Row(describe(trial, options), trial.status.lower(), outcome, repeats)
+
+
+def _last_value(trial: Any, name: str) -> float:
     return trial.metrics.get_last_value(name) if trial.metrics.exists(name) else math.nan
 
 
 def searched(trial: Any) -> dict[str, Any]:
-    """The values of a trial of Keras Tuner's, without its notes and ours."""
-    return {name: value for name, value in trial.hyperparameters.values.items() if not name.startswith(_NOTE)}
+    """The hyperparameters of a Keras Tuner trial, without entries of the tuner and of this project."""
+    return {name: value for name, value in trial.hyperparameters.values.items() if not name.startswith(_PREFIX)}
 
 
-def ranked(rows: list[dict]) -> list[dict]:
-    """Rows as `Oracle.rows` gives them, the best first: those that were trained again by the mean of these trainings alone, then the others by
-    their one, then those of which a further training failed, then those that found nothing; those without a score last.
+def ranked(rows: Sequence[Row]) -> list[Row]:
+    """Sorts rows, the best first.
+
+    Trials with repeats come first, ranked by the mean of the repeats, if that mean is not poor. The other trials
+    follow, ranked by their score. Then come trials with a failed repeat, trials without overlap, and trials without an
+    outcome.
     """
     return sorted(rows, key=_rank)
 
 
-def _rank(row: dict) -> tuple:
-    # Repeats must not lift a trial that found nothing above one that found something.
-    last = (row["status"] != "completed", found_nothing(row), row["repeats_failed"] > 0)
-    return *last, not row["repeats"], -score(row), row["trial"]
-
-
-def score(row: dict) -> float:
-    """What is to be expected of a trial's values, NaN where nothing is. Its first training made it one of the best, and may have been a lucky one."""
+def _rank(row: Row) -> tuple:
+    # Repeats must not lift a poor trial above a better one.
+    confirmed = bool(row.repeat_dices) and row.score >= POOR
     return (
-        (statistics.mean(row["repeats"]) if row["repeats"] else row["val_dice"])
-        if row["status"] == "completed"
-        else math.nan
+        row.status != "completed",
+        row.has_no_overlap,
+        row.failed_repeats > 0,
+        not confirmed,
+        -row.score,
+        row.trial.id,
     )
 
 
-def found_nothing(row: dict) -> bool:
-    """Whether a trial's predictions have next to no pixel in common with the masks; True where it has no score."""
-    return not score(row) >= _MIN_SCORE
+def recommended(rows: Sequence[Row]) -> Row | None:
+    """Returns the trial whose hyperparameters the final model should have; None if all trials are poor.
+
+    It is the default one unless another one scores higher.
+    """
+    completed = [row for row in ranked(rows) if row.status == "completed"]
+    if not completed or all_poor(completed):
+        return None
+    default = next((row for row in completed if row.is_default), completed[0])
+    return completed[0] if completed[0].score > default.score else default
 
 
-def note_failure(trial: Any, reason: str) -> None:
-    """Writes down why a trial came to nothing."""
-    trial.hyperparameters.values[FAILURE] = reason
+def all_poor(completed: Sequence[Row]) -> bool:
+    """Whether no trial reaches a Dice of 0.5."""
+    return max(row.score for row in completed) < POOR

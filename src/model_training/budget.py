@@ -59,7 +59,8 @@ class Budget:
         """Where the training is, with its active limit: "Epoch 4 of 100" or "Epoch 4, 14 % of 20 min"."""
         text = f"Epoch {epoch}" + (f" of {self.epochs}" if self.epochs else "")
         time_is_limit = self._seconds and (not self._steps or self._time_fraction > self._steps_done / self._steps)
-        return text + (f", {100 * self._time_fraction:.0f} % of {self._seconds / 60:g} min" if time_is_limit else "")
+        minutes = (self._seconds or 0.0) / 60
+        return text + (f", {100 * self._time_fraction:.0f} % of {minutes:g} min" if time_is_limit else "")
 
     @property
     def seconds_per_step(self) -> float | None:

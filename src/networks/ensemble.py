@@ -79,7 +79,7 @@ class Ensemble:
         return networks.graph(layer, self.networks[0].input_shape)
 
     def _raise_not_finite(self, images: np.ndarray, members: np.ndarray) -> None:
-        folders = self.folders or ["the model"] * len(self.networks)
+        folders = self.folders or [pathlib.Path("the model")] * len(self.networks)
         for network, folder in zip(self.networks, folders, strict=True):
             if not all(np.isfinite(weights).all() for weights in network.get_weights()):
                 raise storage.UserError(f"{folder}: the model's weights hold non-finite values. Train it again.")

@@ -1,0 +1,77 @@
+"""Comparison images: which cases to plot, and their pictures."""
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tqdm
+
+import storage
+from data import preloaded_dataset
+from evaluation.measuring import read_masks
+from masks import drawing, metrics
+
+# Cases on the contact sheet: three rows of four.
+_WORST = 12
+
+
+def choose_cases(table: pd.DataFrame, counts: dict[str, Any], seed: int) -> list[str]:
+    """Returns the names of the cases to plot, without repetition, for `counts` such as IMAGES_TO_DRAW.
+
+    `counts` gives the list "cases" of names, and the numbers of the "first" cases, of "random" ones (from `seed`), of
+    the "worst_dice" and of the "worst_hausdorff". DatasetError if a named case is not in `table`.
+    """
+    names = table.sort_values("case")["case"]
+    unknown = sorted(set(counts.get("cases", [])) - set(names))
+    if unknown:
+        fix = "not in the test set. Correct the name in IMAGES_TO_DRAW in config.py."
+        raise storage.DatasetError([f"{case}: {fix}" for case in unknown])
+    by_dice = table.sort_values(["dice", "case"])["case"]
+    by_distance = table.sort_values(["hausdorff_px", "case"], ascending=[False, True])["case"]
+    selected = {
+        "cases": counts.get("cases", []),
+        "first": names[: counts.get("first", 0)],
+        "random": names.sample(min(counts.get("random", 0), len(names)), random_state=seed),
+        "worst_dice": by_dice[: counts.get("worst_dice", 0)],
+        "worst_hausdorff": by_distance[: counts.get("worst_hausdorff", 0)],
+    }
+    return list(dict.fromkeys(case for cases in selected.values() for case in cases))
+
+
+def comparisons(
+    test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFrame, cases: list[str], hausdorff_line: bool
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields each of the `cases` with its picture, uint8 (1024, 1024, 3): image, both masks, Dice, Hausdorff distance.
+
+    `table` is like metrics.csv; `hausdorff_line` adds the line between the two pixels of the Hausdorff distance.
+    """
+    rows = table.set_index("case")
+    for case in cases:
+        image = preloaded_dataset.read(test_set / "images", case)
+        true_mask, mask = read_masks(test_set, predictions, case)
+        caption = f"{case}   Dice {rows.dice[case]:.3f}   Hausdorff {_distance_text(rows.hausdorff_px[case])}"
+        pair = metrics.Comparison(true_mask, mask).hausdorff_pair() if hausdorff_line else None
+        yield case, drawing.comparison(image, true_mask, mask, caption, hausdorff_pair=pair)
+
+
+def save(
+    folder: pathlib.Path,
+    test_set: pathlib.Path,
+    predictions: pathlib.Path,
+    table: pd.DataFrame,
+    cases: list[str],
+    hausdorff_line: bool,
+) -> None:
+    """Writes `folder`/<case>.png for each of the `cases`, and the contact sheet _worst.png; see `comparisons`."""
+    plotted = comparisons(test_set, predictions, table, cases, hausdorff_line)
+    for case, picture in tqdm.tqdm(plotted, total=len(cases), desc="Plotting", unit=" images", disable=None):
+        (folder / f"{case}.png").write_bytes(drawing.to_png(picture))
+    worst = choose_cases(table, {"worst_dice": _WORST}, seed=0)
+    sheet = [picture for _, picture in comparisons(test_set, predictions, table, worst, hausdorff_line)]
+    (folder / "_worst.png").write_bytes(drawing.to_png(drawing.contact_sheet(sheet)))
+
+
+def _distance_text(distance_px: float) -> str:
+    return f"{distance_px:.1f} px" if np.isfinite(distance_px) else "infinite (one mask is empty)"

@@ -1,0 +1,188 @@
+"""The result of an evaluation: numbers only."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.evaluation_log import Evaluations
+from masks import agreement
+
+# The columns of metrics.csv that are summarized, in this order, and their names for readers.
+METRICS = {
+    "dice": "Dice coefficient",
+    "jaccard": "Jaccard index",
+    "precision": "Precision",
+    "recall": "Recall",
+    "surface_dice": "Surface Dice",
+    "hausdorff_px": "Hausdorff distance (px)",
+    "hausdorff95_px": "95 % Hausdorff distance (px)",
+    "assd_px": "Average symmetric surface distance (px)",
+    "hausdorff_all_pixels_px": "Hausdorff distance of all pixels (px)",
+    "hausdorff_mm": "Hausdorff distance (mm)",
+    "hausdorff95_mm": "95 % Hausdorff distance (mm)",
+    "assd_mm": "Average symmetric surface distance (mm)",
+    "hausdorff_all_pixels_mm": "Hausdorff distance of all pixels (mm)",
+    "area_difference_percent": "Area difference (%)",
+    "dice_all_cases": "Dice coefficient, all cases",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Areas:
+    """The true and the predicted areas, float (cases,) each, their `unit`, "px" or "cm2", and their agreement."""
+
+    true: np.ndarray
+    predicted: np.ndarray
+    unit: str
+
+    @functools.cached_property
+    def agreement(self) -> agreement.Agreement:
+        """The agreement of predicted with true areas."""
+        return agreement.agree(self.true.tolist(), self.predicted.tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """How well the predicted Dice agrees with the true Dice.
+
+    correlation: Spearman's rank correlation, -1 to 1.
+    bias: the mean of predicted − true.
+    cases: the number of cases of both.
+    """
+
+    correlation: float
+    bias: float
+    cases: int
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """The result of one evaluation.
+
+    table: metrics.csv, a row per test case.
+    provenance: of the predictions, as `mask_folder.read_provenance` returns it.
+    dataset: how the test set was made, as `preloaded_dataset.read_facts` returns it.
+    second: as `table`, for the masks of a second reader.
+    evaluations: how often this test set was evaluated, this time included.
+    tolerance_mm: the tolerance of the surface Dice; None for `metrics.TOLERANCE_PX`.
+    seed: of the bootstrap.
+
+    Summaries, agreement and plots exclude the cases with an empty reference mask: two empty masks have the Dice
+    coefficient 1 and distances of 0 by convention, which would inflate every mean.
+    """
+
+    table: pd.DataFrame
+    provenance: dict[str, Any] | None
+    dataset: dict[str, Any]
+    second: pd.DataFrame | None
+    evaluations: Evaluations
+    tolerance_mm: float | None
+    seed: int
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics in `table`, in the order of METRICS."""
+        return [name for name in METRICS if name in self.table]
+
+    @property
+    def preferred(self) -> list[str]:
+        """The rows of `summary` without the distances in px if these are known in mm."""
+        return [name for name in self.summary.index if name.removesuffix("_px") + "_mm" not in self.table]
+
+    @property
+    def plotted(self) -> list[str]:
+        """The metrics to plot: distances in mm if these are known, else in px."""
+        return [name for name in self.preferred if name in self.names]
+
+    @property
+    def without_interval(self) -> list[str]:
+        """The metrics that have a mean, but no confidence interval."""
+        rows = self.summary.loc[self.names]
+        return rows.index[(rows["cases"] > 0) & rows["ci_low"].isna()].tolist()
+
+    @property
+    def nonempty(self) -> pd.DataFrame:
+        """The rows of `table` whose reference mask is not empty."""
+        return with_nonempty_reference(self.table)
+
+    @property
+    def groups(self) -> int:
+        """The number of groups of the cases with a non-empty reference mask."""
+        return self.nonempty["group"].nunique()
+
+    @property
+    def sampling_unit(self) -> str:
+        """What the bootstrap resamples: "group" if some cases share a group, else "case"."""
+        return "group" if self.groups < len(self.nonempty) else "case"
+
+    @functools.cached_property
+    def empty(self) -> agreement.EmptyReferences:
+        """The number of empty reference masks and of non-empty predictions for them."""
+        return _empty_references(self.table)
+
+    @functools.cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row per metric with the fields of `agreement.Summary`.
+
+        If some reference masks are empty, the row dice_all_cases has the Dice coefficient of all cases.
+        """
+        return self._summarized(self.table)
+
+    @functools.cached_property
+    def areas(self) -> Areas:
+        """The areas of the cases with a non-empty reference mask, in cm2 if the pixel spacing is known."""
+        return self._areas(self.table)
+
+    @functools.cached_property
+    def second_summary(self) -> pd.DataFrame | None:
+        """As `summary`, for the second reader."""
+        return None if self.second is None else self._summarized(self.second)
+
+    @functools.cached_property
+    def second_areas(self) -> Areas | None:
+        """As `areas`, with the areas of the second reader as the predicted ones."""
+        return None if self.second is None else self._areas(self.second)
+
+    @property
+    def second_empty(self) -> agreement.EmptyReferences | None:
+        """As `empty`, for the second reader."""
+        return None if self.second is None else _empty_references(self.second)
+
+    @functools.cached_property
+    def reliability(self) -> Reliability | None:
+        """The reliability of the predicted Dice over the cases with a non-empty reference mask.
+
+        None if fewer than three of these have a predicted Dice, or if all predicted or all true values are equal.
+        """
+        pairs = self.nonempty.reindex(columns=["predicted_dice", "dice"]).dropna()
+        if len(pairs) < 3 or pairs.nunique().min() < 2:
+            return None
+        correlation = pairs.corr(method="spearman").iloc[0, 1]
+        return Reliability(float(correlation), float((pairs["predicted_dice"] - pairs["dice"]).mean()), len(pairs))
+
+    def _summarized(self, table: pd.DataFrame) -> pd.DataFrame:
+        rows = {name: self._row(with_nonempty_reference(table), name) for name in self.names}
+        if 0 < self.empty.empty < len(table):
+            # Empty masks inflate this mean, so it gets no interval.
+            rows["dice_all_cases"] = self._row(table, "dice") | {"ci_low": np.nan, "ci_high": np.nan}
+        return pd.DataFrame(rows).T.astype({"cases": int, "failed": int})
+
+    def _row(self, table: pd.DataFrame, name: str) -> dict[str, Any]:
+        return dataclasses.asdict(agreement.summarize(table[name].tolist(), table["group"].tolist(), self.seed))
+
+    def _areas(self, table: pd.DataFrame) -> Areas:
+        unit = "cm2" if "true_cm2" in table else "px"
+        rows = with_nonempty_reference(table)
+        return Areas(rows[f"true_{unit}"].to_numpy(float), rows[f"predicted_{unit}"].to_numpy(float), unit)
+
+
+def with_nonempty_reference(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of a table like metrics.csv whose reference mask is not empty."""
+    return table[table["true_px"] > 0]
+
+
+def _empty_references(table: pd.DataFrame) -> agreement.EmptyReferences:
+    return agreement.EmptyReferences.count(table["true_px"], table["predicted_px"])
