@@ -1,10 +1,10 @@
-"""Metrics of two masks of 512 x 512: seconds against scikit-image's Hausdorff distance, and values against other libraries'.
+"""Metrics of two masks of 512 x 512: times against scikit-image's Hausdorff distance, values against other libraries.
 
-    python benchmarks/metrics.py                  # times: muscle-like masks of three sizes, and noise with 2 % to 50 % of the pixels
-    python benchmarks/metrics.py --values         # where definitions differ; asks those that are installed of medpy, monai, surface_distance, SimpleITK
-    python benchmarks/metrics.py --cases 1000     # how long evaluating so many cases takes, without pictures of chosen ones, and its peak memory
+    python benchmarks/metrics.py                  # times: muscle-like masks of three sizes, noise of 2 % to 50 %
+    python benchmarks/metrics.py --values         # values of medpy, monai, surface_distance and SimpleITK, if installed
+    python benchmarks/metrics.py --cases 1000     # time and peak memory of step 5 without pictures of selected cases
 
-Each row is the median of seven rounds; all of a row take turns in each round.
+Times are medians of seven rounds; the functions of a row take turns in each round.
 """
 
 import argparse
@@ -36,11 +36,11 @@ def main():
     parser.add_argument("--values", action="store_true")
     parser.add_argument("--cases", type=int)
     arguments = parser.parse_args()
-    values() if arguments.values else evaluated(arguments.cases) if arguments.cases else times()
+    values() if arguments.values else evaluation_time(arguments.cases) if arguments.cases else times()
 
 
 def muscle_like(number):
-    """A phantom's muscle, about 20,000 px, and the same shifted by some pixels, with a piece cut off and a stray blob."""
+    """A phantom's muscle, about 20,000 px, and a copy that is shifted by 2 and 3 px, cropped, and has a stray blob."""
     _, true = phantoms.draw(number, 512)
     predicted = np.roll(true, (2, -3), axis=(0, 1))
     predicted[:, : 140 + 5 * number] = 0
@@ -52,32 +52,32 @@ def times():
     import skimage.metrics
 
     pairs = {"muscle": muscle_like(3)}
-    pairs |= {
-        f"muscle, {512 * times} px": tuple(mask.repeat(times, axis=0).repeat(times, axis=1) for mask in pairs["muscle"])
-        for times in (2, 4)
-    }
+    for factor in (2, 4):
+        enlarged = tuple(mask.repeat(factor, axis=0).repeat(factor, axis=1) for mask in pairs["muscle"])
+        pairs[f"muscle, {512 * factor} px"] = enlarged
     for share in (0.02, 0.1, 0.5):
         generator = np.random.default_rng(0)
         pairs[f"noise, {share:.0%}"] = tuple(generator.random((512, 512)) < share for _ in range(2))
-    ways = {
+    functions = {
         "skimage Hausdorff": skimage.metrics.hausdorff_distance,
-        "our Hausdorff": lambda true, predicted: metrics.Comparison(true, predicted).hausdorff_px(),
+        "ours, all pixels": lambda true, predicted: metrics.Comparison(true, predicted).hausdorff_all_pixels_px(),
+        "ours, borders": lambda true, predicted: metrics.Comparison(true, predicted).hausdorff_px(),
         "all our metrics": metrics.compare,
     }
-    print(f"{'masks':16}{'pixels':>8}" + "".join(f"{name:>20}" for name in ways) + f"{'ratios':>16}")
+    print(f"{'masks':16}{'pixels':>8}" + "".join(f"{name:>20}" for name in functions) + "  speedups over skimage")
     for name, pair in pairs.items():
-        rounds = [[timed(way, pair) for way in ways.values()] for _ in range(ROUNDS)]
+        rounds = [[timed(function, pair) for function in functions.values()] for _ in range(ROUNDS)]
         medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
         print(
             f"{name:16}{pair[0].sum():8}"
             + "".join(f"{1000 * median:17.1f} ms" for median in medians)
-            + f"{medians[0] / medians[1]:8.1f}{medians[0] / medians[2]:8.1f}"
+            + "".join(f"{medians[0] / median:8.1f}" for median in medians[1:])
         )
 
 
-def timed(way, pair):
+def timed(function, pair):
     start = time.perf_counter()
-    way(*pair)
+    function(*pair)
     return time.perf_counter() - start
 
 
@@ -88,27 +88,24 @@ def values():
     ring = disc & ~scipy.ndimage.binary_erosion(disc)
     empty = np.zeros((64, 64), bool)
     pairs = {
-        "muscle": muscle_like(3), "at the edge": (edge, np.roll(edge, 3, axis=1) & ~edge | edge[:, ::-1] & edge), "disc and its ring": (disc, ring),
-        "empty prediction": (disc, empty), "both empty": (empty, empty),
-    }  # fmt: skip
+        "muscle": muscle_like(3),
+        "at the edge": (edge, np.roll(edge, 3, axis=1) & ~edge | edge[:, ::-1] & edge),
+        "disc and its ring": (disc, ring),
+        "empty prediction": (disc, empty),
+        "both empty": (empty, empty),
+    }
     rows = []
     for name, pair in pairs.items():
-        for library, ask in {
-            "ours": ours,
-            "medpy": medpy,
-            "monai": monai,
-            "surface_distance": deepmind,
-            "SimpleITK": simple_itk,
-        }.items():
-            rows.append({"masks": name, "library": library, **asked(ask, pair)})
+        for library, compute in LIBRARIES.items():
+            rows.append({"masks": name, "library": library, **values_or_note(compute, pair)})
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.4f}".format, na_rep=""))
 
 
-def asked(ask, pair):
+def values_or_note(compute, pair):
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            return ask(*pair)
+            return compute(*pair)
     except ModuleNotFoundError:
         return {"note": "not installed"}
     except Exception as error:
@@ -116,48 +113,45 @@ def asked(ask, pair):
 
 
 def ours(true, predicted):
-    found = metrics.compare(true, predicted)
+    compared = metrics.compare(true, predicted)
     return {
-        "dice": found["dice"],
-        "hausdorff": found["hausdorff_px"],
-        "hd95": found["hausdorff95_px"],
-        "assd": found["assd_px"],
-        "surface dice": found["surface_dice"],
+        "dice": compared["dice"],
+        "hausdorff": compared["hausdorff_px"],
+        "hd95": compared["hausdorff95_px"],
+        "assd": compared["assd_px"],
+        "surface dice": compared["surface_dice"],
+        "hausdorff, all pixels": compared["hausdorff_all_pixels_px"],
     }
 
 
 def medpy(true, predicted):
     binary = importlib.import_module("medpy.metric.binary")
-    return {
-        "dice": binary.dc(predicted, true),
-        "hausdorff": binary.hd(predicted, true),
-        "hd95": binary.hd95(predicted, true),
-        "assd": binary.assd(predicted, true),
-    }
+    functions = {"dice": binary.dc, "hausdorff": binary.hd, "hd95": binary.hd95, "assd": binary.assd}
+    return {name: function(predicted, true) for name, function in functions.items()}
 
 
 def monai(true, predicted):
-    torch, found = importlib.import_module("torch"), importlib.import_module("monai.metrics")
+    torch, library = importlib.import_module("torch"), importlib.import_module("monai.metrics")
     pair = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (predicted, true)]
-    common = {"include_background": True}
+    options = {"include_background": True}
     return {
-        "dice": float(found.compute_dice(*pair)),
-        "hausdorff": float(found.compute_hausdorff_distance(*pair, **common)),
-        "hd95": float(found.compute_hausdorff_distance(*pair, percentile=95, **common)),
-        "assd": float(found.compute_average_surface_distance(*pair, symmetric=True, **common)),
-        "surface dice": float(found.compute_surface_dice(*pair, [metrics.TOLERANCE_PX], **common)),
+        "dice": float(library.compute_dice(*pair)),
+        "hausdorff": float(library.compute_hausdorff_distance(*pair, **options)),
+        "hd95": float(library.compute_hausdorff_distance(*pair, percentile=95, **options)),
+        "assd": float(library.compute_average_surface_distance(*pair, symmetric=True, **options)),
+        "surface dice": float(library.compute_surface_dice(*pair, [metrics.TOLERANCE_PX], **options)),
     }
 
 
 def deepmind(true, predicted):
     library = importlib.import_module("surface_distance")
-    found = library.compute_surface_distances(true, predicted, (1, 1))
+    distances = library.compute_surface_distances(true, predicted, (1, 1))
     return {
         "dice": library.compute_dice_coefficient(true, predicted),
-        "hausdorff": library.compute_robust_hausdorff(found, 100),
-        "hd95": library.compute_robust_hausdorff(found, 95),
-        "assd": float(np.mean(library.compute_average_surface_distance(found))),
-        "surface dice": library.compute_surface_dice_at_tolerance(found, metrics.TOLERANCE_PX),
+        "hausdorff": library.compute_robust_hausdorff(distances, 100),
+        "hd95": library.compute_robust_hausdorff(distances, 95),
+        "assd": float(np.mean(library.compute_average_surface_distance(distances))),
+        "surface dice": library.compute_surface_dice_at_tolerance(distances, metrics.TOLERANCE_PX),
     }
 
 
@@ -170,7 +164,10 @@ def simple_itk(true, predicted):
     return {"dice": overlap.GetDiceCoefficient(), "hausdorff": distance.GetHausdorffDistance()}
 
 
-def evaluated(count):
+LIBRARIES = {"ours": ours, "medpy": medpy, "monai": monai, "surface_distance": deepmind, "SimpleITK": simple_itk}
+
+
+def evaluation_time(count):
     import evaluation
     import storage
 
@@ -180,16 +177,13 @@ def evaluated(count):
             kind.mkdir(parents=True)
         (workspace.root / "config.py").write_text("IMAGES_TO_DRAW = {}\nSAVE_IMAGES_ON_DISK = True\n")
         image, _ = phantoms.draw(0, 512)
-        drawn = [muscle_like(number) for number in range(10)]
+        pairs = [muscle_like(number) for number in range(10)]
         names = [f"case_{number:05d}" for number in range(count)]
         for number, name in enumerate(names):
-            true, predicted = drawn[number % 10]
-            for kind, content in (
-                (workspace.test_set / "images", image.astype(np.int16)),
-                (workspace.test_set / "masks", true),
-                (workspace.predictions, predicted),
-            ):
-                preloaded_dataset.write(kind, name, content if content.dtype == np.int16 else content.astype(np.uint8))
+            true, predicted = pairs[number % 10]
+            preloaded_dataset.write(workspace.test_set / "images", name, image.astype(np.int16))
+            preloaded_dataset.write(workspace.test_set / "masks", name, true.astype(np.uint8))
+            preloaded_dataset.write(workspace.predictions, name, predicted.astype(np.uint8))
         table = pd.DataFrame(
             {"case": names, "split": "test", "group": names, "image_sha256": names, "mask_sha256": names}
         )
@@ -199,10 +193,9 @@ def evaluated(count):
         )
         start = time.perf_counter()
         evaluation.evaluate_test_set(workspace)
-        whole = time.perf_counter() - start
-    print(
-        f"{count} cases evaluated in {whole:.1f} s; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
-    )
+        seconds = time.perf_counter() - start
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{count} cases evaluated in {seconds:.1f} s; peak memory {peak_mb:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import storage
 
 # Hides TensorFlow's notes for developers; its errors still reach Python. It must be set before the import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow uses oneDNN convolutions by default from AVX512-VNNI on (release notes 2.9). With AVX2 they are faster, too.
+# TensorFlow uses oneDNN convolutions only from AVX512-VNNI on (release notes 2.9). With AVX2 they are faster, too.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # The processes of trials and workers escape characters that the terminal lacks, as this one does.
 os.environ.setdefault("PYTHONIOENCODING", ":backslashreplace")

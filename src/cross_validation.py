@@ -1,14 +1,14 @@
-"""Step 7, which may be left out: cross-validation on the train set. Each fold is predicted by a model that was trained on the others.
+"""Step 7 (optional): cross-validation on the train set.
 
     cross-validation/
-      facts.json          what was trained, and on which data
-      fold 1/, 2/ ...     the folds' models, as `model`; prediction uses them together where PREDICT_WITH_FOLDS is True
-      out of fold.csv     a row per train case: its fold, Dice and the other metrics, the lowest Dice first; true_px is
-                          0 for an empty reference mask
-      images/             comparison images of these, by rank
+      facts.json          settings and data of the training; they must match to resume
+      fold 1/, 2/ ...     the folds' models, in the format of `model`; an ensemble if PREDICT_WITH_FOLDS is True
+      out of fold.csv     a row per train case: fold and metrics of its out-of-fold prediction, lowest Dice first;
+                          true_px is 0 for an empty reference mask
+      images/             comparison images of the lowest Dice, by rank
 
-Nobody's mask is right for sure: where a model that has never seen a case disagrees with its mask, the mask may be wrong. A cross-validation
-that was stopped goes on where it was; the test set is not read.
+A reference mask may be wrong where it disagrees with a model that was not trained on it. An interrupted
+cross-validation resumes. The test set is not read.
 """
 
 import dataclasses
@@ -28,100 +28,116 @@ from model_training import diagnosis, distribution, fitting, hardware
 from networks import ensemble
 from settings import Settings, hyperparameters
 
-# How many of the cases that the models disagree with most are drawn.
-DRAWN = 12
+# Number of comparison images: the cases with the lowest out-of-fold Dice.
+MAX_IMAGES = 12
 
 
 def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> None:
-    """Writes `cross-validation`, with the hyperparameters of config.py. Errors as `train_final_model`; DatasetError for too few cases or groups."""
+    """Cross-validates the hyperparameters of config.py on the train set and writes `cross-validation`.
+
+    Raises the errors of `train_final_model`, and DatasetError for fewer groups than folds.
+    """
     options = settings.load(workspace.root)
     values = options.hyperparameters
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
-        _cross_validate(workspace, values, options)
+        cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+        folds = _assign_folds(cases, options)
+        hardware.prepare(options)
+        facts = _facts(values, options, cases, folds)
+        is_chief = distribution.is_chief()
+        start = resumable.start_or_resume if is_chief else resumable.join
+        with resumable.exclusive_lock(workspace.cross_validation, is_chief):
+            distribution.chief_first(lambda: start(workspace.cross_validation, facts))
+            diagnosis.warn_about_intensities(values, cases)
+            rows = _train_and_predict(workspace, values, options, cases, folds)
+            if is_chief:
+                _write_results(workspace, pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True))
 
 
-def _cross_validate(workspace: storage.Workspace, values: hyperparameters.Hyperparameters, options: Settings) -> None:
-    cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+def _assign_folds(cases: pd.DataFrame, options: Settings) -> np.ndarray:
+    """The number of each case's fold, from 0."""
     try:
-        folds = splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
+        return splitting.folds(cases["group"].tolist(), options.CROSS_VALIDATION_FOLDS, options.SEED)
     except ValueError as error:
-        raise storage.DatasetError(
-            [f"No folds can be made: {error}. Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."]
-        ) from error
-    hardware.prepare(options)
-    with resumable.exclusive_lock(workspace.cross_validation, distribution.is_chief()):
-        begin = resumable.start_or_resume if distribution.is_chief() else resumable.join
-        distribution.chief_first(lambda: begin(workspace.cross_validation, _facts(values, options, cases, folds)))
-        diagnosis.warn_about_intensities(values, cases)
-        rows = []
-        chief = distribution.is_chief()
-        for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
-            if not folder.exists():
-                print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
-                unfinished = folder.with_name(f"unfinished {folder.name}")
-                model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
-            if chief:
-                model = ensemble.read([folder], options.CLEAN_PREDICTIONS)
-                rows += _judge(workspace, model, folder, cases["case"][folds == number].tolist(), number + 1)
-        if not chief:
-            return
-        table = pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True)
-        storage.atomic_write(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
-        _draw(workspace, table)
-        _tell(workspace, table)
+        fix = "Lower CROSS_VALIDATION_FOLDS, or change GROUP_CASES_BY, in config.py."
+        raise storage.DatasetError([f"Too few groups: {error}. {fix}"]) from error
 
 
 def _facts(values: hyperparameters.Hyperparameters, options: Settings, cases: pd.DataFrame, folds: np.ndarray) -> dict:
-    names = (
-        "CROSS_VALIDATION_FOLDS",
-        "SEED",
-        "IMAGE_SIZE",
-        "TRAINING_EPOCHS",
-        "TRAINING_TIME_LIMIT_MINUTES",
-        "TRAINING_BATCH_SIZE",
-    )
-    facts = {name: getattr(options, name) for name in names} | {
-        "hyperparameters": dataclasses.asdict(values),
-        "folds": folds.tolist(),
-    }
+    names = ("CROSS_VALIDATION_FOLDS", "SEED", "IMAGE_SIZE", "TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES")
+    facts = {name: getattr(options, name) for name in (*names, "TRAINING_BATCH_SIZE")}
+    facts |= {"hyperparameters": dataclasses.asdict(values), "folds": folds.tolist()}
     facts["ENCODER_WEIGHTS"] = fitting.encoder_name(options)
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 
-def _judge(
-    workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathlib.Path, cases: list[str], fold: int
+def _train_and_predict(
+    workspace: storage.Workspace,
+    values: hyperparameters.Hyperparameters,
+    options: Settings,
+    cases: pd.DataFrame,
+    folds: np.ndarray,
 ) -> list[dict]:
+    """Trains the folds that have no model yet. The chief predicts each fold and returns a row per case."""
     rows = []
-    draft = folder / "predictions"
-    draft.mkdir(exist_ok=True)
-    for case in tqdm.tqdm(cases, desc=f"Judging fold {fold}", unit=" cases", disable=None, leave=False):
-        image, true_mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
-        logits = model.logits(image[None, ..., None].astype(np.float32))[:, 0]
-        mask = model.mask(logits)
-        preloaded_dataset.write(draft, case, mask)
-        rows.append({"case": case, "fold": fold, **metrics.compare(true_mask, mask)})
+    for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
+        held_out = folds == number
+        if not folder.exists():
+            print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
+            unfinished = folder.with_name(f"unfinished {folder.name}")
+            model_training.train(workspace.train_set, cases[~held_out], values, options, unfinished, folder)
+        if distribution.is_chief():
+            model = ensemble.read([folder], options.CLEAN_PREDICTIONS)
+            rows += _predict_fold(workspace, model, folder / "predictions", cases[held_out], number + 1)
     return rows
 
 
-def _draw(workspace: storage.Workspace, table: pd.DataFrame) -> None:
+def _predict_fold(
+    workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathlib.Path, cases: pd.DataFrame, fold: int
+) -> list[dict]:
+    """Writes the masks of a fold's cases. Returns a row per case: case, group, fold and metrics."""
+    folder.mkdir(exist_ok=True)
+    progress = tqdm.tqdm(cases["case"], desc=f"Predicting fold {fold}", unit=" cases", disable=None, leave=False)
+    return [
+        {"case": case, "group": group, "fold": fold, **_predict_case(workspace, model, folder, case)}
+        for case, group in zip(progress, cases["group"], strict=True)
+    ]
+
+
+def _predict_case(
+    workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathlib.Path, case: str
+) -> dict[str, float]:
+    """Writes the mask of a case into `folder` and returns its metrics."""
+    image, true_mask = _read_case(workspace, case)
+    mask = model.mask(model.logits(image[None, ..., None].astype(np.float32))[:, 0])
+    preloaded_dataset.write(folder, case, mask)
+    return metrics.compare(true_mask, mask)
+
+
+def _read_case(workspace: storage.Workspace, case: str) -> tuple[np.ndarray, np.ndarray]:
+    image, mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
+    return image, mask
+
+
+def _write_results(workspace: storage.Workspace, table: pd.DataFrame) -> None:
+    storage.atomic_write(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
+    _save_images(workspace, table)
+    print(_summary(workspace, table))
+
+
+def _save_images(workspace: storage.Workspace, table: pd.DataFrame) -> None:
     with storage.atomic_folder(workspace.cross_validation / "images") as draft:
-        for rank, row in table.head(DRAWN).iterrows():
-            image, true_mask = (
-                preloaded_dataset.read(workspace.train_set / kind, row["case"]) for kind in ("images", "masks")
-            )
-            predicted_mask = preloaded_dataset.read(
-                workspace.cross_validation / f"fold {row['fold']}" / "predictions", row["case"]
-            )
-            figure = drawing.comparison(
-                image, true_mask, predicted_mask, f"{row['case']}   Dice {row['dice']:.3f}, trained without it"
-            )
-            (draft / f"{rank + 1:02d} {row['case']}.png").write_bytes(drawing.to_png(figure))
+        for rank, row in enumerate(table.head(MAX_IMAGES).to_dict("records"), start=1):
+            case, folder = row["case"], workspace.cross_validation / f"fold {row['fold']}" / "predictions"
+            caption = f"{case}   out-of-fold Dice {row['dice']:.3f}"
+            picture = drawing.comparison(*_read_case(workspace, case), preloaded_dataset.read(folder, case), caption)
+            (draft / f"{rank:02d} {case}.png").write_bytes(drawing.to_png(picture))
 
 
-def _tell(workspace: storage.Workspace, table: pd.DataFrame) -> None:
-    print(
-        f"\n{len(table)} train cases, each predicted by a model that was not trained on it: {_dice_text(table)}.\n"
-        f"The models disagree most with these reference masks. Check them, some may be wrong: "
+def _summary(workspace: storage.Workspace, table: pd.DataFrame) -> str:
+    return (
+        f"\nOut-of-fold predictions of {len(table)} train cases: {_dice_text(table)}.\n"
+        "These cases have the lowest out-of-fold Dice. Check their reference masks for errors: "
         f"{workspace.cross_validation / 'images'}\n"
         f"{table[['case', 'fold', 'dice', 'hausdorff95_px']].head(5).to_string(index=False)}"
     )
@@ -129,10 +145,10 @@ def _tell(workspace: storage.Workspace, table: pd.DataFrame) -> None:
 
 def _dice_text(table: pd.DataFrame) -> str:
     # The mean would be inflated by cases with an empty reference mask: two empty masks have the Dice coefficient 1.
-    masks = agreement.EmptyReferences.count(table["true_px"], table["predicted_px"])
+    references = agreement.EmptyReferences.count(table["true_px"], table["predicted_px"])
     measured = table[table["true_px"] > 0]
     by_fold = measured.groupby("fold")["dice"].mean()
-    text = f"Dice {measured['dice'].mean():.3f}; the folds' means are {by_fold.min():.3f} to {by_fold.max():.3f}"
-    if not masks.empty:
+    text = f"mean Dice {measured['dice'].mean():.3f} (means of the folds: {by_fold.min():.3f} to {by_fold.max():.3f})"
+    if not references.empty:
         return text
-    return f"{text}, all over the {len(measured)} with a non-empty reference mask. {masks.text().removesuffix('.')}"
+    return f"{text}, over the {len(measured)} with a non-empty reference mask. {references.text().removesuffix('.')}"

@@ -1,4 +1,6 @@
-"""Plots by what stands in them: nothing is dropped in silence, labels do not overlap, better trials are told from worse ones."""
+"""Plots, judged by their contents: nothing is dropped silently, labels do not overlap, better trials stand out."""
+
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -6,38 +8,41 @@ import pytest
 
 from masks import agreement, charts
 
-NAMES = ["dice", "jaccard", "precision", "recall", "hausdorff_px", "hausdorff95_px"]
+OVERLAP = {"dice": "Dice coefficient", "jaccard": "Jaccard index", "precision": "Precision", "recall": "Recall"}
+DISTANCES = {"hausdorff_px": "Hausdorff distance (px)", "hausdorff95_px": "95 % Hausdorff distance (px)"}
+LABELS = OVERLAP | DISTANCES
 
 
-def test_failed_distances_are_counted_in_the_plot_not_dropped_in_silence():
-    table = pd.DataFrame({name: [0.9, 0.8, 0.7] for name in ("dice", "jaccard", "precision", "recall")})
+def test_tick_labels_count_failed_distances():
+    table = pd.DataFrame({name: [0.9, 0.8, 0.7] for name in OVERLAP})
     table["hausdorff_px"], table["hausdorff95_px"] = [3.0, np.inf, np.inf], [1.0, 2.0, np.inf]
-    figure = charts.distributions(table, NAMES)
+    figure = charts.distributions(table, LABELS)
     labels = [label.get_text() for label in figure.axes[1].get_xticklabels()]
-    assert labels == ["hausdorff\n(2 failed)", "hausdorff95\n(1 failed)"]
+    assert labels == ["Hausdorff\ndistance\n(px)\n(2 failed)", "95 %\nHausdorff\ndistance\n(px)\n(1 failed)"]
 
 
-def test_every_case_is_a_point_and_the_same_cases_give_the_same_picture():
+def test_every_case_is_a_point_and_equal_tables_give_equal_figures():
     table = pd.DataFrame({"dice": np.linspace(0.2, 0.9, 1000)})
-    points = max((part.get_offsets() for part in charts.distributions(table, ["dice"]).axes[0].collections), key=len)
+    first, second = (charts.distributions(table, {"dice": "Dice"}) for _ in range(2))
+    points = max((part.get_offsets() for part in first.axes[0].collections), key=len)
     np.testing.assert_allclose(points[:, 1], table["dice"])
-    assert charts.to_png(charts.distributions(table, ["dice"])) == charts.to_png(charts.distributions(table, ["dice"]))
+    assert charts.to_png(first) == charts.to_png(second)
 
 
-def test_all_failed_can_be_drawn():
-    table = pd.DataFrame({name: [0.0] for name in ("dice", "jaccard", "precision", "recall")})
+def test_a_table_of_failed_distances_can_be_plotted():
+    table = pd.DataFrame({name: [0.0] for name in OVERLAP})
     table["hausdorff_px"] = table["hausdorff95_px"] = [np.inf]
-    assert len(charts.to_png(charts.distributions(table, NAMES))) > 1000
+    assert len(charts.to_png(charts.distributions(table, LABELS))) > 1000
 
 
-def test_labels_do_not_overlap():
-    table = pd.DataFrame({name: [0.9, 0.8] for name in ("dice", "jaccard", "precision", "recall")})
+def test_tick_labels_do_not_overlap():
+    table = pd.DataFrame({name: [0.9, 0.8] for name in OVERLAP})
     table["hausdorff_px"] = table["hausdorff95_px"] = [3.0, np.inf]
-    figure = charts.distributions(table, NAMES)
+    figure = charts.distributions(table, LABELS)
     figure.canvas.draw()
     for axes in figure.axes:
         boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
-        assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 TRIALS = pd.DataFrame(
@@ -51,28 +56,36 @@ TRIALS = pd.DataFrame(
 SCORES = np.array([0.5, 0.9, 0.2, 0.7])
 
 
-def test_areas_are_drawn_against_each_other_with_bias_and_limits():
+def test_areas_are_plotted_with_bias_and_limits():
     true, predicted = np.array([100.0, 120.0, 140.0, 90.0]), np.array([104.0, 119.0, 150.0, 91.0])
-    found = agreement.agree(true, predicted)
-    left, right = charts.areas(true, predicted, "cm2", found).axes
+    result = agreement.agree(true, predicted)
+    left, right = charts.areas(true, predicted, "cm2", result).axes
     np.testing.assert_allclose(left.collections[0].get_offsets(), np.stack([true, predicted], axis=1))
     np.testing.assert_allclose(
         right.collections[0].get_offsets(), np.stack([(true + predicted) / 2, predicted - true], axis=1)
     )
     assert sorted(line.get_ydata()[0] for line in right.lines) == pytest.approx(
-        sorted([found.bias, found.lower_limit, found.upper_limit])
+        sorted([result.bias, result.lower_limit, result.upper_limit])
     )
-    assert "cm2" in right.get_xlabel()
+    assert right.get_ylabel() == "Predicted − true area (cm²)"
 
 
-def test_for_three_cases_no_limits_are_plotted_and_the_plot_says_why():
+def test_negative_limits_have_a_true_minus_sign():
+    true, predicted = np.array([100.0, 120.0, 140.0, 90.0]), np.array([104.0, 119.0, 150.0, 60.0])
+    right = charts.areas(true, predicted, "px", agreement.agree(true, predicted)).axes[1]
+    texts = [text.get_text() for text in right.texts]
+    assert [text for text in texts if text.startswith("−1.96 SD −")]
+    assert not [text for text in texts if "-" in text]
+
+
+def test_three_cases_get_no_limits_and_the_plot_gives_the_reason():
     true, predicted = np.array([100.0, 120.0, 140.0]), np.array([104.0, 119.0, 150.0])
     right = charts.areas(true, predicted, "cm2", agreement.agree(true, predicted)).axes[1]
     assert len(right.lines) == 1
-    assert "3 of 4 cases needed" in right.get_title()
+    assert "4 cases needed, 3 given" in right.get_title()
 
 
 @pytest.mark.parametrize("areas", [([5.0], [5.0]), ([0.0, 0.0], [0.0, 0.0])])
-def test_areas_that_are_all_alike_can_be_drawn(areas):
+def test_equal_areas_can_be_plotted(areas):
     true, predicted = map(np.array, areas)
     assert len(charts.to_png(charts.areas(true, predicted, "px", agreement.agree(true, predicted)))) > 1000

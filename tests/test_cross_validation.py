@@ -1,4 +1,4 @@
-"""Step 7: every train case is judged once, by a model that has not seen it or its group; a stopped one goes on."""
+"""Step 7: every train case gets one out-of-fold prediction; groups stay whole; interrupted runs resume."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from networks import ensemble
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A workspace of eight train cases, whose test set is gone."""
+    """A workspace of eight train cases; the test set is removed."""
     workspace = storage.Workspace(tmp_path_factory.mktemp("folds"))
     configure(workspace)
     phantoms.write_original_dataset(workspace.original_dataset / "A", 10, 64)
@@ -38,26 +38,27 @@ def fresh(prepared):
     return prepared
 
 
-def test_every_case_is_judged_once_by_a_model_that_has_not_seen_it(fresh, capsys):
+def test_every_case_gets_one_out_of_fold_prediction(fresh, capsys):
     cross_validate_train_set(fresh)
     cases = preloaded_dataset.read_cases(fresh, "train").set_index("case")
     table = pd.read_csv(fresh.cross_validation / "out of fold.csv")
     assert sorted(table["case"]) == sorted(cases.index)
     assert table["dice"].is_monotonic_increasing
+    assert table.set_index("case")["group"].to_dict() == cases["group"].to_dict()
     for row in table.itertuples():
         folder = fresh.cross_validation / f"fold {row.fold}"
         assert cases.image_sha256[row.case] not in json.loads((folder / "training.json").read_text())["image_sha256"]
         image, mask = (preloaded_dataset.read(fresh.train_set / kind, row.case) for kind in ("images", "masks"))
         model = ensemble.read([folder])
-        wanted = model.mask(model.logits(image[None, ..., None].astype(np.float32))[:, 0])
-        assert row.dice == pytest.approx(metrics.dice(mask, wanted))
-    # The case that they disagree with most comes first, also among the pictures, and is named.
+        expected = model.mask(model.logits(image[None, ..., None].astype(np.float32))[:, 0])
+        assert row.dice == pytest.approx(metrics.dice(mask, expected))
+    # The case with the lowest Dice comes first in the images and the terminal.
     pictures = sorted(path.name for path in (fresh.cross_validation / "images").iterdir())
     assert len(pictures) == 8
     assert pictures[0] == f"01 {table['case'][0]}.png"
     assert pyplot.imread(fresh.cross_validation / "images" / pictures[0]).shape[:2] == (1024, 1024)
     output = capsys.readouterr().out
-    assert "8 train cases, each predicted by a model that was not trained on it: Dice 0." in output
+    assert "Out-of-fold predictions of 8 train cases: mean Dice 0." in output
     assert table["case"][0] in output
 
 
@@ -72,11 +73,11 @@ def test_groups_stay_whole(fresh, monkeypatch):
     groups.reset_index().to_csv(file, index=False)
     trained = []
 
-    def noted(train_set, cases, *_):
+    def record(train_set, cases, *_):
         trained.append(set(cases["case"]))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model_training, "train", noted)
+    monkeypatch.setattr(model_training, "train", record)
     try:
         with pytest.raises(KeyboardInterrupt):
             cross_validate_train_set(fresh)
@@ -87,7 +88,7 @@ def test_groups_stay_whole(fresh, monkeypatch):
     assert set(train[list(trained[0])]).isdisjoint(train.drop(list(trained[0])))
 
 
-def test_a_stopped_one_goes_on_and_repeats_no_finished_fold(fresh, monkeypatch):
+def test_an_interrupted_cross_validation_resumes_without_repeating_a_finished_fold(fresh, monkeypatch):
     train, trained = model_training.train, []
 
     def stopping(train_set, cases, *others):
@@ -101,14 +102,14 @@ def test_a_stopped_one_goes_on_and_repeats_no_finished_fold(fresh, monkeypatch):
         cross_validate_train_set(fresh)
     first = files(fresh.cross_validation / "fold 1")
     cross_validate_train_set(fresh)
-    # The first fold once; the second again, and then to its end.
+    # The first fold is trained once; the interrupted second one is trained again.
     assert len(trained) == 3
     assert trained[1] == trained[2] != trained[0]
     assert files(fresh.cross_validation / "fold 1") == first
     assert len(pd.read_csv(fresh.cross_validation / "out of fold.csv")) == 8
 
 
-def test_one_of_other_settings_is_refused_and_kept(fresh):
+def test_resuming_with_different_settings_is_refused(fresh):
     resumable.start_or_resume(fresh.cross_validation, {"SEED": 5})
     before = files(fresh.cross_validation)
     with pytest.raises(resumable.ResumeMismatch, match=r"SEED \(was 5, is 1\)"):
@@ -125,10 +126,13 @@ def test_more_folds_than_groups_are_refused(fresh):
         cross_validate_train_set(fresh)
 
 
-def test_empty_reference_masks_are_not_averaged_in():
+def test_the_mean_dice_excludes_empty_reference_masks():
     table = pd.DataFrame(
         {"fold": [1, 1, 2, 2], "dice": [0.5, 1.0, 0.7, 0.0], "true_px": [9, 0, 9, 0], "predicted_px": [5, 0, 9, 3]}
     )
-    told = "Dice 0.600; the folds' means are 0.500 to 0.700, all over the 2 with a non-empty reference mask. 2 of 4 reference masks are empty; 1 of 2 was predicted non-empty"
-    assert cross_validation._dice_text(table).startswith(told)
-    assert cross_validation._dice_text(table[table["true_px"] > 0]) == "Dice 0.600; the folds' means are 0.500 to 0.700"
+    dice = "mean Dice 0.600 (means of the folds: 0.500 to 0.700)"
+    assert cross_validation._dice_text(table[table["true_px"] > 0]) == dice
+    assert cross_validation._dice_text(table).startswith(
+        f"{dice}, over the 2 with a non-empty reference mask. "
+        "2 of 4 reference masks are empty; 1 of 2 was predicted non-empty"
+    )

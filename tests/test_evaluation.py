@@ -415,7 +415,7 @@ def test_a_failed_evaluation_keeps_the_previous_results(predicted, monkeypatch):
 def test_results_are_written_without_a_screen_for_pictures(predicted):
     configure(predicted, SAVE_IMAGES_ON_DISK=False, IMAGES_TO_DRAW={"first": 1})
     with pytest.raises(
-        storage.UserError, match="The results are written, but there is no screen.*SAVE_IMAGES_ON_DISK = True"
+        storage.UserError, match="The results are written, but there is no .*SAVE_IMAGES_ON_DISK = True"
     ):
         evaluate_test_set(predicted)
     assert (predicted.results / "report.html").exists()

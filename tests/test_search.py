@@ -1,5 +1,6 @@
 """The search with trainings that take no time: its decisions, and that a kill loses and repeats no finished trial."""
 
+import dataclasses
 import math
 import os
 import signal
@@ -371,8 +372,8 @@ def test_a_killed_worker_resumes_its_repeat(workspace, monkeypatch):
 def test_a_plan_of_other_limits_is_out_of_date(workspace, monkeypatch):
     options, folder = planned_repeats(workspace, monkeypatch)
     assert len(repeats.read_plan(folder, options)) == 2
-    options.EXPLORATION_MAX_TRIALS += 1
-    assert repeats.read_plan(folder, options) is None
+    other = dataclasses.replace(options, EXPLORATION_MAX_TRIALS=options.EXPLORATION_MAX_TRIALS + 1)
+    assert repeats.read_plan(folder, other) is None
 
 
 def test_repeats_train_the_values_of_their_trial(workspace, monkeypatch):

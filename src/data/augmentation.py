@@ -87,7 +87,7 @@ def transform(
     shear: tf.Tensor | float = 0.0,
     fill: str = "constant",
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pair sheared, scaled by `factors` (height, width) and rotated counterclockwise, about its centre, in one step.
+    """The pair sheared, scaled by `factors` (height, width) and rotated counterclockwise about its centre, at once.
 
     Interpolation is bilinear for the image and nearest-neighbour for the mask. `fill` "constant" continues the image
     with its minimum, the mask with 0; "reflect" mirrors both. `shear`: px to the right per px downwards.

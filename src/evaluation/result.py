@@ -20,11 +20,11 @@ METRICS = {
     "hausdorff_px": "Hausdorff distance (px)",
     "hausdorff95_px": "95 % Hausdorff distance (px)",
     "assd_px": "Average symmetric surface distance (px)",
-    "hausdorff_all_pixels_px": "Hausdorff distance of all pixels (px)",
+    "hausdorff_all_pixels_px": "Hausdorff distance over all pixels (px)",
     "hausdorff_mm": "Hausdorff distance (mm)",
     "hausdorff95_mm": "95 % Hausdorff distance (mm)",
     "assd_mm": "Average symmetric surface distance (mm)",
-    "hausdorff_all_pixels_mm": "Hausdorff distance of all pixels (mm)",
+    "hausdorff_all_pixels_mm": "Hausdorff distance over all pixels (mm)",
     "area_difference_percent": "Area difference (%)",
     "dice_all_cases": "Dice coefficient, all cases",
 }
@@ -95,7 +95,8 @@ class EvaluationResult:
     @property
     def plotted(self) -> list[str]:
         """The metrics to plot: distances in mm if these are known, else in px."""
-        return [name for name in self.preferred if name in self.names]
+        names = [name for name in self.preferred if not name.startswith("hausdorff_all_pixels")]
+        return [name for name in names if name in self.names]
 
     @property
     def without_interval(self) -> list[str]:

@@ -11,7 +11,7 @@ import settings
 import storage
 from data import mask_folder, preloaded_dataset
 from evaluation import evaluation_log, manuscript, measuring, pictures, report, texts
-from evaluation.result import EvaluationResult, with_nonempty_reference
+from evaluation.result import METRICS, EvaluationResult, with_nonempty_reference
 from masks import charts, drawing
 from settings import Settings
 
@@ -103,7 +103,9 @@ def _write(folder: pathlib.Path, result: EvaluationResult, entries: list[dict]) 
     plots = {}
     if len(result.nonempty):
         areas = result.areas
-        plots["distributions.png"] = charts.distributions(result.nonempty, result.plotted)
+        plots["distributions.png"] = charts.distributions(
+            result.nonempty, {name: METRICS[name] for name in result.plotted}
+        )
         plots["areas.png"] = charts.areas(areas.true, areas.predicted, texts.unit(areas), areas.agreement)
     if result.reliability:
         plots["predicted_dice.png"] = charts.predicted_and_true_dice(result.nonempty)

@@ -1,1 +1,1 @@
-"""What can be done with masks: numpy in, numpy or a figure out. No TensorFlow, no disk."""
+"""Operations on masks: numpy arrays in, numbers, arrays or figures out. No TensorFlow, no disk access."""

@@ -1,7 +1,8 @@
-"""Figures of tables: metrics of many cases, and areas."""
+"""Plots of tables: metrics of many cases, trials of a search. Tables in, matplotlib figures out."""
 
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping
 
 import matplotlib.axes
 import matplotlib.figure
@@ -13,110 +14,130 @@ from masks.agreement import MIN_CASES, Agreement
 
 Figure = matplotlib.figure.Figure
 
-# Enough for print at the figures' sizes of 5 to 13 inches.
-_DPI = 200
+# For print: journals ask for 300 dpi. Two columns are 7.2 inches wide, one column 3.5.
+_DPI = 300
+_TWO_COLUMNS, _ONE_COLUMN = 7.2, 3.5
+_FONT_PT = 8
 _DARK, _LIGHT = "#08519c", "#9ecae1"
 
 
-def distributions(table: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """Distributions of the metrics `names` in a table like metrics.csv: violin, box and one point per case.
+def distributions(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """Distributions of metrics in a table like metrics.csv: violins, boxes, and the cases as points.
 
-    One panel per unit. Infinite values can't be plotted; their number is written below.
+    `labels`: the columns to plot and their names for readers. Each unit has its own panel. Infinite values can't be
+    plotted: the tick labels give their number.
     """
-    parts = {unit: [name for name in names if _unit(name) == unit] for unit in dict.fromkeys(map(_unit, names))}
-    figure = Figure(figsize=(2.2 + 1.55 * len(names), 5), dpi=_DPI, layout="constrained")
-    panels = figure.subplots(
-        1, len(parts), width_ratios=[len(columns) + 0.3 for columns in parts.values()], squeeze=False
-    )[0]
-    for axes, (unit, columns) in zip(panels, parts.items(), strict=True):
-        _boxes(axes, table[columns], unit)
+    units = {unit: [name for name in labels if _unit(name) == unit] for unit in dict.fromkeys(map(_unit, labels))}
+    figure = Figure(figsize=(max(_ONE_COLUMN, 0.9 + 0.7 * len(labels)), 3.4), dpi=_DPI, layout="constrained")
+    ratios = [len(columns) + 0.3 for columns in units.values()]
+    panels = figure.subplots(1, len(units), width_ratios=ratios, squeeze=False)[0]
+    for axes, (unit, columns) in zip(panels, units.items(), strict=True):
+        _boxes(axes, table[columns], unit, labels)
         if unit == "":
             lowest = table[columns].min().min()
-            axes.set_ylim(max(-0.02, lowest - 0.05), 1.01)  # Starting at 0, good models would be a line at the top.
+            axes.set_ylim(max(-0.02, lowest - 0.05), 1.01)  # From 0, a good model's cases would merge at the top.
         elif unit != "%":
             axes.set_ylim(bottom=0)
     return figure
 
 
-def areas(true: np.ndarray, predicted: np.ndarray, unit: str, agreement: Agreement) -> Figure:
-    """Predicted against reference areas with the identity line; Bland-Altman plot with the limits of agreement."""
-    figure = Figure(figsize=(11, 5), dpi=_DPI, layout="constrained")
+def areas(true: np.ndarray, predicted: np.ndarray, unit: str, result: Agreement) -> Figure:
+    """Predicted against true areas with the identity line, and the Bland-Altman plot with the limits of agreement.
+
+    `true` and `predicted`: (cases,), in `unit`, px or cm2.
+    """
+    figure = Figure(figsize=(_TWO_COLUMNS, 3.4), dpi=_DPI, layout="constrained")
     left, right = figure.subplots(1, 2)
     ends = np.array([min(true.min(), predicted.min()), max(true.max(), predicted.max())])
     ends = ends + np.array([-0.05, 0.05]) * max(np.ptp(ends), 1e-9)
-    left.plot(ends, ends, color="#bbbbbb", linewidth=1)
-    left.scatter(true, predicted, s=18, color=_DARK, alpha=0.6)
-    left.set(xlabel=f"reference area ({unit})", ylabel=f"predicted area ({unit})", xlim=ends, ylim=ends, aspect="equal")
-    if np.isfinite(agreement.icc):
-        left.set_title(f"ICC(2,1) {agreement.icc:.3f}, Lin's CCC {agreement.ccc:.3f}", fontsize=10)
-    right.scatter((true + predicted) / 2, predicted - true, s=18, color=_DARK, alpha=0.6)
-    for height, text in (
-        (agreement.bias, "bias"),
-        (agreement.upper_limit, "+1.96 SD"),
-        (agreement.lower_limit, "−1.96 SD"),
-    ):
+    shown = "cm²" if unit == "cm2" else unit
+    _scatter(left, true, predicted, f"True area ({shown})", f"Predicted area ({shown})")
+    _identity_line(left, ends)
+    if np.isfinite(result.icc):
+        left.set_title(f"ICC(2,1) {result.icc:.3f}, Lin's CCC {result.ccc:.3f}", fontsize=_FONT_PT)
+    labels = f"Mean of true and predicted area ({shown})", f"Predicted − true area ({shown})"
+    _scatter(right, (true + predicted) / 2, predicted - true, *labels)
+    for height, text in ((result.bias, "bias"), (result.upper_limit, "+1.96 SD"), (result.lower_limit, "−1.96 SD")):
         if np.isfinite(height):
-            right.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
-            right.annotate(
-                f"{text} {height:+,.{1 if unit == 'px' else 2}f}",
-                (1, height),
-                xycoords=("axes fraction", "data"),
-                xytext=(-4, 3),
-                textcoords="offset points",
-                ha="right",
-                fontsize=9,
-            )
-    if agreement.cases < MIN_CASES:
-        right.set_title(f"no limits of agreement: {agreement.cases} of {MIN_CASES} cases needed", fontsize=10)
-    right.set(xlabel=f"mean of both areas ({unit})", ylabel=f"predicted − reference area ({unit})")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
+            _horizontal_line(right, height, text, decimals=1 if unit == "px" else 2)
+    if result.cases < MIN_CASES:
+        text = f"no limits of agreement: {MIN_CASES} cases needed, {result.cases} given"
+        right.set_title(text, fontsize=_FONT_PT)
     return figure
 
 
 def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
-    """Dice against predicted Dice, one point per case of a table with these columns, with the identity line."""
-    figure = Figure(figsize=(5, 5), dpi=_DPI, layout="constrained")
+    """True against predicted Dice with the identity line, from a table with the columns dice and predicted_dice."""
+    figure = Figure(figsize=(_ONE_COLUMN, _ONE_COLUMN), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
     lowest = np.nanmin(table[["dice", "predicted_dice"]].to_numpy())
-    limits = (max(-0.02, lowest - 0.05), 1.01)
-    axes.plot(limits, limits, color="#bbbbbb", linewidth=1)
-    axes.scatter(table["predicted_dice"], table["dice"], s=18, color=_DARK, alpha=0.6)
-    axes.set(xlabel="predicted Dice", ylabel="Dice", xlim=limits, ylim=limits, aspect="equal")
-    axes.grid(alpha=0.3)
+    _scatter(axes, table["predicted_dice"], table["dice"], "Predicted Dice", "True Dice")
+    _identity_line(axes, np.array([max(-0.02, lowest - 0.05), 1.01]))
     return figure
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG bytes."""
+    """The figure as the content of a PNG file."""
     content = io.BytesIO()
     figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})
     return content.getvalue()
 
 
-def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str) -> None:
+def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str, labels: Mapping[str, str]) -> None:
     finite = table.replace([np.inf, -np.inf], np.nan)
     numbered = finite.set_axis(range(len(finite.columns)), axis=1).melt().dropna().astype(float)
-    options = {"x": "variable", "y": "value", "ax": axes, "native_scale": True}
+    options = {"x": "variable", "y": "value", "ax": axes, "native_scale": True, "linewidth": 0.7}
     varied = numbered[numbered.groupby("variable")["value"].transform("nunique") > 2]
     if len(varied):
-        seaborn.violinplot(varied, color="#deebf7", inner=None, cut=0, linewidth=0, density_norm="width", **options)
+        violins = options | {"linewidth": 0}
+        seaborn.violinplot(varied, color="#deebf7", inner=None, cut=0, density_norm="width", **violins)
     seaborn.boxplot(numbered, color=_LIGHT, width=0.25, showfliers=False, **options)
-    # A fixed seed: the same cases give the same figure. Many points are fainter, so that the box stays visible.
-    places = numbered["variable"] + np.random.default_rng(0).uniform(-0.1, 0.1, len(numbered))
-    axes.scatter(places, numbered["value"], s=10, color=_DARK, alpha=0.6 if len(finite) <= 300 else 0.15, zorder=3)
+    # Points are jittered with a fixed seed: the same cases give the same figure. Many points are fainter, so that the
+    # box stays visible.
+    positions = numbered["variable"] + np.random.default_rng(0).uniform(-0.1, 0.1, len(numbered))
+    axes.scatter(positions, numbered["value"], s=4, color=_DARK, alpha=0.6 if len(finite) <= 300 else 0.15, zorder=3)
     failed = finite.isna().sum()
-    names = [_label(name) + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table]
-    axes.set_xticks(range(len(names)), names)
-    axes.set(
-        xlabel="", xlim=(-0.5, len(names) - 0.5), ylabel={"": "", "%": "difference (%)"}.get(unit, f"distance ({unit})")
+    ticks = [_wrap(labels[name]) + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table]
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xlim(-0.5, len(ticks) - 0.5)
+    _label(axes, "", {"": "Score", "%": "Difference (%)"}.get(unit, f"Distance ({unit})"))
+    axes.grid(axis="x", visible=False)
+
+
+def _scatter(axes: matplotlib.axes.Axes, x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str) -> None:
+    axes.scatter(x, y, s=10, color=_DARK, alpha=0.6)
+    _label(axes, xlabel, ylabel)
+
+
+def _label(axes: matplotlib.axes.Axes, xlabel: str, ylabel: str) -> None:
+    axes.set_xlabel(xlabel, fontsize=_FONT_PT)
+    axes.set_ylabel(ylabel, fontsize=_FONT_PT)
+    axes.tick_params(labelsize=_FONT_PT)
+    axes.grid(alpha=0.3)
+
+
+def _identity_line(axes: matplotlib.axes.Axes, ends: np.ndarray) -> None:
+    axes.plot(ends, ends, color="#bbbbbb", linewidth=1, zorder=1)
+    axes.set(xlim=ends, ylim=ends, aspect="equal")
+
+
+def _horizontal_line(axes: matplotlib.axes.Axes, height: float, text: str, decimals: int) -> None:
+    axes.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
+    number = f"{height:+,.{decimals}f}".replace("-", "−")
+    axes.annotate(
+        f"{text} {number}",
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(-3, 2),
+        textcoords="offset points",
+        ha="right",
+        fontsize=_FONT_PT - 1,
     )
-    axes.grid(axis="y", alpha=0.3)
 
 
 def _unit(name: str) -> str:
     return {"px": "px", "mm": "mm", "percent": "%"}.get(name.rpartition("_")[2], "")
 
 
-def _label(name: str) -> str:
-    return name.removesuffix("_px").removesuffix("_mm").removesuffix("_percent").replace("_", "\n")
+def _wrap(label: str) -> str:
+    return "\n".join(textwrap.wrap(label, 11, break_long_words=False))

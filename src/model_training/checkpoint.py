@@ -53,7 +53,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._images = (batch + 1) * self._batch_size
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Adds the epoch to history.csv, with its number of images (a time limit may cut it), and saves a checkpoint."""
+        """Adds the epoch to history.csv, with its images (a time limit may cut it), and saves a checkpoint."""
         now = time.monotonic()
         row = {"epoch": epoch + 1, **(logs or {}), "images": self._images, "seconds": round(now - self._clock, 3)}
         self._clock = now

@@ -131,7 +131,7 @@ def degenerate_prediction(logits: np.ndarray, masks: np.ndarray) -> str:
 
 
 def warn_about_intensities(hyperparameters: Hyperparameters, cases: pd.DataFrame) -> None:
-    """Prints a note if intensities do not look like HU although `clip_hu` is set, or if `gaussian_noise` is too strong."""
+    """Prints a note if intensities do not look like HU but `clip_hu` is set, or if `gaussian_noise` is too strong."""
     span = (cases["maximum"] - cases["minimum"]).median()
     if hyperparameters.gaussian_noise > MAX_NOISE_SHARE * span:
         print(

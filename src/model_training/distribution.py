@@ -68,7 +68,7 @@ def chief_first(task: Callable[[], Result]) -> Result:
 
 @contextlib.contextmanager
 def chief_or_scratch_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields `folder` on the chief, a temporary folder on the others: all must write, as values are gathered from all."""
+    """Yields `folder` on the chief, a temporary one on the others: all must write, as values are gathered from all."""
     if is_chief():
         yield folder
     else:
@@ -94,8 +94,9 @@ def check(batch_size: int, minutes: float | None) -> None:
     """UserError if several workers can't train together with these settings."""
     parts = strategy().num_replicas_in_sync
     if batch_size % parts:
+        devices = f"{parts} {'workers' if count() > 1 else 'GPUs'}"
         raise storage.UserError(
-            f"TRAINING_BATCH_SIZE = {batch_size} can't be divided among {parts} {'workers' if count() > 1 else 'GPUs'}. "
+            f"TRAINING_BATCH_SIZE = {batch_size} can't be divided among {devices}. "
             f"Set a multiple of {parts} in config.py, or use fewer: CUDA_VISIBLE_DEVICES=0 shows one GPU."
         )
     if count() > 1 and minutes is not None:

@@ -19,7 +19,7 @@ PANELS = 10
 
 
 class PredictionPanel(keras.callbacks.Callback):
-    """Logs pictures of predictions of a few cases, `shown` = (images, masks), as `title` on TensorBoard's Images page."""
+    """Logs pictures of the predictions of a few cases, `shown` = (images, masks), as `title` for the Images page."""
 
     def __init__(self, folder: pathlib.Path, title: str, shown: tuple[tf.Tensor, tf.Tensor], budget: Budget) -> None:
         super().__init__()
@@ -52,6 +52,6 @@ def tensorboard(folder: pathlib.Path) -> keras.callbacks.TensorBoard:
 
 
 def panel_cases(cases: pd.DataFrame) -> list[str]:
-    """PANEL_CASES names of `cases`, rows of cases.csv, of different groups if possible: slices of a patient look alike."""
+    """PANEL_CASES of `cases`, rows of cases.csv, of different groups if possible: slices of a patient look alike."""
     spread = cases.assign(rank=cases.groupby("group").cumcount()).sort_values(["rank", "case"], kind="stable")
     return spread["case"].head(PANEL_CASES).tolist()

@@ -39,7 +39,7 @@ def build(images: tf.Tensor, encoder_weights: str | None) -> tf.Tensor:
 
 
 class ImageNetColours(keras.layers.Layer):
-    """Grey images in -1..1 as keras.applications' ResNet50 expects them: 3 channels of 0..255 minus ImageNet's means."""
+    """Grey images in -1..1 as Keras' ResNet50 expects them: 3 channels of 0..255 minus ImageNet's means."""
 
     def __init__(self, **keywords) -> None:
         super().__init__(dtype="float32", **keywords)  # 16-bit floats would round to whole grey values.

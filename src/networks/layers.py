@@ -48,8 +48,8 @@ def convolution(inputs: tf.Tensor, filters: int, size: int = 3, dilation: int = 
 class GroupNormalization(keras.layers.GroupNormalization):
     """Group normalization (Wu and He 2018, arXiv:1803.08494), channels last, without the mask of Keras' layer.
 
-    It normalizes each image independently, in training as in prediction: it works at batch size 1. With Keras' layer, the
-    training passes of the default U-Net took 1.18 times as long: 0.079 against 0.067 s per image
+    It normalizes each image independently, in training as in prediction, so it works at batch size 1. With Keras' layer
+    the training passes of the default U-Net took 1.18 times as long: 0.079 against 0.067 s per image
     (`benchmarks/group_normalization.py`, 2 cores with AVX-512, float32, medians of 9 rounds).
     """
 

@@ -1,4 +1,4 @@
-"""What is said of a prediction: the Dice coefficient that it is expected to have, and what about the image is unlike the train set."""
+"""Quality estimates of a prediction: predicted Dice and out-of-distribution reasons."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,40 +9,43 @@ import pandas as pd
 from data import mask_folder, out_of_distribution
 from networks import ensemble
 
-# Masks below this predicted Dice are named as those to look at.
-DOUBTFUL = 0.9
-# So many are named in the terminal; the table holds all.
-_TOLD = 10
+# Predictions below this predicted Dice are listed for review.
+MIN_PREDICTED_DICE = 0.9
+# Maximum number of cases listed in the terminal; the table holds all.
+_MAX_LISTED = 10
 
 
 def predict_with_quality(
-    model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, known: list[dict]
+    model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, statistics: list[dict]
 ) -> tuple[np.ndarray, dict]:
-    """The mask of one image, uint8 0 and 1 (size, size), from its members' logits, (members, size, size); and the columns predicted_dice and
-    ood_reasons of the table. `known` are the train sets' statistics.
+    """The mask of one raw image, uint8 0 and 1 (size, size), and its row's predicted_dice and ood_reasons.
+
+    `image`: (size, size). `logits`: each ensemble member's, (members, size, size). `statistics`: those of the train
+    sets, one per model.
     """
     mask = model.mask(logits)
     scaled = model.scaled(image)
-    strange = {reason for each in known for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
-    return mask, {
-        "predicted_dice": round(ensemble.predicted_dice(logits), 4),
-        "ood_reasons": ", ".join(sorted(strange)),
-    }
+    reasons = {reason for each in statistics for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
+    dice = round(ensemble.predicted_dice(logits), 4)
+    return mask, {"predicted_dice": dice, "ood_reasons": ", ".join(sorted(reasons))}
 
 
-def doubts(table: pd.DataFrame) -> str:
-    """The masks to look at, the most doubtful first, of a table of predicted_dice and ood_reasons by name."""
-    doubtful = table[(table["predicted_dice"] < DOUBTFUL) | (table["ood_reasons"] != "")].sort_values("predicted_dice")
+def review_list(table: pd.DataFrame) -> str:
+    """The predictions to review, lowest predicted Dice first; "" if there are none.
+
+    `table`: predicted_dice and ood_reasons, indexed by the name of the case or image.
+    """
+    doubtful = table[(table["predicted_dice"] < MIN_PREDICTED_DICE) | (table["ood_reasons"] != "")]
+    doubtful = doubtful.sort_values("predicted_dice")
     if doubtful.empty:
         return ""
-    lines = [f"  {name}: {'; '.join(said(row))}" for name, row in doubtful.head(_TOLD).iterrows()]
-    more = [f"  and {len(doubtful) - _TOLD} more, in {mask_folder.QUALITY_TABLE}"] if len(doubtful) > _TOLD else []
-    return "\n".join(
-        [f" Look at {'this one' if len(doubtful) == 1 else f'these {len(doubtful)}'} first:", *lines, *more]
-    )
+    lines = [f"  {name}: {'; '.join(remarks(row))}" for name, row in doubtful.head(_MAX_LISTED).iterrows()]
+    if len(doubtful) > _MAX_LISTED:
+        lines.append(f"  and {len(doubtful) - _MAX_LISTED} more, see {mask_folder.QUALITY_TABLE}")
+    return "\n".join([f" Review {'this one' if len(doubtful) == 1 else f'these {len(doubtful)}'} first:", *lines])
 
 
-def said(row: Mapping[str, Any]) -> list[str]:
-    """The same for one row, in words."""
-    guess = [f"predicted Dice {row['predicted_dice']:.2f}"] if np.isfinite(row["predicted_dice"]) else []
-    return guess + ([f"unlike the train set: {row['ood_reasons']}"] if row["ood_reasons"] else [])
+def remarks(row: Mapping[str, Any]) -> list[str]:
+    """The quality estimates of one row in words; a missing one is left out."""
+    texts = [f"predicted Dice {row['predicted_dice']:.2f}"] if np.isfinite(row["predicted_dice"]) else []
+    return texts + ([f"out-of-distribution: {row['ood_reasons']}"] if row["ood_reasons"] else [])

@@ -1,0 +1,72 @@
+"""Step 4: masks of the test cases and the quality table."""
+
+import concurrent.futures
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tqdm
+
+import settings
+import storage
+from data import mask_folder, pipeline, preloaded_dataset
+from networks import ensemble, saved_model
+from prediction import models, overlap, quality
+
+
+def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
+    """Writes the model's mask of each test case into `preloaded dataset/test set/predictions`.
+
+    Also writes a table with each case's predicted Dice and out-of-distribution reasons. MissingResult if step 1 or 3
+    has not run. DatasetError if the model was trained on a test image or on another image size. InUse if another
+    program replaces the data set or the model.
+    """
+    options = settings.load(workspace.root)
+    with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
+        cases = preloaded_dataset.read_cases(workspace, "test")
+        with models.reading(workspace, options) as folders:
+            for folder in folders:
+                _check_compatible(cases, saved_model.read_training(folder))
+            model, statistics = ensemble.read(folders, options.CLEAN_PREDICTIONS), models.statistics(folders)
+            provenance = models.provenance(folders, model)
+        names = cases["case"].tolist()
+        images = pipeline.images(workspace.test_set, names, model.image_size)
+        batches = images.batch(options.PREDICTION_BATCH_SIZE).prefetch(1)
+        with storage.atomic_folder(workspace.predictions) as draft:
+            table = pd.DataFrame(_predict_cases(names, batches, model, statistics, draft))
+            mask_folder.write_quality_table(draft, table)
+            mask_folder.write_provenance(draft, provenance)
+    postprocessed = ", post-processed" if model.postprocess else ""
+    print(f"Predicted {len(cases)} test cases{postprocessed}.{quality.review_list(table.set_index('case'))}")
+
+
+def _check_compatible(cases: pd.DataFrame, training: dict[str, Any]) -> None:
+    sizes = set(cases["height"])
+    if sizes != {training["image_size"]}:
+        trained = f"The model was trained on images of {training['image_size']} px"
+        raise storage.DatasetError([f"{trained}, the data set has {sizes.pop()} px. Train the model again."])
+    preloaded_dataset.check_no_leakage(cases, training["image_sha256"])
+
+
+def _predict_cases(
+    names: list[str], batches: Iterable[Any], model: ensemble.Ensemble, statistics: list[dict], folder: pathlib.Path
+) -> list[dict[str, Any]]:
+    """Writes the mask of each test case and returns the rows of the table. Reading, predicting and writing overlap."""
+
+    def predicted() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        remaining = iter(names)
+        for images in batches:
+            for image, logits in zip(images.numpy()[..., 0], model.logits(images).swapaxes(0, 1), strict=True):
+                yield next(remaining), image, logits
+
+    def write(case: str, image: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+        mask, estimates = quality.predict_with_quality(model, image, logits, statistics)
+        preloaded_dataset.write(folder, case, mask)
+        return {"case": case, **estimates}
+
+    with concurrent.futures.ThreadPoolExecutor(overlap.THREADS) as pool:
+        rows = overlap.submit_ahead(pool, write, predicted())
+        progress = tqdm.tqdm(rows, total=len(names), desc="Predicting", unit=" cases", disable=None)
+        return [row.result() for _, row in progress]

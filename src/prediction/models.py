@@ -1,0 +1,63 @@
+"""The trained models that predict: the final model or, with PREDICT_WITH_FOLDS, those of the cross-validation."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import storage
+from networks import ensemble, saved_model
+from settings import Settings
+
+# A finished training needs a moment to move its model to its folder.
+_WAIT_SECONDS = 60.0
+
+_TRAINING_FIELDS = (
+    *("python", "tensorflow", "image_size", "batch_size", "precision", "seed", "epochs", "minutes"),
+    *("peak_learning_rate", "encoder_weights"),
+)
+
+
+@contextlib.contextmanager
+def reading(workspace: storage.Workspace, options: Settings) -> Iterator[list[pathlib.Path]]:
+    """The models' folders, which no other program replaces within the context.
+
+    MissingResult if the models are not trained. InUse if another program replaces them. DatasetError if there are more
+    folds than CROSS_VALIDATION_FOLDS.
+    """
+    if options.PREDICT_WITH_FOLDS:
+        folders = _fold_models(workspace, options.CROSS_VALIDATION_FOLDS)
+        locked, step = workspace.cross_validation, "cross_validate_train_set"
+    else:
+        folders = [workspace.model]
+        locked, step = workspace.model, "train_final_model"
+    with storage.reading(locked, step, wait_seconds=_WAIT_SECONDS):
+        yield folders
+
+
+def statistics(folders: list[pathlib.Path]) -> list[dict[str, Any]]:
+    """The statistics of each model's train set, which `out_of_distribution.ood_reasons` compares images with."""
+    return [saved_model.read_training(folder)["known"] for folder in folders]
+
+
+def provenance(folders: list[pathlib.Path], model: ensemble.Ensemble) -> dict[str, Any]:
+    """The models' fingerprint, hyperparameters and training, and the SHA-256 of every image they were trained on."""
+    trainings = [saved_model.read_training(folder) for folder in folders]
+    training = {name: trainings[0].get(name) for name in _TRAINING_FIELDS}
+    return {
+        "id": saved_model.fingerprint(folders),
+        "models": len(folders),
+        "test_time_flip": model.test_time_flip,
+        "cleaned": model.postprocess,
+        "hyperparameters": saved_model.read_hyperparameters(folders[0]),
+        "training": training | {"images": len(trainings[0]["image_sha256"])},
+        "image_sha256": sorted({image for training in trainings for image in training["image_sha256"]}),
+    }
+
+
+def _fold_models(workspace: storage.Workspace, count: int) -> list[pathlib.Path]:
+    *folders, surplus = workspace.fold_models(count + 1)
+    if surplus.exists():
+        fix = "Set CROSS_VALIDATION_FOLDS in config.py to the number of folds that were trained."
+        raise storage.DatasetError([f"{surplus}: more folds than CROSS_VALIDATION_FOLDS = {count}. {fix}"])
+    return folders
