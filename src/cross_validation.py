@@ -3,8 +3,8 @@
     cross-validation/
       facts.json          settings and data of the training; they must match to resume
       fold 1/, 2/ ...     the folds' models, in the format of `model`; an ensemble if PREDICT_WITH_FOLDS is True
-      out of fold.csv     a row per train case: fold and metrics of its out-of-fold prediction, lowest Dice first;
-                          true_px is 0 for an empty reference mask
+      out of fold.csv     a row per train case: group, fold and metrics of its out-of-fold prediction, lowest Dice
+                          first; true_px is 0 for an empty reference mask
       images/             comparison images of the lowest Dice, by rank
 
 A reference mask may be wrong where it disagrees with a model that was not trained on it. An interrupted

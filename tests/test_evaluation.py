@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -365,6 +366,20 @@ def test_the_report_is_self_contained_and_escapes_names(predicted):
     assert "B__\\u003codd> & name" in page
 
 
+def test_the_case_table_of_the_report_has_labels_and_preferred_units(predicted):
+    for spacing, labels in (
+        (None, ["Hausdorff (px)", "95 % Hausdorff (px)", "ASSD (px)", "True area (px)", "Predicted area (px)"]),
+        (0.5, ["Hausdorff (mm)", "95 % Hausdorff (mm)", "ASSD (mm)", "True area (cm²)", "Predicted area (cm²)"]),
+    ):
+        configure(predicted, PIXEL_SPACING_MM=spacing)
+        evaluate_test_set(predicted)
+        page = (predicted.results / "report.html").read_text()
+        data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page).group(1)
+        main = [column["label"] for column in json.loads(data)["columns"] if column["main"]]
+        assert main[:3] == ["Case", "Mark", "Dice"]
+        assert sorted(main[3:]) == sorted([*labels, "Surface Dice", "Area difference (%)"])
+
+
 def test_texts_give_correlation_and_bias_of_the_predicted_dice(predicted, capsys):
     true = {"A__good": 1.0, "A__shifted": 0.75, "A__missed": 0.0, "A__none": 1.0, "B__<odd> & name": 0.75}
     predictions = pd.Series(
@@ -491,7 +506,7 @@ def test_the_methods_describe_the_actual_split_and_augmentation(predicted):
         predicted.preloaded_dataset, {"cases": 10, "SEED": 7, "TEST_SHARE": 0.25, "MASK_SPECK_PX": 0}
     )
     for probability, augmentation in (
-        (0.5, "Data augmentation consisted of rotation (with a probability of 50%)."),
+        (0.5, "Data augmentation consisted of rotation (with a probability of 50 %)."),
         (0.0, "No data augmentation was used."),
     ):
         mask_folder.write_provenance(
@@ -502,7 +517,7 @@ def test_the_methods_describe_the_actual_split_and_augmentation(predicted):
         assert augmentation in methods
         assert (
             "comprised 5 of 10 images from 1 group: "
-            "the smallest group, because each group exceeded the target share of 25%." in methods
+            "the smallest group, because each group exceeded the target share of 25 %." in methods
         )
         # One group gives no confidence interval.
         assert "random" not in methods
@@ -548,7 +563,7 @@ def test_masks_of_another_program_get_the_same_metrics(predicted):
     pd.testing.assert_frame_equal(pd.read_csv(predicted.results / "metrics.csv"), expected)
     methods = (predicted.results / "methods.txt").read_text()
     assert "The masks were predicted by another program." in methods
-    assert "It is unknown whether any of them was used for training." in methods
+    assert "It is unknown whether any test image was used for training." in methods
     assert "none of" not in methods.lower()
     # A table of the same name in that folder is ignored. All wrong masks are listed.
     (folder / "_table.csv").write_text("image,dice\nA__good,0.1\n")
@@ -676,7 +691,7 @@ def test_tables_and_methods_for_a_manuscript_contain_the_numbers(predicted):
         "peak learning rate 0.002",
         "an ensemble of 5 such networks (one per fold of a cross-validation over 80 images) "
         "and over the image and its mirror image",
-        "selected at random (target share 25%, seed 7)",
+        "selected at random (target share 25 %, seed 7)",
         "Connected components of at most 3 px were removed from the reference masks",
         "Small isolated components were removed",
         "TensorFlow 2.15.1, Python 3.11.7; precision bfloat16; seed 1",

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def colours(page):
 def test_marks_are_saved_as_csv_and_kept_when_the_page_is_reloaded(page, report, tmp_path):
     table = report[1].sort_values("dice")
     assert listed(page) == table["case"].tolist()
-    dice = page.get_by_role("button", name="dice", exact=True)
+    dice = page.get_by_role("button", name="Dice", exact=True)
     dice.click()
     assert listed(page) == table["case"].tolist()[::-1]
     dice.click()
@@ -170,10 +171,10 @@ def test_the_keyboard_focus_survives_viewing_and_sorting(page, report):
     page.wait_for_function("expected => document.activeElement.dataset.case === expected", arg=cases[2])
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.case") == cases[3]
-    page.get_by_role("button", name="dice", exact=True).focus()
+    page.get_by_role("button", name="Dice", exact=True).focus()
     page.keyboard.press("Enter")
     assert listed(page) == cases[::-1]
-    assert page.evaluate("document.activeElement.textContent") == "dice"
+    assert page.evaluate("document.activeElement.textContent") == "Dice"
 
 
 def test_cases_are_filtered_by_name_and_dice(page, report):
@@ -186,7 +187,7 @@ def test_cases_are_filtered_by_name_and_dice(page, report):
 
 
 def test_infinite_distances_sort_as_largest_and_names_are_escaped(page, report):
-    distance = page.get_by_role("button", name="hausdorff px", exact=True)
+    distance = page.get_by_role("button", name="Hausdorff (px)", exact=True)
     distance.click()
     assert listed(page)[-1] == "hospital__case 4"
     distance.click()
@@ -219,6 +220,61 @@ def test_the_page_fits_the_width_of_phone_and_screen(page, width):
     )
 
 
+def test_the_mark_is_the_second_column(page, report):
+    page.locator("#cases tbody tr").first.click()
+    page.keyboard.press("r")
+    page.keyboard.press("Escape")
+    page.wait_for_function("document.querySelector('#cases tr[data-mark=reject]') !== null")
+    assert page.locator("#cases tbody tr").first.locator("td").nth(1).text_content() == "reject"
+
+
+def test_the_main_columns_fit_the_window_and_others_are_shown_on_request(page):
+    page.set_viewport_size({"width": 1300, "height": 900})
+    assert page.locator("#cases .box").evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert page.get_by_role("button", name="Predicted Dice", exact=True).is_visible()
+    assert page.get_by_role("button", name="Out-of-distribution", exact=True).is_visible()
+    jaccard = page.get_by_role("button", name="Jaccard", exact=True)
+    assert not jaccard.is_visible()
+    page.get_by_role("button", name="All columns").click()
+    assert jaccard.is_visible()
+
+
+def test_the_worst_cases_have_pictures_that_open_the_viewer(page, report):
+    worst = report[1].sort_values("dice")["case"].tolist()
+    assert page.locator("#worst strong").all_text_contents() == worst
+    page.wait_for_function("[...document.querySelectorAll('.strip canvas')].every(canvas => canvas.dataset.drawn)")
+    page.fill("#filter", "matches no case")
+    page.locator("#worst button").nth(1).click()
+    assert page.locator("#name").text_content() == worst[1]
+
+
+def test_the_page_has_a_dark_colour_scheme(page):
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(background) != light
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate(background) == light
+
+
+def test_print_is_landscape_with_pictures_and_unbroken_numbers(page):
+    pdf = page.pdf(prefer_css_page_size=True)
+    _, _, width, height = map(float, re.search(rb"/MediaBox \[([\d. ]+)\]", pdf).group(1).split())
+    assert width > height
+    page.emulate_media(media="print")
+    assert page.locator(".strip canvas").first.is_visible()
+    # The number of lines of text of each number.
+    lines = page.locator("#cases td").evaluate_all(
+        """cells => cells.filter(cell => /^[\\d.−]+$/.test(cell.textContent)).map(cell => {
+            const range = document.createRange();
+            range.selectNodeContents(cell);
+            return range.getClientRects().length;
+        })"""
+    )
+    assert len(lines) > 5 * CASES
+    assert set(lines) <= {0, 1}  # 0: a hidden column.
+
+
 def test_print_shows_all_cases_and_no_controls(page):
     page.evaluate("all.push(...Array(40).fill(all[0])); show()")
     clipped = "box => [box.scrollHeight > box.clientHeight + 1, box.scrollWidth > box.clientWidth + 1]"
@@ -242,4 +298,4 @@ def test_the_page_defines_each_metric_and_its_values_for_empty_masks(page):
         "infinite",
     ]
     assert ends["Recall"] == ["1", "0", "0"]
-    assert ends["Area difference (%)"] == ["0", "infinite", "-100"]
+    assert ends["Area difference (%)"] == ["0", "infinite", "−100"]

@@ -27,12 +27,13 @@ def measure(
     cases: pd.DataFrame,
     spacings_mm: dict[str, float],
     tolerance_mm: float | None,
-    speck_px: int = 0,
+    max_component_px: int = 0,
 ) -> pd.DataFrame:
     """Returns a table like metrics.csv that compares the masks in `folder` with the reference masks.
 
     `cases` are rows of cases.csv, `spacings_mm` as `pixel_spacings` returns them, `tolerance_mm` that of the surface
-    Dice. Connected components of at most `speck_px` are removed from the masks first. DatasetError for all wrong masks.
+    Dice. Connected components of at most `max_component_px` are removed from the masks first. DatasetError that lists
+    all wrong masks.
     """
     rows, faults = [], []
     names = tqdm.tqdm(cases["case"], desc="Computing metrics", unit=" cases", disable=None)
@@ -42,7 +43,7 @@ def measure(
         except storage.DatasetError as error:
             faults += error.faults
         else:
-            mask = cleaning.remove_specks(mask, speck_px)
+            mask = cleaning.remove_specks(mask, max_component_px)
             values = metrics.compare(true_mask, mask, spacings_mm.get(case), tolerance_mm)
             rows.append({"case": case, "group": group, **values})
     if faults:

@@ -17,15 +17,15 @@ _LOSSES = {
 
 
 def paragraph(result: EvaluationResult) -> str:
-    """Returns the paragraph: test set, training, prediction, mean Dice coefficient, and definitions of the metrics."""
+    """Returns the paragraph: test set, training, prediction, definitions of the metrics, mean Dice coefficient."""
     return " ".join(
-        filter(None, [_test_set(result), _training(result.provenance), _mean_results(result), _metrics(result)])
+        filter(None, [_test_set(result), _training(result.provenance), _metrics(result), _mean_results(result)])
     )
 
 
 def _test_set(result: EvaluationResult) -> str:
     facts, groups, cases = result.dataset, result.table["group"].nunique(), len(result.table)
-    share, seed = f"{facts['TEST_SHARE']:.0%}", facts["SEED"]
+    share, seed = _percent(facts["TEST_SHARE"]), facts["SEED"]
     in_groups = f" from {groups} group{'s' * (groups > 1)}" if groups < cases else ""
     text = f"The test set comprised {cases} of {facts['cases']} images{in_groups}"
     if cases <= splitting.max_cases(facts["cases"], facts["TEST_SHARE"]):
@@ -34,8 +34,8 @@ def _test_set(result: EvaluationResult) -> str:
         text += f": the smallest group, because each group exceeded the target share of {share}."
     if groups < cases:
         text += " Images of one group, such as those of one patient, were assigned to the same set."
-    unknown = " It is unknown whether any of them was used for training."
-    text += " None of them was used for training." if result.provenance else unknown
+    unknown = " It is unknown whether any test image was used for training."
+    text += " None of the test images was used for training." if result.provenance else unknown
     components = f" Connected components of at most {facts['MASK_SPECK_PX']} px were removed from the reference masks."
     return text + (components if facts["MASK_SPECK_PX"] else "")
 
@@ -45,7 +45,8 @@ def _training(provenance: dict[str, Any] | None) -> str:
         return "The masks were predicted by another program."
     values, training = provenance["hyperparameters"], provenance["training"]
     side, encoder = training["image_size"], training["encoder_weights"]
-    initialised = f", initialised with the weights {encoder}," if encoder else ""
+    weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"
+    initialised = f", initialised with {weights}," if encoder else ""
     sentences = [
         f"{_NETWORKS[values['architecture']]}{initialised} was trained on {training['images']} images "
         f"of {side} × {side} px.",
@@ -79,11 +80,19 @@ def _augmentation(values: dict[str, Any]) -> str:
     used = [name for name, amount in kinds.items() if values[amount]] if probability else []
     texts = ["horizontal flips of half of the images"] if values["horizontal_flip"] else []
     texts += (
-        [f"{', '.join(used)} ({'each ' if len(used) > 1 else ''}with a probability of {probability:.0%})"]
+        [f"{_listed(used)} ({'each ' if len(used) > 1 else ''}with a probability of {_percent(probability)})"]
         if used
         else []
     )
     return f"Data augmentation consisted of {' and '.join(texts)}." if texts else "No data augmentation was used."
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _prediction(provenance: dict[str, Any]) -> str:
@@ -129,13 +138,16 @@ def _empty_masks(result: EvaluationResult) -> str:
 
 def _metrics(result: EvaluationResult) -> str:
     failed, cases = int(result.summary.loc["hausdorff_px", "failed"]), len(result.nonempty)
+    all_pixels = ""
+    if any(name.startswith("hausdorff_all_pixels") for name in result.names):
+        all_pixels = "The Hausdorff distance over all pixels of the masks is given in addition. "
     tolerance = f"{result.tolerance_mm} mm" if result.tolerance_mm else f"{metrics.TOLERANCE_PX:g} px"
     return (
         "Overlap was quantified by the Dice coefficient, the Jaccard index, precision and recall. "
         "Distances between the border pixels of the two masks were quantified by the Hausdorff distance, the 95 % "
         "Hausdorff distance (the larger of the two directed 95th percentiles), the average symmetric surface distance "
         f"and the surface Dice coefficient at a tolerance of {tolerance}. "
-        "The area difference (predicted − true) is given in percent of the true area."
+        f"{all_pixels}The area difference (predicted − true) is given in percent of the true area."
         f"{_failed(failed, cases)}{_intervals(result)}{_area_agreement(cases)}"
     )
 

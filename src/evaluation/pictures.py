@@ -10,6 +10,7 @@ import tqdm
 
 import storage
 from data import preloaded_dataset
+from evaluation import texts
 from evaluation.measuring import read_masks
 from masks import drawing, metrics
 
@@ -51,7 +52,8 @@ def comparisons(
     for case in cases:
         image = preloaded_dataset.read(test_set / "images", case)
         true_mask, mask = read_masks(test_set, predictions, case)
-        caption = f"{case}   Dice {rows.dice[case]:.3f}   Hausdorff {_distance_text(rows.hausdorff_px[case])}"
+        row = rows.loc[case].to_dict()
+        caption = f"{case}   Dice {row['dice']:.3f}   Hausdorff {texts.hausdorff(row)}"
         pair = metrics.Comparison(true_mask, mask).hausdorff_pair() if hausdorff_line else None
         yield case, drawing.comparison(image, true_mask, mask, caption, hausdorff_pair=pair)
 
@@ -71,7 +73,3 @@ def save(
     worst = choose_cases(table, {"worst_dice": _WORST}, seed=0)
     sheet = [picture for _, picture in comparisons(test_set, predictions, table, worst, hausdorff_line)]
     (folder / "_worst.png").write_bytes(drawing.to_png(drawing.contact_sheet(sheet)))
-
-
-def _distance_text(distance_px: float) -> str:
-    return f"{distance_px:.1f} px" if np.isfinite(distance_px) else "infinite (one mask is empty)"

@@ -23,6 +23,22 @@ from masks import agreement, drawing, metrics
 MAX_PICTURES = 300
 
 _TEMPLATE = pathlib.Path(__file__).with_name("report.html")
+# Columns of the case table: those always shown, labels, units of names with such an ending, decimal places by unit.
+_MAIN = {
+    *("case", "mark", "dice", "surface_dice", "hausdorff", "hausdorff95", "assd", "true", "predicted"),
+    *("area_difference", "predicted_dice", "ood_reasons"),
+}
+_LABELS = {
+    "hausdorff95": "95 % Hausdorff",
+    "assd": "ASSD",
+    "true": "True area",
+    "predicted": "Predicted area",
+    "surface_dice": "Surface Dice",
+    "predicted_dice": "Predicted Dice",
+    "ood_reasons": "Out-of-distribution",
+}
+_UNITS = {"px": "px", "mm": "mm", "cm2": "cm²", "percent": "%"}
+_PLACES = {"": 3, "cm²": 2}
 _PLOTS = {
     "distributions.png": "Distribution of each metric: violin plot, box plot and one point per case",
     "areas.png": "Predicted against true areas, and Bland-Altman plot with the limits of agreement",
@@ -33,12 +49,13 @@ _PLOTS = {
 def case_entries(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFrame) -> list[dict]:
     """Returns an entry per case of a table like metrics.csv, the worst Dice first, for `page`.
 
-    Each has the "row" of the table. The first MAX_PICTURES also have "image" and "masks" as data URIs.
+    Each has the "row" of the table and a "caption". The first MAX_PICTURES also have "image" and "masks" as data URIs.
     """
     entries = []
     rows = table.sort_values(["dice", "case"]).to_dict("records")
     for rank, row in enumerate(tqdm.tqdm(rows, desc="Report", unit=" cases", disable=None)):
         entry: dict[str, Any] = {"row": {name: _json_value(value) for name, value in row.items()}}
+        entry["caption"] = f"Dice {texts.metric('dice', row['dice'])}, Hausdorff {texts.hausdorff(row)}"
         if rank < MAX_PICTURES:
             image = preloaded_dataset.read(test_set / "images", row["case"])
             true_mask, mask = read_masks(test_set, predictions, row["case"])
@@ -72,12 +89,33 @@ def page(result: EvaluationResult, pictures: dict[str, bytes], entries: list[dic
         "empty": _empty_masks(result),
         "date": html.escape(_date_and_model(result)),
         # Without "<", no text in the data can end the script element.
-        "data": json.dumps({"entries": entries, "title": _fingerprint(entries)}).replace("<", "\\u003c"),
+        "data": json.dumps(_data(result, entries)).replace("<", "\\u003c"),
     }
     text = _TEMPLATE.read_text(encoding="utf-8")
     for name, value in values.items():
         text = text.replace(f"<!--{name}-->", value)
     return text
+
+
+def _data(result: EvaluationResult, entries: list[dict]) -> dict[str, Any]:
+    names = list(result.table)
+    columns = [_column(name, result.table) for name in [names[0], "mark", *names[1:]]]
+    return {"entries": entries, "columns": columns, "title": _fingerprint(entries)}
+
+
+def _column(name: str, table: pd.DataFrame) -> dict[str, Any]:
+    """Returns how the case table shows a column: label, decimal places, and whether it is always shown ("main")."""
+    stem, _, suffix = name.rpartition("_")
+    stem, unit = (stem, _UNITS[suffix]) if suffix in _UNITS else (name, "")
+    label = _LABELS.get(stem, stem.replace("_", " ").capitalize()) + (f" ({unit})" if unit else "")
+    in_length_units = f"{stem}_mm" in table or f"{stem}_cm2" in table
+    main = (
+        stem in _MAIN
+        and not (unit == "px" and in_length_units)
+        and name not in ("area_difference_px", "area_difference_cm2")
+    )
+    integers = name in table and pd.api.types.is_integer_dtype(table[name])
+    return {"name": name, "label": label, "places": 0 if integers else _PLACES.get(unit, 1), "main": main}
 
 
 def _headline(result: EvaluationResult) -> str:
@@ -137,12 +175,12 @@ def _empty_masks(result: EvaluationResult) -> str:
     pairs = {"both empty": (empty, empty), "true mask empty": (empty, filled), "prediction empty": (filled, empty)}
     values = pd.DataFrame(
         {
-            title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in result.names}
+            title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in result.plotted}
             for title, pair in pairs.items()
         }
     )
     table = values.rename(index=METRICS).to_html(
-        float_format=lambda value: f"{value:g}".replace("inf", "infinite"), border=0
+        float_format=lambda value: f"{value:g}".replace("inf", "infinite").replace("-", "−"), border=0
     )
     return f'<div class="scroll">{table}</div>'
 

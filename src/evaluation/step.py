@@ -37,15 +37,13 @@ def _evaluate(workspace: storage.Workspace, options: Settings, cases: pd.DataFra
     dataset = preloaded_dataset.read_facts(workspace)
     table, second = _tables(workspace, options, cases, predictions, dataset["MASK_SPECK_PX"])
     selected = pictures.choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
-    # Without provenance the folder is another program's, whose file of that name holds something else.
-    quality = mask_folder.read_quality_table(predictions) if provenance else None
-    if quality is not None:
-        table = table.merge(quality, on="case", how="left")
+    if provenance:  # Without it the folder is another program's, whose _table.csv holds something else.
+        table = _with_quality(table, predictions)
     if options.SAVE_IMAGES_ON_DISK:
         storage.check_replaceable(workspace.images)
     plotted = workspace.test_set, predictions, table, selected, options.DRAW_HAUSDORFF_LINE
     with storage.atomic_folder(workspace.results) as draft:
-        # After every check that can fail, and before any result is visible: each seen result counts.
+        # After every check that can fail, and before any result is visible: every published result must count.
         mean_dice = with_nonempty_reference(table)["dice"].mean()
         evaluations = evaluation_log.record_evaluation(workspace, cases, _model_name(provenance, options), mean_dice)
         if options.SAVE_IMAGES_ON_DISK:
@@ -78,7 +76,7 @@ def _tables(
     options: Settings,
     cases: pd.DataFrame,
     predictions: pathlib.Path,
-    speck_px: int,
+    max_component_px: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Returns the metrics of the predictions and, if there are such masks, of the second reader."""
     tolerance_mm = options.SURFACE_DICE_TOLERANCE_MM
@@ -92,7 +90,12 @@ def _tables(
         return table, None
     # Step 1 removed small components from the reference masks; the second reader's masks get the same treatment.
     folder = _mask_folder(options, "SECOND_READER_FOLDER", cases)
-    return table, measuring.measure(workspace.test_set, folder, cases, spacings_mm, tolerance_mm, speck_px)
+    return table, measuring.measure(workspace.test_set, folder, cases, spacings_mm, tolerance_mm, max_component_px)
+
+
+def _with_quality(table: pd.DataFrame, predictions: pathlib.Path) -> pd.DataFrame:
+    quality = mask_folder.read_quality_table(predictions)
+    return table if quality is None else table.merge(quality, on="case", how="left")
 
 
 def _model_name(provenance: dict[str, Any] | None, options: Settings) -> str:

@@ -1,7 +1,8 @@
 """The sentences, numbers and summary rows that terminal, report and manuscript share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,13 @@ def number(value: float, places: int, sign: str = "") -> str:
 def metric(name: str, value: float) -> str:
     """Returns the value of a metric with the decimal places of that metric."""
     return number(value, 1 if name.endswith(("_px", "_mm", "_percent")) else 3)
+
+
+def hausdorff(row: Mapping[str, Any]) -> str:
+    """Returns the Hausdorff distance of a row of metrics.csv, in mm if it is known, else in px."""
+    unit = "mm" if "hausdorff_mm" in row else "px"
+    distance = row[f"hausdorff_{unit}"]
+    return f"{number(distance, 1)} {unit}" if math.isfinite(distance) else "infinite (one mask is empty)"
 
 
 def unit(areas: Areas) -> str:
