@@ -14,24 +14,39 @@ WORKSPACE ?= .
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test campaign tensorboard
+.PHONY: help environment demo test lint format coverage docs campaign tensorboard
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
-environment:  ## find or bring Python 3.11 and install the packages into .venv, if they are not there
+environment:  ## install Python 3.11 and the packages into .venv, if needed
 	@$(MAKE_ENVIRONMENT)
 
-demo: environment  ## every step, in order, on generated slices, in the folder demo
+demo: environment  ## run all steps on synthetic slices, in the folder demo
 	@$(RUN) src/demo.py
 
-test: environment  ## the whole test suite
+test: environment  ## run the test suite
 	@$(RUN) -m pytest -q -rs -n 2 --dist loadfile tests
 
-campaign: environment  ## kill steps, damage their files, mutate CSV texts: about 15 minutes, not part of the test suite
+lint: environment  ## check code style (ruff) and types (mypy)
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check -q .
+	@$(RUN) -m mypy
+
+format: environment  ## format the code (ruff)
+	@$(RUN) -m ruff format -q .
+	@$(RUN) -m ruff check --fix -q .
+
+coverage: environment  ## run the test suite with line coverage of src
+	@$(RUN) -m pytest -q -n 2 --dist loadfile --cov --cov-report term:skip-covered tests
+
+docs: environment  ## write config_template.py and docs/settings.md from the declarations
+	@cd src && ../$(RUN) -m settings.documents
+
+campaign: environment  ## kill steps, damage their files, mutate CSV texts: about 15 minutes
 	@$(RUN) tests/campaign_files.py
 	@$(RUN) tests/campaign_csv.py
 
-tensorboard:  ## see the trainings in the browser (make tensorboard WORKSPACE=demo: the demo's)
+tensorboard:  ## show the trainings in the browser (WORKSPACE=demo: those of the demo)
 	@if test ! -e .venv/installed && $(ACTIVE) >/dev/null 2>&1; then run=python; else $(MAKE_ENVIRONMENT) && run=$(RUN); fi && \
 	exec $$run src/show_tensorboard.py "$(WORKSPACE)"

@@ -1,7 +1,8 @@
 """Makes .venv, with a Python that TensorFlow 2.15 runs on and the packages of requirements.txt.
 
-Run it with any Python from 3.9 on; it needs nothing but the standard library. It takes a Python 3.11 or 3.10 that is found on the machine.
-Where there is none, uv brings one. Outside of this folder only pip's cache changes. Does nothing where .venv is up to date.
+Run it with any Python from 3.9 on; it needs nothing but the standard library. It takes a Python 3.11 or 3.10 that is
+found on the machine. Where there is none, uv brings one. Outside of this folder only pip's cache changes. Does nothing
+where .venv is up to date.
 
     .venv/
       installed     the hash of the requirements.txt that was installed; written last
@@ -69,7 +70,7 @@ def make_venv(root: pathlib.Path, venv: pathlib.Path) -> None:
 
 
 def candidates() -> list[str]:
-    """Where a Python may be found, the most likely first: names in all folders of the PATH, the one that runs this, pyenv's."""
+    """Candidates for a Python, the most likely first: names on the PATH, the one that runs this, pyenv's."""
     names = [f"python{version}" for version in VERSIONS] + ["python3", "python"]
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     found = [shutil.which(name, path=folder) for name in names for folder in folders if folder]
@@ -82,8 +83,8 @@ def candidates() -> list[str]:
 def find_python(paths: Iterable[str]) -> str | None:
     """The first of `paths` that is a Python of VERSIONS and can make environments, or None.
 
-    Each is tried by running it: pyenv and others put programs on the PATH that only say that they are not installed, and Debian's Python comes
-    without ensurepip.
+    Each is tried by running it: pyenv and others put programs on the PATH that only say that they are not installed,
+    and Debian's Python comes without ensurepip.
     """
     question = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
     for path in paths:
@@ -101,8 +102,10 @@ def find_python(paths: Iterable[str]) -> str | None:
 def bring_python(root: pathlib.Path, venv: pathlib.Path) -> None:
     """Makes `venv` with a Python 3.11 that uv downloads into root/.uv."""
     _say(f"No Python {' or '.join(VERSIONS)} that can make environments is found here: uv will bring one.")
-    advice = "Python 3.11 can't be brought by uv. Is there a network? If so, install Python 3.11 (python.org, conda, pyenv, or your system's\n"
-    advice += "packages), see that python3.11 is found on the PATH, and try again."
+    advice = (
+        "uv can't download Python 3.11. Is there a network? If so, install Python 3.11 (python.org, conda, pyenv, or\n"
+        "your system's packages), make sure that python3.11 is on the PATH, and try again."
+    )
     private = root / ".uv"
     uv = _program(private, "uv")
     if not uv.exists():
@@ -131,8 +134,8 @@ def install(venv: pathlib.Path, requirements: pathlib.Path) -> None:
             "-r",
             str(requirements),
         ],
-        "The packages can't be installed. Is there a network, and 4 GB of free disk? Then try again: what was downloaded is kept.\n"
-        "TensorFlow 2.15 and tensorflow-addons exist for Linux and Windows on 64-bit x86, and for macOS; for other machines there are none.",
+        "The packages can't be installed. Is there a network, and 4 GB of free disk? Try again: downloads are kept.\n"
+        "TensorFlow 2.15 and tensorflow-addons exist for Linux and Windows on 64-bit x86, and for macOS only.",
         told=_progress,
     )
 
@@ -143,7 +146,10 @@ def run(
     environment: dict[str, str] | None = None,
     told: Callable[[str], str | None] | None = None,
 ) -> None:
-    """Runs a command in silence, but for what `told` makes of its lines; SetupError with its last lines and the advice where it fails."""
+    """Runs a command in silence, but for what `told` makes of its lines;
+
+    SetupError with its last lines and the advice where it fails.
+    """
     last: collections.deque[str] = collections.deque(maxlen=12)
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     try:

@@ -1,29 +1,34 @@
-r"""Test Dice against minutes of training: the default recipe and two well-known ones, on the same images, split and machine, one at a time.
+r"""Test Dice against minutes of training: the default recipe and two known ones, on the same images, split and machine.
 
-    python benchmarks/accuracy.py WORKSPACE ours 5 --seeds 1 2 3         # trains for 5 minutes, as main.py does, three times
+    # trains for 5 minutes, as main.py does, three times
+    python benchmarks/accuracy.py WORKSPACE ours 5 --seeds 1 2 3
     python benchmarks/accuracy.py WORKSPACE plain_unet 20 --seeds 1 2 3
     python benchmarks/accuracy.py                                        # the table of all that was measured
 
-WORKSPACE is a folder in which step 1 has run, named as its data. Each run adds a row to accuracy.csv beside this script (or to --results FILE).
-Its `settings` are what differs from the default recipe: whoever changes a default writes the former one into the rows measured with it, as a
-comment where no setting tells it.
-`ours` runs the steps 3 and 4 in a copy: each image and its mirror image are predicted, the masks cleaned where that suits the train masks. The
-others are written here from their published description, with neither, and are judged every half minute, their clock stopped; their best value
-counts, chosen on the test set, which flatters them. No clock runs while libraries are loaded and networks built. What `ours` gets of memory
-settings (`command_line.disable_malloc_trim`), the others get too, and plain_unet its oneDNN. Compare runs on one `cpu` only: its instructions are in each row.
+WORKSPACE is a folder in which step 1 has run, named as its data. Each run adds a row to accuracy.csv beside this script
+(or to --results FILE). Its `settings` are what differs from the default recipe: whoever changes a default writes the
+former one into the rows measured with it, as a comment where no setting tells it. `ours` runs the steps 3 and 4 in a
+copy: each image and its mirror image are predicted, the masks cleaned where that suits the train masks. The others are
+written here from their published description, with neither, and are judged every half minute, their clock stopped;
+their best value counts, chosen on the test set, which flatters them. No clock runs while libraries are loaded and
+networks built. What `ours` gets of memory settings (`command_line.disable_malloc_trim`), the others get too, and
+plain_unet its oneDNN. Compare runs on one `cpu` only: its instructions are in each row.
 
-plain_unet   Ronneberger et al. 2015 with 16 filters and padding: no normalization, binary cross-entropy, Adam 2e-4, batch 1, no augmentation,
+plain_unet   Ronneberger et al. 2015 with 16 filters and padding: no normalization, binary cross-entropy, Adam 2e-4,
+             batch 1, no augmentation,
              images as they are but clipped to the window of clip_hu.
-basic_unet   MONAI's BasicUNet of the same width: Dice + cross-entropy, Adam 1e-3, batch 2, images scaled from that window to 0..1, or
-             standardised. Needs an environment of its own with torch, monai, numpy and pandas; it runs with that one's python. Measured with
+basic_unet   MONAI's BasicUNet of the same width: Dice + cross-entropy, Adam 1e-3, batch 2, images scaled from that
+             window to 0..1, or z-score. It needs a separate environment with torch, monai, numpy and pandas. Measured
+             with
              torch 2.13.0 and monai 1.6.1.
 
-What accuracy.csv holds was measured on 2 cores, seed 1 for every split, on blocks of neighbouring slices, which config.py made so:
+What accuracy.csv holds was measured on 2 cores, seed 1 for every split, on blocks of neighbouring slices, which
+config.py made so:
 
-ts_muscle112  blocks of ten: 90 to train on, 22 to test on      GROUP_CASES_BY = r"tsm112_(\d\d)"
-ts_muscle30   blocks of ten: 20 and 10                          GROUP_CASES_BY = r"tsm30_0(\d)"
-ts_ct512      blocks of five: 15 and 5      TEST_SHARE = 0.25   GROUP_CASES_BY = r"s512_\d(?=[0-4])|512_\d(?=[5-9])"
-isbi_em       blocks of five: 25 and 5      MASK_SPECK_PX = 0   GROUP_CASES_BY = r"m_\d(?=[0-4])|_\d(?=[5-9])"   HYPERPARAMETERS = {"clip_hu": None}
+ts_muscle112  blocks of ten: 90 to train on, 22 to test on      GROUP_CASES_BY = r"tsm112_(\d\d)" ts_muscle30   blocks
+of ten: 20 and 10                          GROUP_CASES_BY = r"tsm30_0(\d)" ts_ct512      blocks of five: 15 and 5
+TEST_SHARE = 0.25   GROUP_CASES_BY = r"s512_\d(?=[0-4])|512_\d(?=[5-9])" isbi_em       blocks of five: 25 and 5
+MASK_SPECK_PX = 0   GROUP_CASES_BY = r"m_\d(?=[0-4])|_\d(?=[5-9])"   HYPERPARAMETERS = {"clip_hu": None}
 """
 
 import argparse
@@ -75,7 +80,8 @@ def main():
 
 def tell(table):
     runs = table.groupby(["cpu", "set", "recipe", "settings", "minutes"])
-    text = runs.agg(dice=("dice", "mean"), lowest=("dice", "min"), highest=("dice", "max"), background=("background_dice", "mean"),
+    text = runs.agg(dice=("dice", "mean"), lowest=("dice", "min"), highest=("dice", "max"),
+                    background=("background_dice", "mean"),
                     at_s=("seconds", "mean"), images=("images", "mean"), seeds=("seed", "count"))  # fmt: skip
     print(
         text.round({"dice": 4, "lowest": 4, "highest": 4, "background": 4, "at_s": 0, "images": 0})
@@ -119,7 +125,7 @@ def ours(workspace, minutes, seed, settings):
 
 
 def watch(baseline, workspace, minutes, seed):
-    """The best state of `baseline`, which yields when it is ready, and after each step (its function from images to masks, the images of the step)."""
+    """The best state of `baseline`, a generator: each step yields (a function from images to masks, images)."""
     train, test = read_set(workspace, "train"), read_set(workspace, "test")
     window = read_window(workspace)
     spent, images, judged, rows = 0.0, 0, 0.0, []

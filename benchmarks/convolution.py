@@ -1,12 +1,13 @@
-"""What the default U-Net's training passes cost with three ways to convolve on a CPU, forward and backward on a batch in memory, in float32.
+"""The cost of the default U-Net's training passes (forward and backward, float32) with three CPU convolutions.
 
     python benchmarks/convolution.py [--rounds 5] [--filters 32] [--patch_px 4]
 
-own        TensorFlow's own convolutions, which it takes by itself on processors without AVX512-VNNI (TF_ENABLE_ONEDNN_OPTS=0).
-onednn     those of oneDNN, which `command_line` asks for.
-products   the same, with the weights' gradients of `networks.cpu_convolution.weight_gradient`: what happens here on processors with AVX2 alone.
+own        TensorFlow's own convolutions, which it takes by itself on processors without AVX512-VNNI
+(TF_ENABLE_ONEDNN_OPTS=0). onednn     those of oneDNN, which `command_line` asks for. products   the same, with the
+weights' gradients of `networks.cpu_convolution.weight_gradient`: what happens here on processors with AVX2 alone.
 
-Each has a process of its own, and they take turns, step by step. The processor's own choice is overruled, so that it can be judged on any.
+Each has a process of its own, and they take turns, step by step. The processor's own choice is overruled, so that it
+can be judged on any.
 """
 
 import argparse
@@ -30,7 +31,8 @@ def main():
     parser.add_argument("--way", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
-        return work(arguments)
+        work(arguments)
+        return
     workers = {}
     for way, (onednn, _) in WAYS.items():
         command = [
@@ -52,7 +54,8 @@ def main():
         worker.communicate()
     for way in WAYS:
         ratios = [row["own"] / row[way] for row in rows]
-        print(f"{way:<10}{statistics.median(row[way] for row in rows):.3f} s per image, {statistics.median(ratios):.2f} times as fast as own "
+        seconds = statistics.median(row[way] for row in rows)
+        print(f"{way:<10}{seconds:.3f} s per image, {statistics.median(ratios):.2f} times as fast as own "
               f"({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds)")  # fmt: skip
 
 

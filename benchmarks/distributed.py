@@ -2,8 +2,9 @@
 
     python benchmarks/distributed.py [--size 512] [--steps 20] [--batch 4] [--rounds 3]
 
-The default U-Net on phantoms, a batch of the same size for both; two processes as on two machines, by TF_CONFIG. One process uses all cores,
-too: what two gain here is what a single one leaves idle, less what talking costs. It is no forecast for two machines.
+The default U-Net on phantoms, a batch of the same size for both; two processes as on two machines, by TF_CONFIG. One
+process uses all cores, too: what two gain here is what a single one leaves idle, less what talking costs. It is no
+forecast for two machines.
 """
 
 import argparse
@@ -63,7 +64,8 @@ def main():
     ratios = [two / one for one, two in rows]
     one, two = (statistics.median(column) for column in zip(*rows, strict=True))
     print(
-        f"two processes: {two / one:.2f} times one ({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds), batches of {arguments.batch}"
+        f"two processes: {two / one:.2f} times one ({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds), "
+        f"batches of {arguments.batch}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the default U-Net's training passes cost with three normalizations, forward and backward on a batch in memory, in float32.
+"""The cost of the default U-Net's training passes (forward and backward, float32) with three normalizations.
 
     python benchmarks/group_normalization.py [--rounds 15] [--batch 2]
 

@@ -1,4 +1,4 @@
-"""Does a trained network find the same with the statistics of the batch, as in training, as with those it has learned, as in use?
+"""Does a trained network predict the same with batch statistics, as in training, as with its running statistics?
 
     python benchmarks/normalization.py WORKSPACE      # a folder in which step 3 has run
 

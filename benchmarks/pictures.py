@@ -1,4 +1,4 @@
-"""A comparison image of 1024 x 1024: milliseconds against a matplotlib figure whose pixels are coloured by np.vectorize.
+"""The time of a comparison image of 1024 x 1024 against a matplotlib figure coloured with np.vectorize.
 
 python benchmarks/pictures.py
 """

@@ -30,7 +30,8 @@ def main():
     options = parsed()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that the temporary checkout goes.
     if options.serve:
-        return serve(options, *map(pathlib.Path, options.serve))
+        serve(options, *map(pathlib.Path, options.serve))
+        return
     with tempfile.TemporaryDirectory() as folder, worktree(pathlib.Path(folder) / "checkout", options.commit) as other:
         programs = {name: Program(root, pathlib.Path(folder) / name) for name, root in ((HERE, ROOT), (THERE, other))}
         try:

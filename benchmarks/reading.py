@@ -1,7 +1,8 @@
-"""Reading the train set through tf.data, batch 8: this project's way against float64 tensors, a file each, parsed one after the other.
+"""Reading the train set with tf.data, batch 8: this project against float64 tensors, one file each, parsed one by one.
 
-Prints pairs per second and the ratio, plain and with flip, rotation and noise. The ways run in turns, each in a process of its own, since
-keeping freed memory, which main.py asks of the whole process, is part of this project's way only. python benchmarks/reading.py
+Prints pairs per second and the ratio, plain and with flip, rotation and noise. The ways run in turns, each in a process
+of its own, since keeping freed memory, which main.py asks of the whole process, is part of this project's way only.
+python benchmarks/reading.py
 """
 
 import pathlib
@@ -21,7 +22,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         run("write", folder)
         print(
-            f"{'':28}{'ours':>10}{'float64 tensors':>18}{'ratio':>8}   pairs/s, medians of {ROUNDS} rounds of {BATCHES * BATCH} pairs"
+            f"{'':28}{'ours':>10}{'float64 tensors':>18}{'ratio':>8}   "
+            f"pairs/s, medians of {ROUNDS} rounds of {BATCHES * BATCH} pairs"
         )
         for name in ("plain", "flip + rotation + noise"):
             rates = [[float(run(way, folder, name)) for way in ("ours", "tensors")] for _ in range(ROUNDS)]

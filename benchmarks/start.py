@@ -21,5 +21,6 @@ rounds = [
 ]
 own, other = map(statistics.median, zip(*rounds, strict=True))
 print(
-    f"listing the steps {own:.2f} s, importing TensorFlow {other:.2f} s, ratio {other / own:.0f}   medians of {ROUNDS} rounds"
+    f"listing the steps {own:.2f} s, importing TensorFlow {other:.2f} s, ratio {other / own:.0f}   "
+    f"medians of {ROUNDS} rounds"
 )

@@ -1,10 +1,11 @@
-"""What a training step of the default U-Net costs, against the bare forward and backward pass of the same network on a batch in memory.
+"""The cost of a training step of the default U-Net against its bare forward and backward pass on a batch in memory.
 
     python benchmarks/step.py WORKSPACE [--rounds 5] [--steps 20]      # a folder in which step 1 has run
 
-The training step reads, augments, trains, and is watched and told, as in step 3; what comes between epochs (checkpoint, pictures) is not in it.
-Both take turns; in each round the mean of all steps counts but the first, which waits for the pipeline to fill. The ratio is that of the rounds'
-medians; its smallest and largest of a round tell how even the machine was. The settings are that folder's: DETERMINISTIC = True tells what that costs.
+The training step reads, augments, trains, and is watched and told, as in step 3; what comes between epochs (checkpoint,
+pictures) is not in it. Both take turns; in each round the mean of all steps counts but the first, which waits for the
+pipeline to fill. The ratio is that of the rounds' medians; its smallest and largest of a round tell how even the
+machine was. The settings are that folder's: DETERMINISTIC = True tells what that costs.
 """
 
 import argparse
@@ -79,7 +80,8 @@ def main():
     ratios = [step / passes for passes, step in rows]
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]
     print(
-        f"a training step costs {medians[1] / medians[0]:.2f} times the bare passes ({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds)"
+        f"a training step costs {medians[1] / medians[0]:.2f} times the bare passes "
+        f"({min(ratios):.2f} to {max(ratios):.2f} in {len(rows)} rounds)"
     )
 
 

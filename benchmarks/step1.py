@@ -1,7 +1,7 @@
-"""Step 1 on CT-like data of 512 x 512: seconds and bytes per pair against the plain way, and its memory with ten times the pairs.
+"""Step 1 on CT-like data of 512 x 512: seconds and bytes per pair against a baseline; memory with ten times the pairs.
 
-The plain way reads each file with numpy.loadtxt to float64 and writes each array as one float64 tensor file, in one process.
-python benchmarks/step1.py
+The plain way reads each file with numpy.loadtxt to float64 and writes each array as one float64 tensor file, in one
+process. python benchmarks/step1.py
 """
 
 import pathlib
@@ -37,12 +37,13 @@ def main():
         print(f"{'bytes per pair':24}{sizes[0]:12.0f}{sizes[1]:16.0f}{sizes[1] / sizes[0]:8.1f}")
         peaks = [run("ours", workspace)[1] for workspace in (few, many)]
         print(
-            f"\npeak memory, {FEW} and {MANY} pairs: {peaks[0]:.0f} and {peaks[1]:.0f} MB, {peaks[1] / peaks[0] - 1:+.1%}"
+            f"\npeak memory, {FEW} and {MANY} pairs: {peaks[0]:.0f} and {peaks[1]:.0f} MB, "
+            f"{peaks[1] / peaks[0] - 1:+.1%}"
         )
 
 
 def write_pairs(workspace, count):
-    """Ten phantoms, over and over, each time with another value in the first pixel: the same image twice would be a fault."""
+    """Ten phantoms, repeated with another value in the first pixel: duplicate images would be a fault."""
     folder = workspace.original_dataset / "phantoms"
     phantoms.write_original_dataset(folder, 10)
     for number in range(10, count):

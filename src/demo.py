@@ -1,7 +1,6 @@
-"""Every step, in order, on generated slices, in a folder of its own: demo/. Shows in some minutes what the project does, and touches nothing else.
+"""Runs all steps in order on synthetic slices, in the folder demo/. It takes minutes and changes nothing else.
 
-The slices are drawn (see `data.phantoms`), half the size of real ones, as are the network's patches; and it is narrow. What it reaches says
-nothing about patients.
+The slices are phantoms (see `data.phantoms`) at half the size of real ones. The Dice says nothing about patients.
 """
 
 import shutil
@@ -12,24 +11,38 @@ from command_line import cross_validation, data, evaluation, model_exploration, 
 from data import csv_array, phantoms
 
 WORKSPACE = storage.Workspace(storage.PROJECT.root / "demo")
-CASES, NEW_IMAGES = 48, 4
+CASES, NEW_IMAGES = 80, 4
 
-SETTINGS = """# The demo's settings: all small, so that it takes minutes.
+SETTINGS = """# The settings of the demo: small, so that it takes minutes.
 IMAGE_SIZE = 256
 TRAINING_BATCH_SIZE = 2
-TRAINING_EPOCHS = 36
+TRAINING_EPOCHS = 30
+EXPLORATION_SEARCH_SPACE = {"architecture": "unet", "filters": [8, 16], "patch_px": 2, "learning_rate": (2e-3, 5e-3),
+                            "clip_hu": (-200, 200), "loss": "binary_crossentropy_dice", "augmentation_probability": 0.1}
 EXPLORATION_MAX_TRIALS = 2
-EXPLORATION_EPOCHS = 1
+EXPLORATION_EPOCHS = 8
 EXPLORATION_REPEATS = 0
 CROSS_VALIDATION_FOLDS = 2
 ENCODER_WEIGHTS = None
 DRAW_HAUSDORFF_LINE = True
-HYPERPARAMETERS = {"filters": 8, "patch_px": 2, "learning_rate": 3e-3}
+HYPERPARAMETERS = {"filters": 16, "patch_px": 2, "learning_rate": 4e-3, "augmentation_probability": 0.1}
+"""
+
+_SUMMARY = """
+=== Done. Look at these first:
+report            {results}/report.html
+worst cases       {images}/_worst.png
+new predictions   {new_predictions}
+masks to check    {cross_validation}/images
+trainings         python src/show_tensorboard.py demo
+
+To start with your own data: copy config_template.py to config.py, put CSV files into
+original dataset/<any name>/images and .../masks, and type: python src/main.py 1 3-5
 """
 
 
 def prepare(workspace: storage.Workspace = WORKSPACE) -> None:
-    """Makes the demo's folder anew: settings, phantoms to train and test on, and new images of other sizes."""
+    """Replaces the demo's folder: settings, phantoms for train and test set, and new images of several sizes."""
     if workspace.root.exists():
         shutil.rmtree(workspace.root)
     workspace.new_images.mkdir(parents=True)
@@ -41,9 +54,9 @@ def prepare(workspace: storage.Workspace = WORKSPACE) -> None:
 
 
 def main() -> None:
-    """Runs all steps, saying which, and where to look afterwards."""
+    """Runs all steps, then prints where to look and how to continue."""
     command_line.install_error_handler()
-    _heading(f"Drawing {CASES + NEW_IMAGES} phantoms into {WORKSPACE.root.name}/")
+    print(f"Creating {CASES + NEW_IMAGES} synthetic slices in {WORKSPACE.root.name}/ ...", flush=True)
     prepare()
     steps = (
         data.original_dataset.create_preloaded_dataset,
@@ -54,20 +67,10 @@ def main() -> None:
         prediction.predict_new_images,
         cross_validation.cross_validate_train_set,
     )
-    for number, (step, described) in enumerate(zip(steps, storage.STEPS, strict=True), start=1):
-        _heading(f"Step {number}: {described.title}")
+    for step in steps:
         step(WORKSPACE)
-    _heading("Done. Look at")
-    print(f"the metrics          {WORKSPACE.results / 'metrics.csv'}")
-    print(f"the report           {WORKSPACE.results / 'report.html'}")
-    print(f"the comparisons      {WORKSPACE.images}")
-    print(f"the new predictions  {WORKSPACE.new_predictions}")
-    print(f"the doubted masks    {WORKSPACE.cross_validation / 'images'}")
-    print("the trainings        python src/show_tensorboard.py demo")
-
-
-def _heading(text: str) -> None:
-    print(f"\n=== {text}", flush=True)
+    folders = ("results", "images", "new_predictions", "cross_validation")
+    print(_SUMMARY.format(**{name: getattr(WORKSPACE, name) for name in folders}))
 
 
 if __name__ == "__main__":

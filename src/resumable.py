@@ -26,10 +26,10 @@ def exclusive_lock(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
         yield
 
 
-def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], anew: bool = False) -> str:
+def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], restart: bool = False) -> str:
     """Creates the folder of resumable work, or checks that it was started with the same `facts` (in facts.json).
 
-    If it was started with others: ResumeMismatch with the differences; or, if `anew`, the folder is renamed after the
+    If it was started with others: ResumeMismatch with the differences; or, if `restart`, the folder is renamed after the
     time, and new work starts. Returns the new name of the previous folder, or "".
     """
     if set("*?[") & set(str(folder)):
@@ -41,7 +41,7 @@ def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], anew: bool = Fa
     wanted = json.loads(json.dumps(facts))
     former = storage.read_json(file, _FIX.format(folder.name)) if file.exists() else None
     renamed = ""
-    if former not in (None, wanted) and anew:
+    if former not in (None, wanted) and restart:
         renamed = f"{folder.name} until {datetime.datetime.now():%Y-%m-%d %H.%M.%S}"
         storage.move(folder, folder.with_name(renamed))
         former = None

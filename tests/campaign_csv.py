@@ -14,7 +14,7 @@ import time
 TESTS = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "src")]
 
-from test_csv_array import disagreement, mutated, reference  # noqa: E402
+from test_csv_array import disagreement, mutated, reference
 
 
 def main(count: int = 100_000, seed: int = 0) -> int:

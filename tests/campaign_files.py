@@ -1,9 +1,9 @@
-"""Kills every step at many of its file operations, and damages every file it reads: nothing is lost, and each fault is reported plainly.
+"""Kills every step at many file operations and damages every file it reads: nothing is lost, each fault is reported.
 
     .venv/bin/python tests/campaign_files.py [kills per step] [seed]
 
-Takes some ten minutes, so pytest does not collect it; `make campaign` runs it. Each step runs in a fork of this process, which has imported
-TensorFlow but computed nothing with it.
+Takes some ten minutes, so pytest does not collect it; `make campaign` runs it. Each step runs in a fork of this
+process, which has imported TensorFlow but computed nothing with it.
 """
 
 import contextlib
@@ -70,7 +70,10 @@ def prepare(root: pathlib.Path) -> storage.Workspace:
 
 
 def kill(template: storage.Workspace, kills: int, choice: random.Random) -> list[str]:
-    """Kills each step at `kills` of its file operations. Afterwards the former or the new result must be complete, and the step run again."""
+    """Kills each step at `kills` of its file operations.
+
+    Afterwards the former or the new result must be complete, and the step run again.
+    """
     failures = []
     for name in STEPS:
         _, _, operations = run(name, copy(template))
@@ -118,7 +121,10 @@ def incomplete(workspace: storage.Workspace) -> list[str]:
 
 
 def damage(template: storage.Workspace, choice: random.Random) -> list[str]:
-    """Damages the files that the steps read, one at a time. The step must succeed, or end with a text that names the file."""
+    """Damages the files that the steps read, one at a time.
+
+    The step must succeed, or end with a text that names the file.
+    """
     failures = []
     for folder, readers in READERS.items():
         for file in damaged_files(template, folder):
@@ -187,7 +193,7 @@ def copy(template: storage.Workspace) -> storage.Workspace:
 
 
 def run(name: str, workspace: storage.Workspace, killed_at: int = 0) -> tuple[int, str, int]:
-    """Runs a step in a process of its own: its exit status (negative: the signal), its output, and its number of file operations."""
+    """Runs a step in a forked process: exit status (negative: the signal), output, and number of file operations."""
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as output:
         child = os.fork()

@@ -18,9 +18,9 @@ sys.path.insert(0, str(ROOT / "src"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # The same on every machine; and a GPU may be at work for somebody.
 
-import command_line  # noqa: E402  The path above comes first.
-import storage  # noqa: E402
-from data import csv_array, phantoms  # noqa: E402
+import command_line
+import storage
+from data import csv_array, phantoms
 
 
 def pytest_configure(config):

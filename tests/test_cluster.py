@@ -1,4 +1,4 @@
-"""The job scripts in cluster/: shell scripts that give each task its place, and Kubernetes files that hold what they must."""
+"""The job scripts in cluster/: SLURM scripts assign tasks to nodes, and the Kubernetes files are complete."""
 
 import json
 import os

@@ -182,7 +182,10 @@ def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
         ended = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
         assert ended.stderr == "", rest
     # The reading program has certainly ended: pages of output would fail.
-    script = f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.install_error_handler(); time.sleep(1); print('x' * 100000)"
+    script = (
+        f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; "
+        "command_line.install_error_handler(); time.sleep(1); print('x' * 100000)"
+    )
     ended = subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -c "{script}" | true; echo ${{PIPESTATUS[0]}}'],
         capture_output=True,
@@ -193,7 +196,10 @@ def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
 
 
 def test_what_the_terminal_can_not_show_is_escaped():
-    script = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; command_line.install_error_handler(); print('m\\u00fcller \\u2212 \\udcff', flush=True); print('done')"
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; "
+        "command_line.install_error_handler(); print('m\\u00fcller \\u2212 \\udcff', flush=True); print('done')"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,

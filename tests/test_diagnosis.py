@@ -72,7 +72,8 @@ def test_a_window_that_shows_nothing_is_told_before_the_training(prepared):
 
 
 def test_a_learning_rate_that_is_too_high_is_told(prepared, capsys):
-    # With cross-entropy alone none recovers; with the Dice in it some do, by luck, which differs from one kind of processor to the other.
+    # With cross-entropy alone none recovers; with the Dice in it some do, by luck, which differs from one kind of
+    # processor to the other.
     text = failure(prepared, learning_rate=1.0, loss="binary_crossentropy")
     assert "peak learning rate: 1" in text
     assert "Likely: the learning rate is too high. Try" in text
@@ -105,8 +106,8 @@ def test_one_too_short_to_be_stopped_is_told_at_its_end(prepared, capsys):
     assert "peak learning rate: 1e-09 for a batch size of 2" in told
     likely = [line for line in told.splitlines() if line.startswith("Likely: ")]
     assert (
-        likely[0]
-        == "Likely: the training was too short, 4 steps. Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
+        likely[0] == "Likely: the training was too short, 4 steps. "
+        "Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
     )
     assert likely[1].startswith("Likely: the learning rate is too low.")
     assert "2e-10" not in told
@@ -161,7 +162,7 @@ def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkey
     watch.model = lambda image, training: tf.constant(found[next(seen)])
     steps = 0
     try:
-        for steps in range(1, len(looks) + 1):
+        for _ in looks:
             watch.on_train_batch_end(0, {"loss": 0.1})
     except diagnosis.TrainingFailed as failure:
         assert failed_at == steps

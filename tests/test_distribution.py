@@ -102,10 +102,10 @@ def arrays(file):
 
 
 def assert_alike(together, alone, workspace):
-    """Two trainings of two steps came to the same, but for rounding, of which Adam's first steps make much where a gradient is nearly 0.
+    """Two trainings of two steps agree up to rounding, which Adam's first steps amplify where a gradient is nearly 0.
 
-    Where measured, the mean difference was less than a millionth of the way that the weights have come; where both workers see the same
-    images, it is half of that way.
+    Where measured, the mean difference was less than a millionth of the way that the weights have come; where both
+    workers see the same images, it is half of that way.
     """
     cases = preloaded_dataset.read_cases(workspace, "train")
     begun = fitting.compiled_network(
@@ -153,11 +153,9 @@ def test_where_a_worker_of_a_cross_validation_is_killed_the_other_ends_and_a_rer
     step, begun = "cross_validation.cross_validate_train_set", time.monotonic()
     results, _ = train(prepared, 2, step, killed=1, kill_after=1)
     assert results[1][0] == -signal.SIGKILL
-    assert (
-        results[0][0] == 1
-        and "Another worker of this training has ended" in results[0][2]
-        and "Traceback" not in results[0][2]
-    ), results
+    assert results[0][0] == 1, results
+    assert "Another worker of this training has ended" in results[0][2]
+    assert "Traceback" not in results[0][2]
     assert time.monotonic() - begun < 120
     assert not list(prepared.cross_validation.glob("fold *"))
     results, _ = train(prepared, 2, step)
@@ -171,7 +169,8 @@ MIRRORED = """
 import sys
 sys.path.insert(0, {src!r})
 import tensorflow as tf
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from model_training import checkpoint, distribution
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 distribution.strategy = lambda: mirrored
@@ -200,7 +199,8 @@ halves = np.float32([[1, 2], [30, 50]]).reshape(2, 1, 1, 2, 1)
 with mirrored.scope():
     layer = keras.Sequential([keras.Input((1, 2, 1)), keras.layers.BatchNormalization()])
     layer = keras.models.clone_model(layer, clone_function=deeplabv3_plus._keep_resolution)
-    half = mirrored.experimental_distribute_values_from_function(lambda device: tf.constant(halves[device.replica_id_in_sync_group]))
+    distribute = mirrored.experimental_distribute_values_from_function
+    half = distribute(lambda device: tf.constant(halves[device.replica_id_in_sync_group]))
 found = mirrored.run(lambda images: layer(images, training=True), (half,))
 print(*np.ravel(mirrored.experimental_local_results(found)))
 """
@@ -292,7 +292,7 @@ def test_a_worker_s_share_of_the_batches_is_what_the_others_leave(prepared):
 
     whole = lots((0, 1, 6), 18)
     parts = [lots((index, 3, 6), 6) for index in range(3)]
-    assert [sum((part[2 * step : 2 * step + 2] for part in parts), []) for step in range(3)] == [
+    assert [[sample for part in parts for sample in part[2 * step : 2 * step + 2]] for step in range(3)] == [
         whole[6 * step : 6 * step + 6] for step in range(3)
     ]
 

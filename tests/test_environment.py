@@ -1,7 +1,7 @@
-"""The environment: what is pinned, which Python is taken, when .venv is made anew, and what the user is told where that fails.
+"""The environment: pinned packages, the choice of Python, when .venv is created again, and messages about failures.
 
-The Pythons here are small scripts that play one: they answer what version they are, make a folder when asked for an environment, and note each
-installation in installs.txt.
+The Pythons here are small scripts that play one: they answer what version they are, make a folder when asked for an
+environment, and note each installation in installs.txt.
 """
 
 import ast
@@ -28,7 +28,8 @@ for last; do :; done
 case "$*" in
   "-c "*) echo {version} ;;
   *"venv "*) mkdir -p "$last/bin" && cp "$0" "$last/bin/python" && cp "$0" "$last/bin/uv" ;;
-  *" install "*) echo "$last" >> "{folder}/installs.txt"; test ! -e "{folder}/no network" || {{ echo "ERROR: no route to host"; exit 1; }} ;;
+  *" install "*) echo "$last" >> "{folder}/installs.txt"
+    test ! -e "{folder}/no network" || {{ echo "ERROR: no route to host"; exit 1; }} ;;
 esac
 """
 
@@ -107,7 +108,7 @@ def test_conda_installs_the_same_pins():
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """An empty machine: a project with requirements.txt, and a folder `programs` that is the only one on the PATH besides the system's own."""
+    """An empty machine: a project with requirements.txt; the PATH is a folder `programs` and the system's."""
     (tmp_path / "a project").mkdir()
     (tmp_path / "a project" / "requirements.txt").write_text("numpy==1.26.4\n")
     (tmp_path / "programs").mkdir()
@@ -169,7 +170,8 @@ def test_pyenvs_pythons_are_found_though_they_are_not_on_the_path(tmp_path, monk
 
 def test_any_python_from_3_9_on_can_run_it():
     tree = ast.parse((ROOT / "make_environment.py").read_text(), feature_version=(3, 9))
-    # What came into the standard library after 3.9 would fail only when it runs: the list of what it imports is short enough to know.
+    # What came into the standard library after 3.9 would fail only when it runs: the list of what it imports is short
+    # enough to know.
     known = "__future__ collections hashlib importlib os pathlib re shutil subprocess sys"
     assert imports(ROOT / "make_environment.py") == set(known.split())
     assert tree.body
@@ -387,7 +389,8 @@ def test_make_tensorboard_makes_no_second_environment_where_an_active_one_will_d
         programs / "python",
         f'#!/bin/sh\nif test "$1" = -c; then exit {0 if active_has_tensorboard else 1}; fi\n{note.format("active")}\n',
     )
-    made = f'mkdir -p .venv/bin && cp "{machine}/venv python" .venv/bin/python && touch .venv/installed && echo made >> "{machine}/called"'
+    made = f'mkdir -p .venv/bin && cp "{machine}/venv python" .venv/bin/python && touch .venv/installed'
+    made += f' && echo made >> "{machine}/called"'
     script(machine / "venv python", f"#!/bin/sh\n{note.format('.venv')}\n")
     script(programs / "python3", f'#!/bin/sh\ntest "$1" = -c || test -e .venv/installed || {{ {made}; }}\n')
     if has_venv:

@@ -1,4 +1,4 @@
-"""A call in a process of its own: results and errors come back, being killed is told, and nothing outlives the caller."""
+"""A function in a separate process: its result, its errors, and its end."""
 
 import math
 import os

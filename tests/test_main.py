@@ -48,7 +48,7 @@ def run(project, *arguments):
 
 @pytest.fixture(scope="module")
 def walk(project):
-    """What the runs of a user who takes all steps left and told: one too early, the first step by uncommenting its line, the rest by name."""
+    """The runs of a user: one step too early, the first step by uncommenting its line, the others by name."""
     early = run(project, "evaluate_test_set")
     main = project.root / "src" / "main.py"
     main.write_text(main.read_text().replace("# data.original_dataset.", "data.original_dataset."))

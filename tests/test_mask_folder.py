@@ -30,7 +30,12 @@ def test_all_that_is_missing_is_told_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values, told", [(MASK * 255, "values 0 and 255; a mask holds 0 and 1. Divide it by 255."), (MASK * 2, "values 0 and 2; a mask holds 0 and 1. Export it as 1 inside"), (np.eye(3, dtype=int), "3 x 3 values; the reference mask has 4 x 4")]
+    "values, told",
+    [
+        (MASK * 255, "values 0 and 255; a mask holds 0 and 1. Divide it by 255."),
+        (MASK * 2, "values 0 and 2; a mask holds 0 and 1. Export it as 1 inside"),
+        (np.eye(3, dtype=int), "3 x 3 values; the reference mask has 4 x 4"),
+    ],
 )  # fmt: skip
 def test_what_is_no_mask_is_told(tmp_path, values, told):
     csv_array.write(tmp_path / "one.csv", values)

@@ -74,7 +74,8 @@ def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
     assert not workspace.unfinished_model.exists()
     assert saved_model.read(workspace.model).count_params() > 0
     told = re.search(
-        r"Training unet, 0.0\d+ million parameters, on 8 cases, on the CPU in float32, [0-9.]+ s per image, ends about \d\d:\d\d\.",
+        r"Training unet, 0.0\d+ million parameters, on 8 cases, on the CPU in float32, "
+        r"[0-9.]+ s per image, ends about \d\d:\d\d\.",
         output,
     )
     assert told
@@ -83,7 +84,8 @@ def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
 
 
 def test_the_rate_is_the_batch_size_s_and_follows_the_budget(trained):
-    # It is given for batches of 2. What is noted is that of an epoch's last step, the eighth and the sixteenth of sixteen.
+    # It is given for batches of 2. What is noted is that of an epoch's last step, the eighth and the sixteenth of
+    # sixteen.
     rates = pd.read_csv(trained[0].model / "history.csv")["learning_rate"]
     assert rates.tolist() == pytest.approx([5e-4 * budget.cosine_factor(done / 16) for done in (7, 15)])
 
@@ -116,7 +118,10 @@ model_training.train_final_model(storage.Workspace(pathlib.Path({root!r})))
 
 
 def train(workspace, kill_after=0, early=False):
-    """Trains in a process of its own, which is killed behind an epoch, or just before that is written down. What it printed."""
+    """Trains in a process of its own, which is killed behind an epoch, or just before that is written down.
+
+    What it printed.
+    """
     script = TRAIN.format(src=str(ROOT / "src"), root=str(workspace.root), kill_after=kill_after, early=early)
     ended = subprocess.run(
         [sys.executable, "-c", script],
@@ -153,7 +158,7 @@ def stopped(monkeypatch, place, method):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):  # noqa: PT012  The caller's block.
         changed.setattr(place, method, stop)
         yield
 
@@ -180,7 +185,10 @@ def test_without_a_finished_epoch_other_settings_begin_anew(prepared, monkeypatc
 
 @pytest.fixture
 def stopped_after_training(prepared, monkeypatch):
-    """A workspace with a training that was stopped after its last epoch, before its model was written; MIXED_PRECISION decides for itself."""
+    """A workspace with a training that was stopped after its last epoch, before its model was written;
+
+    MIXED_PRECISION decides for itself.
+    """
     configure(prepared, TRAINING_EPOCHS=1, MIXED_PRECISION=None)
     monkeypatch.setattr(hardware, "_cpu_knows_bfloat16", lambda: True)
     with stopped(monkeypatch, saved_model, "write"):
@@ -316,7 +324,14 @@ def test_where_another_program_is_at_work_nothing_is_touched(prepared, step, fol
     assert files(prepared.root) == before
 
 
-HOLD = "import sys, pathlib; sys.path.insert(0, {src!r}); import storage\nwith storage.locked(pathlib.Path({folder!r})): print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import sys, pathlib
+sys.path.insert(0, {src!r})
+import storage
+with storage.locked(pathlib.Path({folder!r})):
+    print('held', flush=True)
+    sys.stdin.read()
+"""
 
 
 @contextlib.contextmanager

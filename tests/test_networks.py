@@ -152,7 +152,7 @@ def test_the_pooled_branch_is_the_same_everywhere_and_so_is_its_gradient(policy)
     inputs = keras.Input((32, 32, 8))
     branch = keras.Model(inputs, deeplabv3_plus._pooled_branch(inputs))
     features = tf.constant(np.random.default_rng(0).uniform(0, 1, (1, 32, 32, 8)).astype(np.float32))
-    kernel, bias = branch.trainable_weights
+    _, bias = branch.trainable_weights
     with tf.GradientTape() as tape:
         pooled = branch(features)
         loss = tf.reduce_mean(pooled)

@@ -188,7 +188,8 @@ def test_specks_are_taken_out_and_counted(five, capsys):
     assert preloaded_dataset.read_facts(five)["MASK_SPECK_PX"] == 4
     row = cases(five).iloc[0]
     kept = preloaded_dataset.read(five.preloaded_dataset / f"{row.split} set" / "masks", row.case)
-    # The 2 px in the corner, the 1 px at the edge and the square of 4 px go; what touches the large area at a corner stays.
+    # The 2 px in the corner, the 1 px at the edge and the square of 4 px go; what touches the large area at a corner
+    # stays.
     assert row.specks_removed_px == 2 + 1 + 4
     assert kept.sum() == row.mask_px == speckled.sum() - 7
     assert "Removed components of at most 4 px from 5 masks (35 px)." in capsys.readouterr().out
@@ -206,7 +207,7 @@ def test_the_split_does_not_depend_on_the_disk_s_order(five, monkeypatch):
     create_preloaded_dataset(five)
     first = cases(five)
     listed = pathlib.Path.iterdir
-    monkeypatch.setattr(pathlib.Path, "iterdir", lambda path: reversed(sorted(listed(path))))
+    monkeypatch.setattr(pathlib.Path, "iterdir", lambda path: sorted(listed(path), reverse=True))
     create_preloaded_dataset(five)
     pd.testing.assert_frame_equal(first, cases(five))
 

@@ -14,9 +14,9 @@ from conftest import ROOT
 
 def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
     (tmp_path / "work" / "fold 1").mkdir(parents=True)
-    for anew in (False, True):
+    for restart in (False, True):
         with pytest.raises(resumable.ResumeMismatch, match="has files, but no facts.json"):
-            resumable.start_or_resume(tmp_path / "work", {"seed": 1}, anew)
+            resumable.start_or_resume(tmp_path / "work", {"seed": 1}, restart)
     assert (tmp_path / "work" / "fold 1").exists()
     (tmp_path / "work" / "fold 1").rmdir()
     resumable.start_or_resume(tmp_path / "work", {"seed": 1})
@@ -57,7 +57,7 @@ def test_a_folder_with_nothing_but_the_file_system_s_own_is_empty(tmp_path):
 def test_anew_the_former_work_is_renamed_and_its_name_told(tmp_path):
     assert resumable.start_or_resume(tmp_path / "work", {"seed": 1}) == ""
     (tmp_path / "work" / "half.txt").write_text("done")
-    name = resumable.start_or_resume(tmp_path / "work", {"seed": 2}, anew=True)
+    name = resumable.start_or_resume(tmp_path / "work", {"seed": 2}, restart=True)
     assert name.startswith("work until 2")
     assert (tmp_path / name / "half.txt").read_text() == "done"
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["facts.json"]
@@ -87,7 +87,11 @@ def test_no_two_programs_work_in_one_folder(tmp_path):
 
 
 def test_a_killed_program_keeps_nobody_out(tmp_path):
-    script = f"import sys, os; sys.path.insert(0, {str(ROOT / 'src')!r})\nimport pathlib, resumable, signal\nwith resumable.exclusive_lock(pathlib.Path({str(tmp_path / 'work')!r})): os.kill(os.getpid(), signal.SIGKILL)"
+    script = f"""
+import os, pathlib, resumable, signal
+with resumable.exclusive_lock(pathlib.Path({str(tmp_path / "work")!r})):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
     with resumable.exclusive_lock(tmp_path / "work"):
         pass

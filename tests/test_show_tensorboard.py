@@ -1,4 +1,4 @@
-"""The command that shows trainings in the browser: served on localhost only, ended by Ctrl-C, and plain about what is wrong."""
+"""TensorBoard's server: on localhost only, ended by Ctrl-C, with plain errors."""
 
 import json
 import os

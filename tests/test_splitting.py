@@ -12,8 +12,8 @@ def test_a_split_keeps_groups_whole_and_both_sides_filled(groups, share, seed):
     if len(set(groups)) < 2:
         return
     aside = splitting.split(groups, share, seed)
-    assert {group for group, out in zip(groups, aside) if out}.isdisjoint(
-        group for group, out in zip(groups, aside) if not out
+    assert {group for group, out in zip(groups, aside, strict=True) if out}.isdisjoint(
+        group for group, out in zip(groups, aside, strict=True) if not out
     )
     assert 0 < aside.sum() < len(groups)
 
@@ -44,7 +44,8 @@ def test_folds_keep_groups_whole_and_hold_every_case_once(groups, count, seed):
 
 
 def test_folds_are_the_same_on_every_machine():
-    # Told once, by this code: other processors, or another NumPy, are not to change it, as they do scikit-learn's GroupKFold.
+    # Told once, by this code: other processors, or another NumPy, are not to change it, as they do scikit-learn's
+    # GroupKFold.
     assert splitting.folds([f"case {number}" for number in range(12)], 4, 1).tolist() == [
         2,
         0,

@@ -36,7 +36,7 @@ def test_the_new_result_takes_the_place_of_the_former(target):
 
 @pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
 def test_a_step_that_fails_half_way_leaves_the_former_result(target, stop):
-    with pytest.raises(stop), storage.atomic_folder(target) as draft:
+    with pytest.raises(stop), storage.atomic_folder(target) as draft:  # noqa: PT012
         (draft / "new.txt").write_text("half")
         raise stop
     assert files(target.parent) == {"a result/former.txt": b"former"}
@@ -67,8 +67,14 @@ def test_a_missing_result_names_the_step_and_its_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error, full", [(OSError(28, "No space left on device"), True), (RuntimeError("disk quota exceeded [Op:SaveV2]"), True), (OSError(13, "Permission denied"), False), (MemoryError(), False)]
-)  # fmt: skip
+    "error, full",
+    [
+        (OSError(28, "No space left on device"), True),
+        (RuntimeError("disk quota exceeded [Op:SaveV2]"), True),
+        (OSError(13, "Permission denied"), False),
+        (MemoryError(), False),
+    ],
+)
 def test_a_full_disk_is_told_from_other_errors(error, full):
     assert storage.is_disk_full(error) is full
 
@@ -211,7 +217,7 @@ print(sorted(results))
 @needs_unshare
 def test_what_a_kill_left_of_the_former_result_does_not_stop_the_next_one(tmp_path):
     # Killed while it deleted the former result, when the new one was complete.
-    left = '(target / ".former" / "folder").mkdir(parents=True); (target / ".former" / "folder" / "old.txt").write_text("old")\n'
+    left = 'old = target / ".former" / "folder"; old.mkdir(parents=True); (old / "old.txt").write_text("old")\n'
     lines = run_mounted(MOUNTS[0], tmp_path / "model", REPLACE.format(inside="") + left + REPLACE.format(inside=""))
     assert lines == ["['folder', 'folder/new.txt']"] * 2
 
@@ -238,7 +244,9 @@ for number in range(1, 9):
     os.wait()
     with storage.atomic_folder(target) as draft:
         left = {path.name: path.read_text() for path in target.iterdir() if path.is_file() and path.name != ".lock"}
-        results.add("former" if left == dict.fromkeys(("a.txt", "b.txt", "c.txt"), "former") else "new" if left == {"b.txt": "new"} else str(left))
+        former = dict.fromkeys(("a.txt", "b.txt", "c.txt"), "former")
+        states = {str(former): "former", str({"b.txt": "new"}): "new"}
+        results.add(states.get(str(left), str(left)))
 print(sorted(results))
 """
     assert run_mounted(MOUNTS[0], tmp_path / "model", task) == ["['former', 'new']"]

@@ -1,4 +1,4 @@
-"""A weights file is Keras' own to the last number, and a file that is damaged or made to do harm is refused before its data are read."""
+"""Weights files equal Keras' own; damaged or harmful files are rejected before any data are read."""
 
 import errno
 import pathlib
@@ -80,7 +80,7 @@ def test_the_checksum_follows_the_weights_alone(tmp_path, file):
     other = tmp_path / "other.h5"
     content = arrays(file)
     with h5py.File(other, "w", track_order=True) as opened:
-        for name in reversed(sorted(content)):
+        for name in sorted(content, reverse=True):
             opened[name] = content[name]
     assert other.read_bytes() != file.read_bytes()
     assert weights_file.checksum(other, FIX) == weights_file.checksum(file, FIX)
@@ -117,7 +117,10 @@ NAME = "layers/conv2d/vars/0"
 
 
 def replaced(make):
-    """Deletes one dataset and puts something else in its place: `make` is given the file, its array and a file of secrets."""
+    """Deletes one dataset and puts something else in its place:
+
+    `make` is given the file, its array and a file of secrets.
+    """
 
     def change(opened, secret):
         array = opened[NAME][()]
