@@ -55,7 +55,7 @@ def main():
     parser.add_argument(
         "--settings",
         default="",
-        help="lines added to config.py, such as 'HYPERPARAMETERS = {\"patch_px\": 1}'; for ours",
+        help="lines added to config.py, such as 'HYPERPARAMETERS = {\"stem_patch_px\": 1}'; for ours",
     )
     parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """The cost of the default U-Net's training passes (forward and backward, float32) with three CPU convolutions.
 
-    python benchmarks/convolution.py [--rounds 5] [--filters 32] [--patch_px 4]
+    python benchmarks/convolution.py [--rounds 5] [--filters 32] [--stem_patch_px 4]
 
 own        TensorFlow's own convolutions, which it takes by itself on processors without AVX512-VNNI
 (TF_ENABLE_ONEDNN_OPTS=0). onednn     those of oneDNN, which `command_line` asks for. products   the same, with the
@@ -27,7 +27,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--filters", type=int, default=32)
-    parser.add_argument("--patch_px", type=int, default=4)
+    parser.add_argument("--stem_patch_px", type=int, default=4)
     parser.add_argument("--way", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
@@ -42,8 +42,8 @@ def main():
             way,
             "--filters",
             str(arguments.filters),
-            "--patch_px",
-            str(arguments.patch_px),
+            "--stem_patch_px",
+            str(arguments.stem_patch_px),
         ]
         environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn}
         workers[way] = subprocess.Popen(
@@ -76,7 +76,9 @@ def work(arguments):
     import networks
 
     cpu_features.instructions = lambda: frozenset({"avx2", WAYS[arguments.way][1]})
-    network = networks.build("unet", 512, filters=arguments.filters, patch_px=arguments.patch_px, clip_hu=(-200, 200))
+    network = networks.build(
+        "unet", 512, filters=arguments.filters, stem_patch_px=arguments.stem_patch_px, clip_hu=(-200, 200)
+    )
     images = tf.random.normal((2, 512, 512, 1), stddev=100.0)
 
     @tf.function

@@ -31,7 +31,7 @@ IMAGE_SIZE = {size}
 EXPLORATION_EPOCHS = 1
 EXPLORATION_REPEATS = 0
 EXPLORATION_MAX_TRIALS = {trials}
-EXPLORATION_SEARCH_SPACE = {{"architecture": "unet", "filters": 16, "patch_px": 2}}
+EXPLORATION_SEARCH_SPACE = {{"architecture": "unet", "filters": 16, "stem_patch_px": 2}}
 """
 
 

@@ -54,7 +54,7 @@ def main():
 
 def passes(way, images):
     layers.GroupNormalization = WAYS[way]
-    network = networks.build("unet", 512, filters=32, patch_px=4, clip_hu=(-200, 200))
+    network = networks.build("unet", 512, filters=32, stem_patch_px=4, clip_hu=(-200, 200))
 
     @tf.function
     def step():

@@ -120,7 +120,7 @@ def prepare(workspace, options):
         shutil.copytree(options.model, workspace.model)
         return
     keras.utils.set_random_seed(1)
-    values = {"architecture": "unet", "filters": 32, "patch_px": 4, "clip_hu": (-200, 200)}
+    values = {"architecture": "unet", "filters": 32, "stem_patch_px": 4, "clip_hu": (-200, 200)}
     known = out_of_distribution.train_set_statistics([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": True}
     training = {"image_size": options.size, "image_sha256": [], "known": known}
     workspace.model.mkdir()

@@ -29,8 +29,8 @@ def exclusive_lock(folder: pathlib.Path, writes: bool = True) -> Iterator[None]:
 def start_or_resume(folder: pathlib.Path, facts: dict[str, Any], restart: bool = False) -> str:
     """Creates the folder of resumable work, or checks that it was started with the same `facts` (in facts.json).
 
-    If it was started with others: ResumeMismatch with the differences; or, if `restart`, the folder is renamed after the
-    time, and new work starts. Returns the new name of the previous folder, or "".
+    If it was started with others: ResumeMismatch with the differences; or, if `restart`, the folder is renamed after
+    the time, and new work starts. Returns the new name of the previous folder, or "".
     """
     if set("*?[") & set(str(folder)):
         raise storage.UserError(

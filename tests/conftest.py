@@ -39,7 +39,7 @@ SMALL = {
     "EXPLORATION_MAX_TRIALS": 2,
     "EXPLORATION_EPOCHS": 1,
     "EXPLORATION_REPEATS": 0,
-    "EXPLORATION_SEARCH_SPACE": {"architecture": "unet", "filters": 2, "patch_px": 4},
+    "EXPLORATION_SEARCH_SPACE": {"architecture": "unet", "filters": 2, "stem_patch_px": 4},
     "ENCODER_WEIGHTS": None,
     "IMAGES_TO_DRAW": {"first": 1, "worst_dice": 1},
     "HYPERPARAMETERS": {"filters": 2},

@@ -226,12 +226,15 @@ def advice(mask_px, size=64, short_steps=None, **hyperparameters):
 @pytest.mark.parametrize(
     "hyperparameters, changes",
     [
-        ({}, '{"loss": "weighted_binary_crossentropy", "patch_px": 2}'),
-        ({"patch_px": 2, "loss": "binary_crossentropy"}, '{"loss": "weighted_binary_crossentropy", "patch_px": 1}'),
-        ({"patch_px": 1}, '{"loss": "weighted_binary_crossentropy"}'),
+        ({}, '{"loss": "weighted_binary_crossentropy", "stem_patch_px": 2}'),
+        (
+            {"stem_patch_px": 2, "loss": "binary_crossentropy"},
+            '{"loss": "weighted_binary_crossentropy", "stem_patch_px": 1}',
+        ),
+        ({"stem_patch_px": 1}, '{"loss": "weighted_binary_crossentropy"}'),
         ({"architecture": "deeplabv3_plus"}, '{"loss": "weighted_binary_crossentropy"}'),
-        ({"loss": "weighted_binary_crossentropy"}, '{"patch_px": 2}'),
-        ({"loss": "weighted_binary_crossentropy", "patch_px": 1}, None),
+        ({"loss": "weighted_binary_crossentropy"}, '{"stem_patch_px": 2}'),
+        ({"loss": "weighted_binary_crossentropy", "stem_patch_px": 1}, None),
     ],
 )
 def test_for_very_small_masks_their_size_is_told_and_what_may_help_but_no_lower_rate(hyperparameters, changes):
@@ -280,10 +283,10 @@ def test_a_window_shows_nothing_where_neither_ground_nor_mask_is_seen(images, wi
 @pytest.mark.parametrize("noise, maximum, hinted", [(20, 1, True), (20, 255, False), (0, 1, False)])
 def test_noise_that_drowns_the_images_gets_a_hint(capsys, noise, maximum, hinted):
     diagnosis.warn_about_intensities(
-        Hyperparameters(clip_hu=None, gaussian_noise=noise),
+        Hyperparameters(clip_hu=None, noise_sd=noise),
         pd.DataFrame({"minimum": [0] * 3, "maximum": [maximum] * 3}),
     )
-    assert ("gaussian_noise = 20 is strong for images with a value range of 1." in capsys.readouterr().out) is hinted
+    assert ("noise_sd = 20 is strong for images with a value range of 1." in capsys.readouterr().out) is hinted
 
 
 @pytest.mark.parametrize(
@@ -298,5 +301,5 @@ def test_images_that_are_no_ct_get_a_hint(capsys, clip_hu, minimum, hinted):
 
 def test_out_of_memory_names_the_settings_to_lower(prepared, monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: tf.zeros((2**25, 2**25)))
-    with pytest.raises(storage.UserError, match=r"lower TRAINING_BATCH_SIZE.*\"filters\".*patch_px"):
+    with pytest.raises(storage.UserError, match=r"lower TRAINING_BATCH_SIZE.*\"filters\".*stem_patch_px"):
         train_final_model(prepared)

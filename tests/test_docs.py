@@ -36,7 +36,7 @@ def test_the_example_in_python_runs(tmp_path):
     make_model = (
         "import sys, pathlib, pandas as pd\nsys.path.insert(0, 'src')\nimport networks\n"
         "from networks import saved_model\nfolder = pathlib.Path(sys.argv[1]) / 'model'\nfolder.mkdir()\n"
-        "values = dict(architecture='unet', filters=2, patch_px=4, clip_hu=None)\n"
+        "values = dict(architecture='unet', filters=2, stem_patch_px=4, clip_hu=None)\n"
         "network = networks.build(image_size=32, **values)\n"
         "saved_model.write(folder, network, values, {'image_size': 32}, pd.DataFrame())\n"
     )

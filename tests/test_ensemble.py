@@ -11,7 +11,7 @@ from conftest import drawn
 from masks import metrics
 from networks import build, ensemble, saved_model
 
-VALUES = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": None}
+VALUES = {"architecture": "unet", "filters": 2, "stem_patch_px": 4, "clip_hu": None}
 
 
 def write(folder, seed, test_time_flip=True):

@@ -35,9 +35,9 @@ HYPERPARAMETERS = {
     "learning_rate": 1e-3,
     "horizontal_flip": True,
     "rotation_degrees": 10,
-    "scale": 0.2,
+    "max_log_scale": 0.2,
     "gamma": 0.3,
-    "gaussian_noise": 0,
+    "noise_sd": 0,
     "augmentation_probability": 0.25,
 }
 TRAINING = {
@@ -489,7 +489,7 @@ def test_a_digest_of_digits_is_read_as_text(predicted, capsys, digest):
 
 
 def test_the_methods_describe_the_actual_split_and_augmentation(predicted):
-    values = HYPERPARAMETERS | {"clip_hu": None, "horizontal_flip": False, "scale": 0.0, "gamma": 0.0}
+    values = HYPERPARAMETERS | {"clip_hu": None, "horizontal_flip": False, "max_log_scale": 0.0, "gamma": 0.0}
     provenance = {
         "id": "x",
         "models": 1,

@@ -49,7 +49,7 @@ def test_the_published_recipe_that_is_there_to_paste_augments_nothing(workspace)
     text = (ROOT / "muscle_segmentation_L3.md").read_text()
     (workspace.root / "config.py").write_text(text.split("```python")[1].split("```")[0])
     pasted = hyperparameters.from_overrides(settings.load(workspace.root).HYPERPARAMETERS)
-    plain = {"horizontal_flip": False, "rotation_degrees": 0, "scale": 0, "gamma": 0, "gaussian_noise": 0}
+    plain = {"horizontal_flip": False, "rotation_degrees": 0, "max_log_scale": 0, "gamma": 0, "noise_sd": 0}
     wanted = plain | {
         "architecture": "deeplabv3_plus",
         "loss": "binary_crossentropy",
@@ -117,11 +117,13 @@ def test_the_search_space_is_fixed_listed_or_narrowed_by_the_user():
 
 
 def test_every_value_of_a_range_is_drawn_and_a_step_that_does_not_divide_it_is_none(monkeypatch):
-    assert {round(trial.scale, 6) for trial in drawn_from(search_space.build({}))} == {0.0, 0.1, 0.2, 0.3}
+    assert {round(trial.max_log_scale, 6) for trial in drawn_from(search_space.build({}))} == {0.0, 0.1, 0.2, 0.3}
     narrow = drawn_from(
-        search_space.build({"scale": (0, 0.2), "rotation_degrees": (0, 3), "augmentation_probability": (0.5, 0.7)})
+        search_space.build(
+            {"max_log_scale": (0, 0.2), "rotation_degrees": (0, 3), "augmentation_probability": (0.5, 0.7)}
+        )
     )
-    assert {round(trial.scale, 6) for trial in narrow} == {0.0, 0.1, 0.2}
+    assert {round(trial.max_log_scale, 6) for trial in narrow} == {0.0, 0.1, 0.2}
     for name, low, high in (("rotation_degrees", 0, 3), ("augmentation_probability", 0.5, 0.7)):
         values = {getattr(trial, name) for trial in narrow}
         assert len(values) > 50
@@ -184,10 +186,10 @@ def test_what_is_wrong_in_the_search_space_is_told(own, told):
         ),
         ("clip_hu", [(0, 1e-50), (1e8, 1e8 + 1)]),  # In 32 bits both ends are the same.
         ("learning_rate", [math.nan, math.inf, 1e-320, 2, "1e-3", True]),
-        ("gaussian_noise", [math.inf, math.nan, 1e30, -1]),
+        ("noise_sd", [math.inf, math.nan, 1e30, -1]),
         ("gamma", [math.nan, math.inf, 10, [0.3]]),
         ("filters", [True, 10**30, 32.0, "32"]),
-        ("patch_px", [True, 3, 4.0, 8]),
+        ("stem_patch_px", [True, 3, 4.0, 8]),
         ("loss", [["binary_crossentropy"], np.array(["binary_crossentropy"] * 2), None]),
     ],
 )
@@ -246,3 +248,8 @@ def test_a_window_of_large_numbers_is_searched_as_given():
     assert {trial.clip_hu for trial in drawn_from(search_space.build({"clip_hu": (1234567, 1234573)}), 3)} == {
         (1234567.0, 1234573.0)
     }
+
+
+def test_a_former_name_is_reported_with_the_current_one():
+    with pytest.raises(settings.SettingsError, match="patch_px is now called stem_patch_px"):
+        hyperparameters.from_overrides({"patch_px": 4})

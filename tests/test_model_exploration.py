@@ -54,7 +54,7 @@ def explored(prepared):
     """The same after a search of two trials with a repeat of each, and the output."""
     shutil.rmtree(prepared.model_tuning, ignore_errors=True)
     # With these rates few epochs suffice for a Dice that is not poor.
-    space = {"architecture": "unet", "filters": 4, "patch_px": 4, "learning_rate": (0.05, 0.2)}
+    space = {"architecture": "unet", "filters": 4, "stem_patch_px": 4, "learning_rate": (0.05, 0.2)}
     configure(
         prepared,
         EXPLORATION_MAX_TRIALS=2,
@@ -125,7 +125,7 @@ def test_tensorboard_shows_curves_predictions_and_hyperparameters_of_each_trial(
 
 
 # What the search of `explored` does not fix.
-SEARCHED = set(vars(hyperparameters.Hyperparameters())) - {"architecture", "filters", "patch_px"}
+SEARCHED = set(vars(hyperparameters.Hyperparameters())) - {"architecture", "filters", "stem_patch_px"}
 
 
 def test_the_hparams_page_shows_the_searched_hyperparameters_learning_rate_and_loss_first(explored):
@@ -216,7 +216,7 @@ def test_a_search_with_other_settings_is_refused_or_renamed(fresh, monkeypatch, 
     configure(fresh, EXPLORATION_MAX_TRIALS=1)
     explore_hyperparameters(fresh)
     before = files(fresh.model_tuning)
-    space = {"architecture": "unet", "filters": [2, 3], "patch_px": 2}
+    space = {"architecture": "unet", "filters": [2, 3], "stem_patch_px": 2}
     configure(fresh, EXPLORATION_MAX_TRIALS=1, EXPLORATION_SEARCH_SPACE=space, SEED=2)
     with pytest.raises(
         resumable.ResumeMismatch,
@@ -343,7 +343,7 @@ def test_a_validation_set_of_empty_masks_is_refused_before_any_training(copied, 
 def test_each_trial_counts_its_false_positives_among_empty_validation_masks(copied, capsys):
     held_out = validation_cases(copied)
     with_empty_masks(copied, held_out[1:].__contains__)
-    space = {"architecture": "unet", "filters": 4, "patch_px": 4, "learning_rate": (0.05, 0.2)}
+    space = {"architecture": "unet", "filters": 4, "stem_patch_px": 4, "learning_rate": (0.05, 0.2)}
     configure(
         copied,
         EXPLORATION_MAX_TRIALS=1,

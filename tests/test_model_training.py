@@ -412,7 +412,7 @@ def test_an_epoch_shows_every_case_and_all_batches_are_full(prepared):
     options = dataclasses.replace(settings.load(prepared.root), TRAINING_BATCH_SIZE=3)
     cases = sorted(path.stem for path in (prepared.train_set / "images").iterdir())
     assert (len(cases), steps_per_epoch(cases, options)) == (8, 3)
-    plain = Hyperparameters(horizontal_flip=False, rotation_degrees=0.0, scale=0.0, gamma=0.0)
+    plain = Hyperparameters(horizontal_flip=False, rotation_degrees=0.0, max_log_scale=0.0, gamma=0.0)
     batches = list(training_batches(prepared.train_set, cases, plain, options).take(3).as_numpy_iterator())
     assert [images.shape for images, _ in batches] == [(3, 64, 64, 1)] * 3
     assert len({image.tobytes() for images, _ in batches for image in images}) == 8
@@ -434,7 +434,9 @@ def test_a_network_learns_a_phantom_in_a_few_steps(workspace, batch_size):
     create_preloaded_dataset(workspace)
     options = settings.load(workspace.root)
     # An image of 64 px is itself small: its patches of 4 px would be 32 px of a real one.
-    plain = Hyperparameters(filters=16, patch_px=2, learning_rate=3e-3, rotation_degrees=0.0, scale=0.0, gamma=0.0)
+    plain = Hyperparameters(
+        filters=16, stem_patch_px=2, learning_rate=3e-3, rotation_degrees=0.0, max_log_scale=0.0, gamma=0.0
+    )
     cases = preloaded_dataset.read_cases(workspace, "train")
     network = compiled_network(plain, cases, options)
     (case,) = cases["case"]
@@ -458,7 +460,7 @@ def test_deeplabv3_plus_learns_at_batch_size_1(workspace):
         learning_rate=5e-4,
         horizontal_flip=False,
         rotation_degrees=0.0,
-        scale=0.0,
+        max_log_scale=0.0,
         gamma=0.0,
     )
     cases = preloaded_dataset.read_cases(workspace, "train")

@@ -78,7 +78,7 @@ def test_a_unet_has_the_stated_number_of_parameters_be_its_first_stage_wide_or_o
 )
 def test_a_wrong_name_or_size_is_refused(arguments, told):
     with pytest.raises(ValueError, match=told):
-        networks.build(*arguments, filters=4, patch_px=4, clip_hu=None)
+        networks.build(*arguments, filters=4, stem_patch_px=4, clip_hu=None)
 
 
 def test_a_window_is_clipped_and_stretched():

@@ -31,7 +31,7 @@ def write_model(folder, image_size=64, trained_on=(), seed=0, test_time_flip=Tru
     hyperparameters = {
         "architecture": "unet",
         "filters": 2,
-        "patch_px": 4,
+        "stem_patch_px": 4,
         "clip_hu": clip_hu,
         "horizontal_flip": test_time_flip,
     }

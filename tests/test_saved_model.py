@@ -28,7 +28,7 @@ def test_saved_and_loaded_predictions_are_equal_to_the_bit(tmp_path, architectur
     saved_model.write(
         tmp_path,
         network,
-        {"architecture": architecture, "filters": 4, "patch_px": 4, "clip_hu": clip_hu},
+        {"architecture": architecture, "filters": 4, "stem_patch_px": 4, "clip_hu": clip_hu},
         {"image_size": 64},
         pd.DataFrame({"loss": [1.0]}),
     )
@@ -51,7 +51,7 @@ def test_weights_of_mixed_precision_are_kept_in_full(tmp_path):
     saved_model.write(
         tmp_path,
         network,
-        {"architecture": "unet", "filters": 4, "patch_px": 4, "clip_hu": (-200, 200)},
+        {"architecture": "unet", "filters": 4, "stem_patch_px": 4, "clip_hu": (-200, 200)},
         {"image_size": 64},
         pd.DataFrame(),
     )
@@ -75,7 +75,7 @@ def test_a_model_that_a_crash_left_aside_is_found(tmp_path):
 HYPERPARAMETERS = {
     "architecture": "unet",
     "filters": 2,
-    "patch_px": 4,
+    "stem_patch_px": 4,
     "clip_hu": (-200.0, 200.0),
     "horizontal_flip": True,
 }
@@ -159,7 +159,7 @@ DAMAGES = {
     ),
     "an image size beyond memory": (
         edit("training.json", image_size=32 * 10**9),
-        "training.json: image_size must be .* up to",
+        "training.json: image_size must be a multiple of 32 from 32 to 8192",
     ),
     "a format that is none": (edit("training.json", format="new"), "training.json: format must be a whole number"),
     "no weights": (
@@ -191,7 +191,7 @@ OUT_OF_LIMITS = [
     ("filters", 257),
     ("filters", 2.5),
     ("filters", True),
-    ("patch_px", 3),
+    ("stem_patch_px", 3),
     ("clip_hu", [200, -200]),
     ("clip_hu", [float("-inf"), float("inf")]),
     ("clip_hu", [float("nan"), 1]),
@@ -278,3 +278,13 @@ def test_the_fingerprint_tells_models_apart(tmp_path, model):
     random_weights(network)
     saved_model.write(other, network, HYPERPARAMETERS, TRAINING, pd.DataFrame())
     assert saved_model.fingerprint([model]) != saved_model.fingerprint([other])
+
+
+def test_a_model_of_an_earlier_version_with_other_names_is_read(tmp_path):
+    values = {"architecture": "unet", "filters": 2, "stem_patch_px": 4, "clip_hu": None}
+    network = networks.build(image_size=32, **values)
+    former = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": None, "scale": 0.2, "gaussian_noise": 0.0}
+    training = {"image_size": 32, "hyperparameters": former}
+    saved_model.write(tmp_path, network, former, training, pd.DataFrame())
+    assert saved_model.read(tmp_path).count_params() == network.count_params()
+    assert saved_model.read_hyperparameters(tmp_path)["noise_sd"] == 0.0

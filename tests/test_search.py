@@ -190,12 +190,12 @@ def test_bayesian_optimization_repeats_no_trial(workspace):
     workspace.model_tuning.mkdir()
     space = {
         name: getattr(hyperparameters.Hyperparameters(), name)
-        for name in ("loss", "clip_hu", "rotation_degrees", "scale", "gamma", "gaussian_noise")
+        for name in ("loss", "clip_hu", "rotation_degrees", "max_log_scale", "gamma", "noise_sd")
     }
     space |= {
         "architecture": "unet",
         "filters": [2, 3],
-        "patch_px": [1, 2],
+        "stem_patch_px": [1, 2],
         "learning_rate": 1e-3,
         "horizontal_flip": [True, False],
         "augmentation_probability": 0.25,
@@ -292,7 +292,7 @@ def test_trial_0_has_the_nearest_allowed_value(name, allowed, nearest):
 
 def test_trial_0_respects_the_step_of_a_range():
     assert first_values({"augmentation_probability": (0.5, 1.0)})["augmentation_probability"] == pytest.approx(0.5)
-    assert first_values({"scale": (0.0, 0.1)})["scale"] == pytest.approx(0.1)
+    assert first_values({"max_log_scale": (0.0, 0.1)})["max_log_scale"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])

@@ -15,6 +15,7 @@ import pandas as pd
 
 import storage
 from data import csv_array
+from settings import hyperparameters
 
 # Names with a leading underscore are sorted first.
 QUALITY_TABLE = "_table.csv"
@@ -101,6 +102,8 @@ def read_provenance(folder: pathlib.Path) -> dict[str, Any] | None:
         raise storage.DatasetError([f"{file}: {fault}. Remove it if it is not this program's."])
     if "mirrored" in provenance:  # The name in earlier versions.
         provenance["test_time_flip"] = provenance.pop("mirrored")
+    if isinstance(provenance.get("hyperparameters"), dict):
+        provenance["hyperparameters"] = hyperparameters.with_current_names(provenance["hyperparameters"])
     return provenance
 
 

@@ -72,9 +72,9 @@ def _intensities(clip_hu: list[float] | None) -> str:
 def _augmentation(values: dict[str, Any]) -> str:
     kinds = {
         "rotation": "rotation_degrees",
-        "scaling": "scale",
+        "scaling": "max_log_scale",
         "gamma correction": "gamma",
-        "Gaussian noise": "gaussian_noise",
+        "Gaussian noise": "noise_sd",
     }
     probability = values["augmentation_probability"]
     used = [name for name, amount in kinds.items() if values[amount]] if probability else []

@@ -113,8 +113,8 @@ def _print_start(cases: pd.DataFrame, held_out: np.ndarray, space: dict) -> None
     scored = f"the other {held_out.sum()}{_empty_masks_note(int((cases['mask_px'][held_out] == 0).sum()))}"
     trained = f"{(~held_out).sum()} cases of the train set"
     print(f"Each trial trains on {trained} and is scored by its Dice on {scored}.")
-    noise = _max_value(space, "gaussian_noise")
-    diagnosis.warn_about_intensities(hyperparameters.Hyperparameters(clip_hu=None, gaussian_noise=noise), cases)
+    noise = _max_value(space, "noise_sd")
+    diagnosis.warn_about_intensities(hyperparameters.Hyperparameters(clip_hu=None, noise_sd=noise), cases)
 
 
 def _empty_masks_note(empty: int) -> str:

@@ -131,11 +131,11 @@ def degenerate_prediction(logits: np.ndarray, masks: np.ndarray) -> str:
 
 
 def warn_about_intensities(hyperparameters: Hyperparameters, cases: pd.DataFrame) -> None:
-    """Prints a note if intensities do not look like HU but `clip_hu` is set, or if `gaussian_noise` is too strong."""
+    """Prints a note if intensities do not look like HU but `clip_hu` is set, or if `noise_sd` is too strong."""
     span = (cases["maximum"] - cases["minimum"]).median()
-    if hyperparameters.gaussian_noise > MAX_NOISE_SHARE * span:
+    if hyperparameters.noise_sd > MAX_NOISE_SHARE * span:
         print(
-            f"Note: gaussian_noise = {hyperparameters.gaussian_noise:g} is strong for images with a value range of "
+            f"Note: noise_sd = {hyperparameters.noise_sd:g} is strong for images with a value range of "
             f"{span:g}. Lower it in HYPERPARAMETERS, or EXPLORATION_SEARCH_SPACE, in config.py."
         )
     # Every CT slice has air, -1000 HU.
@@ -243,6 +243,6 @@ def _for_small_masks(hyperparameters: Hyperparameters) -> str:
     changes: dict[str, str | int] = {}
     if hyperparameters.loss != "weighted_binary_crossentropy":
         changes["loss"] = "weighted_binary_crossentropy"
-    if hyperparameters.architecture == "unet" and hyperparameters.patch_px > 1:
-        changes["patch_px"] = hyperparameters.patch_px // 2
+    if hyperparameters.architecture == "unet" and hyperparameters.stem_patch_px > 1:
+        changes["stem_patch_px"] = hyperparameters.stem_patch_px // 2
     return f"Try HYPERPARAMETERS = {json.dumps(changes)} in config.py, or train longer." if changes else _LONGER

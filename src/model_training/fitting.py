@@ -32,7 +32,7 @@ def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, opti
             values.architecture,
             options.IMAGE_SIZE,
             values.filters,
-            values.patch_px,
+            values.stem_patch_px,
             values.clip_hu,
             options.ENCODER_WEIGHTS,
         )
@@ -68,9 +68,9 @@ def training_batches(
     ranges = augmentation.Augmentation(
         values.horizontal_flip,
         values.rotation_degrees,
-        values.scale,
+        values.max_log_scale,
         values.gamma,
-        values.gaussian_noise,
+        values.noise_sd,
         values.clip_hu,
         values.augmentation_probability,
     )

@@ -9,8 +9,8 @@ from settings import Settings
 
 _OUT_OF_MEMORY = (
     "The memory of this machine is too small for this training. In config.py, lower TRAINING_BATCH_SIZE (1 works), "
-    'then "filters" in HYPERPARAMETERS, and set "patch_px" to 4; MIXED_PRECISION = True also needs less. Memory grows '
-    "with the square of IMAGE_SIZE."
+    'then "filters" in HYPERPARAMETERS, and set "stem_patch_px" to 4; MIXED_PRECISION = True also needs less. Memory '
+    "grows with the square of IMAGE_SIZE."
 )
 
 

@@ -25,13 +25,13 @@ def build(
     architecture: str,
     image_size: int,
     filters: int,
-    patch_px: int,
+    stem_patch_px: int,
     clip_hu: tuple[float, float] | None,
     encoder_weights: str | None = None,
 ) -> keras.Model:
     """A network with random weights for images of `image_size` x `image_size` px, a multiple of 32.
 
-    `filters` and `patch_px`: see `unet.build`; `clip_hu`: see `layers.ScaleIntensity`; `encoder_weights`: see
+    `filters` and `stem_patch_px`: see `unet.build`; `clip_hu`: see `layers.ScaleIntensity`; `encoder_weights`: see
     `deeplabv3_plus.build`. Each architecture ignores the arguments of the other. ValueError for an unknown architecture
     or an invalid size.
     """
@@ -42,7 +42,7 @@ def build(
     images = keras.Input((image_size, image_size, 1), name="images")
     scaled = layers.ScaleIntensity(clip_hu, name="scale_intensity")(images)
     if architecture == "unet":
-        logits = layers.patch_logits(unet.build(scaled, filters, patch_px), patch_px)
+        logits = layers.patch_logits(unet.build(scaled, filters, stem_patch_px), stem_patch_px)
     else:
         logits = layers.upsampled_logits(deeplabv3_plus.build(scaled, encoder_weights), image_size)
     return keras.Model(images, logits, name=architecture)

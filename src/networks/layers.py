@@ -88,9 +88,11 @@ class PixelUnshuffle(keras.layers.Layer):
         return self._reorder(inputs, self._factor) if self._factor > 1 else inputs
 
 
-def patch_logits(features: tf.Tensor, patch_px: int) -> tf.Tensor:
-    """One logit per pixel, float32 (batch, size, size, 1), from features of tiles of `patch_px` x `patch_px`."""
-    return PixelUnshuffle(patch_px, inverse=True, dtype="float32", name="logits")(_logits(features, patch_px**2))
+def patch_logits(features: tf.Tensor, stem_patch_px: int) -> tf.Tensor:
+    """One logit per pixel, float32 (batch, size, size, 1), from features of tiles of `stem_patch_px` px a side."""
+    return PixelUnshuffle(stem_patch_px, inverse=True, dtype="float32", name="logits")(
+        _logits(features, stem_patch_px**2)
+    )
 
 
 def upsampled_logits(features: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -14,40 +14,44 @@ import hashlib
 import json
 import pathlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import tensorflow as tf
 from tensorflow import keras
 
 import networks
+import settings
 import storage
 from networks import weights_file
+from settings import hyperparameters, rules
 
 # Versions of the project and of the model folder. Raise FORMAT when older versions can't read what this one writes.
 VERSION, FORMAT = "1.0", 1
 
-# As the settings' own limits.
-_MAX_FILTERS, _MAX_IMAGE_SIZE, _MAX_FLOAT = 256, 8192, 1e9
+# Statistics and other numbers are below this.
+_MAX_FLOAT = 1e9
 
 _WEIGHTS, _HYPERPARAMETERS, _TRAINING = "weights.weights.h5", "hyperparameters.json", "training.json"
-_BUILT_OF = ("architecture", "filters", "patch_px", "clip_hu")
+_BUILT_OF = ("architecture", "filters", "stem_patch_px", "clip_hu")
 
 
 def write(
     folder: pathlib.Path,
     network: keras.Model,
-    hyperparameters: dict[str, Any],
+    values: dict[str, Any],
     training: dict[str, Any],
     history: pd.DataFrame,
 ) -> None:
-    """Writes a network of `networks.build` into `folder`. `training` has at least image_size; adds versions."""
+    """Writes a network of `networks.build` into `folder`.
+
+    `values` are its hyperparameters; `training` has at least image_size. Adds versions.
+    """
     (folder / _WEIGHTS).write_bytes(weights_file.to_bytes(network))
     versions = {"version": VERSION, "format": FORMAT, "python": platform.python_version(), "tensorflow": tf.__version__}
-    for name, values in ((_HYPERPARAMETERS, hyperparameters), (_TRAINING, training | versions)):
-        (folder / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    for name, content in ((_HYPERPARAMETERS, values), (_TRAINING, training | versions)):
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     history.to_csv(folder / "history.csv", index=False)
 
 
@@ -57,8 +61,8 @@ def read(folder: pathlib.Path) -> keras.Model:
     Its predictions are bit-identical to those of a float32 network, and equal up to rounding for mixed precision.
     MissingResult if there is none; DamagedFile if a file has changed.
     """
-    training, hyperparameters = read_training(folder), read_hyperparameters(folder)
-    network = networks.build(**{name: hyperparameters[name] for name in _BUILT_OF}, image_size=training["image_size"])
+    training, values = read_training(folder), read_hyperparameters(folder)
+    network = networks.build(**{name: values[name] for name in _BUILT_OF}, image_size=training["image_size"])
     weights_file.load(network, _existing(folder, _WEIGHTS), _fix(folder))
     return network
 
@@ -68,6 +72,8 @@ def read_training(folder: pathlib.Path) -> dict[str, Any]:
     values = _read_json(folder, _TRAINING)
     if isinstance(values.get("known"), dict):
         values["known"] = _Values(folder / _TRAINING, values["known"])
+    if isinstance(values.get("hyperparameters"), dict):
+        values["hyperparameters"] = hyperparameters.with_current_names(values["hyperparameters"])
     written = values.get("format", FORMAT)
     if isinstance(written, int) and written > FORMAT:
         raise storage.UserError(
@@ -81,15 +87,16 @@ def read_training(folder: pathlib.Path) -> dict[str, Any]:
 def read_hyperparameters(folder: pathlib.Path) -> dict[str, Any]:
     """The content of hyperparameters.json, checked against training.json. Errors as `read`."""
     trained_with = read_training(folder).get("hyperparameters")
-    values = _read_json(folder, _HYPERPARAMETERS)
+    file = folder / _HYPERPARAMETERS
+    values = _Values(file, hyperparameters.with_current_names(_read_json(folder, _HYPERPARAMETERS)))
     if isinstance(trained_with, dict) and trained_with != values:
         names = trained_with.keys() | values.keys()
         changed = ", ".join(sorted(name for name in names if trained_with.get(name, ...) != values.get(name, ...)))
         raise storage.DamagedFile(
-            f'{folder / _HYPERPARAMETERS}: {changed} changed after the training. Copy "hyperparameters" from '
+            f'{file}: {changed} changed after the training. Copy "hyperparameters" from '
             f"{_TRAINING} into this file. To try other values, set HYPERPARAMETERS in config.py and train again."
         )
-    _check(values, folder / _HYPERPARAMETERS)
+    _check(values, file)
     return values
 
 
@@ -142,19 +149,10 @@ _EDITED = "The file was damaged or edited by hand."
 
 def _check(values: dict[str, Any], file: pathlib.Path) -> None:
     """DamagedFile for an invalid value: it might ask for a network of any size."""
-    for name, (test, allowed) in _RULES.items():
-        if name in values and not test(values[name]):
-            raise storage.DamagedFile(f"{file}: {name} must be {allowed}. {_EDITED} {_fix(file.parent)}")
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _window(value: Any) -> bool:
-    if value is None or not (isinstance(value, list) and len(value) == 2 and _finite(value)):
-        return value is None
-    return bool(np.float32(value[0]) < np.float32(value[1]))  # The network divides by their difference.
+    allowed = {name: known.rule for name, known in hyperparameters.DECLARATIONS.items()} | _RULES
+    for name, rule in allowed.items():
+        if name in values and not rule.accepts(values[name]):
+            raise storage.DamagedFile(f"{file}: {name} must be {rule.description}. {_EDITED} {_fix(file.parent)}")
 
 
 def _finite(values: list) -> bool:
@@ -166,22 +164,13 @@ def _statistics(value: Any) -> bool:
     return all(_finite(entry if isinstance(entry, list) else [entry]) for entry in entries)
 
 
-def _size(value: Any) -> bool:
-    return _whole(value) and 0 < value <= _MAX_IMAGE_SIZE and value % 32 == 0
-
-
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "format": (lambda value: _whole(value) and value >= 1, "a whole number of at least 1"),
-    "image_size": (_size, f"a multiple of 32 up to {_MAX_IMAGE_SIZE}"),
-    "architecture": (lambda value: value in networks.ARCHITECTURES, f"one of {', '.join(networks.ARCHITECTURES)}"),
-    "filters": (lambda value: _whole(value) and 1 <= value <= _MAX_FILTERS, f"a whole number from 1 to {_MAX_FILTERS}"),
-    "patch_px": (lambda value: _whole(value) and value in (1, 2, 4), "1, 2 or 4"),
-    "clip_hu": (_window, "null or two numbers, the lower one first"),
-    "horizontal_flip": (lambda value: isinstance(value, bool), "true or false"),
-    "image_sha256": (_texts, "a list of texts"),
-    "known": (_statistics, "the train set's statistics, finite numbers"),
+_RULES = {
+    "format": rules.whole(1, 2**31),
+    "image_size": settings.DECLARATIONS["IMAGE_SIZE"].rule,
+    "image_sha256": rules.Rule(_texts, "a list of texts"),
+    "known": rules.Rule(_statistics, "the train set's statistics, finite numbers"),
 }

@@ -16,14 +16,14 @@ from networks import layers
 HALVINGS = 4
 
 
-def build(images: tf.Tensor, filters: int, patch_px: int) -> tf.Tensor:
-    """Features per tile, (batch, size / patch_px, size / patch_px, filters), of scaled images (batch, size, size, 1).
+def build(images: tf.Tensor, filters: int, stem_patch_px: int) -> tf.Tensor:
+    """Features per tile, (batch, size / p, size / p, filters) with p = `stem_patch_px`, of images (batch, size, size, 1).
 
-    The size is a multiple of 16, `patch_px` 1, 2 or 4. `filters` is the width of the first stage; each lower stage
-    doubles it. 32 filters have 0.47 million parameters at `patch_px` 4; 1.9 million at 2, which has one stage more.
+    The size is a multiple of 16, `stem_patch_px` 1, 2 or 4. `filters` is the width of the first stage; each lower stage
+    doubles it. 32 filters have 0.47 million parameters at `stem_patch_px` 4, 1.9 million at 2 (one stage more).
     """
-    stages = [_two_convolutions(layers.PixelUnshuffle(patch_px, name="pixel_unshuffle")(images), filters)]
-    for depth in range(1, HALVINGS + 1 - int(math.log2(patch_px))):
+    stages = [_two_convolutions(layers.PixelUnshuffle(stem_patch_px, name="pixel_unshuffle")(images), filters)]
+    for depth in range(1, HALVINGS + 1 - int(math.log2(stem_patch_px))):
         stages.append(_two_convolutions(keras.layers.MaxPool2D()(stages[-1]), filters * 2**depth))
     features = stages.pop()
     for stage in reversed(stages):

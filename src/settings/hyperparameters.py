@@ -74,7 +74,7 @@ class Hyperparameters:
         Choices((16, 32, 48)),
         "Number of filters in the U-Net's first stage. More filters learn more and train more slowly.",
     )
-    patch_px: int = _declare(
+    stem_patch_px: int = _declare(
         4,
         rules.one_of((1, 2, 4)),
         Choices((1, 2, 4)),
@@ -117,7 +117,7 @@ class Hyperparameters:
         Range(0.0, 20.0, step=5.0),
         "Augmentation: maximum rotation, in degrees, in either direction. 0: none.",
     )
-    scale: float = _declare(
+    max_log_scale: float = _declare(
         0.2,
         rules.number(0, 1, "a number from 0 to 1, such as 0.2"),
         # Body size differs by about a fifth.
@@ -133,7 +133,7 @@ class Hyperparameters:
         "Augmentation: maximum absolute logarithm of the gamma exponent that changes the contrast within the window. "
         "0: none.",
     )
-    gaussian_noise: float = _declare(
+    noise_sd: float = _declare(
         0.0,
         rules.number(0, 1e6, "a number from 0 to 1000000, such as 10"),
         # A CT slice of 5 mm at the usual dose has noise of 10 to 20 HU itself.
@@ -153,6 +153,15 @@ class Hyperparameters:
 DECLARATIONS: Mapping[str, Declaration] = {
     field.name: field.metadata["declaration"] for field in dataclasses.fields(Hyperparameters)
 }
+
+
+# Names of earlier versions, in their model folders and configurations.
+_RENAMED = {"patch_px": "stem_patch_px", "scale": "max_log_scale", "gaussian_noise": "noise_sd"}
+
+
+def with_current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that an earlier version wrote, under their current names."""
+    return {_RENAMED.get(name, name): value for name, value in values.items()}
 
 
 def from_overrides(overrides: Mapping[str, Any]) -> Hyperparameters:
@@ -200,6 +209,8 @@ def _search_faults(name: Any, value: Any) -> list[str]:
 def _value_faults(place: str, name: Any, values: list[Any]) -> list[str]:
     if not isinstance(name, str) or name not in DECLARATIONS:
         setting, _, _ = place.partition("[")
+        if isinstance(name, str) and name in _RENAMED:
+            return [f"{setting}: {name} is now called {_RENAMED[name]}."]
         return [f"{setting}: {rules.unknown_name(name, DECLARATIONS)}"]
     rule = DECLARATIONS[name].rule
     return [rules.broken(place, value, rule) for value in values if not rule.accepts(value)]
