@@ -1,34 +1,34 @@
-r"""Test Dice against minutes of training: the default recipe and two known ones, on the same images, split and machine.
+r"""Test Dice against minutes of training: the default recipe and two well-known ones, on the same images and machine.
 
-    # trains for 5 minutes, as main.py does, three times
-    python benchmarks/accuracy.py WORKSPACE ours 5 --seeds 1 2 3
+    python benchmarks/accuracy.py WORKSPACE ours 5 --seeds 1 2 3    # trains for 5 minutes, as main.py does, three times
     python benchmarks/accuracy.py WORKSPACE plain_unet 20 --seeds 1 2 3
-    python benchmarks/accuracy.py                                        # the table of all that was measured
+    python benchmarks/accuracy.py                                   # the table of all measurements
 
-WORKSPACE is a folder in which step 1 has run, named as its data. Each run adds a row to accuracy.csv beside this script
-(or to --results FILE). Its `settings` are what differs from the default recipe: whoever changes a default writes the
-former one into the rows measured with it, as a comment where no setting tells it. `ours` runs the steps 3 and 4 in a
-copy: each image and its mirror image are predicted, the masks cleaned where that suits the train masks. The others are
-written here from their published description, with neither, and are judged every half minute, their clock stopped;
-their best value counts, chosen on the test set, which flatters them. No clock runs while libraries are loaded and
-networks built. What `ours` gets of memory settings (`command_line.disable_malloc_trim`), the others get too, and
-plain_unet its oneDNN. Compare runs on one `cpu` only: its instructions are in each row.
+WORKSPACE is a folder in which step 1 has run; its name is the name of the data set. Each run adds a row to accuracy.csv
+beside this script (or to --results FILE). The column `settings` holds the differences from the default recipe. When a
+default changes, its earlier value is added to the existing rows, as a comment if no setting expresses it.
+
+`ours` runs steps 3 and 4 in a copy of the workspace, with test-time flip, and with post-processing if that suits the
+train masks. The baselines follow their published descriptions, with neither. They are evaluated every half minute while
+their clock is stopped. Their best value on the test set counts, which favours them. Loading libraries and building
+networks is not timed. The baselines get the same memory settings as `ours` (`command_line.disable_malloc_trim`), and
+plain_unet the same oneDNN. Run one training at a time, and compare
+runs with the same `cpu` only: this column holds the processor's instructions.
 
 plain_unet   Ronneberger et al. 2015 with 16 filters and padding: no normalization, binary cross-entropy, Adam 2e-4,
-             batch 1, no augmentation,
-             images as they are but clipped to the window of clip_hu.
-basic_unet   MONAI's BasicUNet of the same width: Dice + cross-entropy, Adam 1e-3, batch 2, images scaled from that
-             window to 0..1, or z-score. It needs a separate environment with torch, monai, numpy and pandas. Measured
-             with
-             torch 2.13.0 and monai 1.6.1.
+             batch size 1, no augmentation, images clipped to the window of clip_hu and not scaled.
+basic_unet   MONAI's BasicUNet of the same width: Dice + cross-entropy, Adam 1e-3, batch size 2, images scaled from that
+             window to 0..1, or z-score normalised. It needs an environment with torch, monai, numpy and pandas, and
+             runs with that environment's python. Measured with torch 2.13.0 and monai 1.6.1.
 
-What accuracy.csv holds was measured on 2 cores, seed 1 for every split, on blocks of neighbouring slices, which
-config.py made so:
+accuracy.csv was measured on 2 cores with split seed 1, on blocks of neighbouring slices. Train and test
+images, and the settings of each data set:
 
-ts_muscle112  blocks of ten: 90 to train on, 22 to test on      GROUP_CASES_BY = r"tsm112_(\d\d)" ts_muscle30   blocks
-of ten: 20 and 10                          GROUP_CASES_BY = r"tsm30_0(\d)" ts_ct512      blocks of five: 15 and 5
-TEST_SHARE = 0.25   GROUP_CASES_BY = r"s512_\d(?=[0-4])|512_\d(?=[5-9])" isbi_em       blocks of five: 25 and 5
-MASK_SPECK_PX = 0   GROUP_CASES_BY = r"m_\d(?=[0-4])|_\d(?=[5-9])"   HYPERPARAMETERS = {"clip_hu": None}
+ts_muscle112  blocks of ten: 90 and 22      GROUP_CASES_BY = r"tsm112_(\d\d)"
+ts_muscle30   blocks of ten: 20 and 10      GROUP_CASES_BY = r"tsm30_0(\d)"
+ts_ct512      blocks of five: 15 and 5      GROUP_CASES_BY = r"s512_\d(?=[0-4])|512_\d(?=[5-9])"   TEST_SHARE = 0.25
+isbi_em       blocks of five: 25 and 5      GROUP_CASES_BY = r"m_\d(?=[0-4])|_\d(?=[5-9])"   MASK_SPECK_PX = 0
+                                            HYPERPARAMETERS = {"clip_hu": None}
 """
 
 import argparse
@@ -43,7 +43,7 @@ import pandas as pd
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 
-JUDGED_EVERY_S = 30
+EVALUATED_EVERY_S = 30
 
 
 def main():
@@ -55,12 +55,12 @@ def main():
     parser.add_argument(
         "--settings",
         default="",
-        help="lines added to config.py, such as 'HYPERPARAMETERS = {\"stem_patch_px\": 1}'; for ours",
+        help="lines added to config.py, such as 'HYPERPARAMETERS = {\"stem_patch_px\": 1}'; for ours only",
     )
     parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path(__file__).with_suffix(".csv"))
     arguments = parser.parse_args()
     for seed in arguments.seeds if arguments.recipe else []:
-        run = {
+        row = {
             "cpu": instructions(),
             "set": arguments.workspace.resolve().name,
             "recipe": arguments.recipe,
@@ -69,20 +69,24 @@ def main():
             "seed": seed,
         }
         if arguments.recipe == "ours":
-            found = ours(arguments.workspace, arguments.minutes, seed, arguments.settings)
+            row |= ours(arguments.workspace, arguments.minutes, seed, arguments.settings)
         else:
-            found = watch(BASELINES[arguments.recipe], arguments.workspace, arguments.minutes, seed)
-        pd.DataFrame([run | found]).to_csv(
-            arguments.results, mode="a", header=not arguments.results.exists(), index=False
-        )
-    tell(pd.read_csv(arguments.results, keep_default_na=False))
+            row |= best_state(BASELINES[arguments.recipe], arguments.workspace, arguments.minutes, seed)
+        pd.DataFrame([row]).to_csv(arguments.results, mode="a", header=not arguments.results.exists(), index=False)
+    print_table(pd.read_csv(arguments.results, keep_default_na=False))
 
 
-def tell(table):
+def print_table(table):
     runs = table.groupby(["cpu", "set", "recipe", "settings", "minutes"])
-    text = runs.agg(dice=("dice", "mean"), lowest=("dice", "min"), highest=("dice", "max"),
-                    background=("background_dice", "mean"),
-                    at_s=("seconds", "mean"), images=("images", "mean"), seeds=("seed", "count"))  # fmt: skip
+    text = runs.agg(
+        dice=("dice", "mean"),
+        lowest=("dice", "min"),
+        highest=("dice", "max"),
+        background=("background_dice", "mean"),
+        at_s=("seconds", "mean"),
+        images=("images", "mean"),
+        seeds=("seed", "count"),
+    )
     print(
         text.round({"dice": 4, "lowest": 4, "highest": 4, "background": 4, "at_s": 0, "images": 0})
         .reset_index()
@@ -91,7 +95,7 @@ def tell(table):
 
 
 def instructions():
-    """The widest of the instructions for arithmetic that the processor has: what a run on it can be compared with."""
+    """The widest arithmetic instructions of the processor: only runs with the same ones are comparable."""
     import cpu_features
 
     return next(
@@ -110,9 +114,9 @@ def ours(workspace, minutes, seed, settings):
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
         copy = storage.Workspace(pathlib.Path(folder))
         shutil.copytree(workspace / "preloaded dataset", copy.preloaded_dataset)
-        own = (workspace / "config.py").read_text(encoding="utf-8") if (workspace / "config.py").exists() else ""
+        config = (workspace / "config.py").read_text(encoding="utf-8") if (workspace / "config.py").exists() else ""
         budget = f"\nSEED = {seed}\nTRAINING_EPOCHS = None\nTRAINING_TIME_LIMIT_MINUTES = {minutes}\n"
-        (copy.root / "config.py").write_text(own + budget + settings, encoding="utf-8")
+        (copy.root / "config.py").write_text(config + budget + settings, encoding="utf-8")
         model_training.train_final_model(copy)
         prediction.predict_test_set(copy)
         history = pd.read_csv(copy.model / "history.csv")
@@ -120,39 +124,43 @@ def ours(workspace, minutes, seed, settings):
         return {
             "seconds": round(history["seconds"].sum(), 1),
             "images": history["images"].sum(),
-            **judge(predicted, read_set(copy.root, "test")[1]),
+            **mean_dices(predicted, read_set(copy.root, "test")[1]),
         }
 
 
-def watch(baseline, workspace, minutes, seed):
-    """The best state of `baseline`, a generator: each step yields (a function from images to masks, images)."""
+def best_state(baseline, workspace, minutes, seed):
+    """Trains `baseline` and returns the row of its best state.
+
+    `baseline` yields once when it is ready, then after each step: (its function from images to masks, images in the
+    step).
+    """
     train, test = read_set(workspace, "train"), read_set(workspace, "test")
     window = read_window(workspace)
-    spent, images, judged, rows = 0.0, 0, 0.0, []
+    spent, images, evaluated, rows = 0.0, 0, 0.0, []
     steps = baseline(*train, window, seed)
     next(steps)
     start = time.perf_counter()
     for predict, batch in steps:
         images += batch
         now = time.perf_counter() - start
-        if spent + now - judged >= JUDGED_EVERY_S or spent + now >= 60 * minutes:
-            spent, judged = spent + now, spent + now
+        if spent + now - evaluated >= EVALUATED_EVERY_S or spent + now >= 60 * minutes:
+            spent = evaluated = spent + now
             rows.append(
                 {
                     "seconds": round(spent, 1),
                     "images": images,
-                    **judge(np.concatenate([predict(image[None]) for image in test[0]]), test[1]),
+                    **mean_dices(np.concatenate([predict(image[None]) for image in test[0]]), test[1]),
                 }
             )
             print(f"seed {seed}: {rows[-1]}", flush=True)
             if spent >= 60 * minutes:
                 return max(rows, key=lambda row: row["dice"])
             start = time.perf_counter()
-    raise RuntimeError("the baseline ended by itself")
+    raise RuntimeError("the baseline stopped yielding before its time limit")
 
 
 def read_set(workspace, name):
-    """All images, float32, and masks, uint8, of a set: both (cases, size, size), sorted by case."""
+    """Images, float32, and masks, uint8, of the "train" or "test" set: both (cases, size, size), sorted by case."""
     folder = workspace / "preloaded dataset" / f"{name} set"
     images, masks = ([np.load(file) for file in sorted((folder / kind).glob("*.npy"))] for kind in ("images", "masks"))
     return np.stack(images).astype(np.float32), np.stack(masks)
@@ -164,8 +172,8 @@ def read_window(workspace):
     return settings.load(workspace).HYPERPARAMETERS.get("clip_hu", (-200.0, 200.0))
 
 
-def judge(predicted, true):
-    """The mean Dice over the cases, of the masks and of what lies around them."""
+def mean_dices(predicted, true):
+    """The mean Dice over the cases, of the masks and of the background."""
     return {
         "dice": round(mean_dice(predicted, true), 5),
         "background_dice": round(mean_dice(1 - predicted, 1 - true), 5),
@@ -173,10 +181,8 @@ def judge(predicted, true):
 
 
 def mean_dice(predicted, true):
-    both, total = (
-        (predicted & true).sum((1, 2)),
-        predicted.sum((1, 2), dtype=np.int64) + true.sum((1, 2), dtype=np.int64),
-    )
+    both = (predicted & true).sum((1, 2))
+    total = predicted.sum((1, 2), dtype=np.int64) + true.sum((1, 2), dtype=np.int64)
     return float(np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0).mean())
 
 

@@ -1,12 +1,12 @@
-"""Step 6 of this checkout against another commit of it: images per second, or the memory over many images.
+"""Step 6 of this checkout against another commit: images per second, or the memory over many images.
 
     python benchmarks/prediction.py                       40 phantoms of 512 px, the default U-Net, against 3c0ec4c
     python benchmarks/prediction.py --memory --images 2000 --size 64
     python benchmarks/prediction.py --model "model"       with a trained model's weights; set --size to its image size
 
-Both predict the same files with the same weights; their masks are compared. A round is the whole step, including
-reading and compiling the model; the first round, which loads libraries, does not count. The two take turns. The other
-commit is checked out in a temporary folder.
+Both predict the same files with the same weights, and the script compares their masks. A round is the whole step,
+including reading and compiling the model. The first round, which loads libraries, does not count. The two take turns.
+The other commit is checked out in a temporary folder.
 """
 
 import argparse
@@ -28,11 +28,13 @@ HERE, THERE = "this checkout", "the other"
 
 def main():
     options = parsed()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that the temporary checkout goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Removes the temporary checkout.
     if options.serve:
-        serve(options, *map(pathlib.Path, options.serve))
+        serve(*map(pathlib.Path, options.serve))
         return
     with tempfile.TemporaryDirectory() as folder, worktree(pathlib.Path(folder) / "checkout", options.commit) as other:
+        for name in (HERE, THERE):
+            prepare(pathlib.Path(folder) / name, options)
         programs = {name: Program(root, pathlib.Path(folder) / name) for name, root in ((HERE, ROOT), (THERE, other))}
         try:
             rounds = [[program.run() for program in programs.values()] for _ in range(options.rounds)]
@@ -50,7 +52,7 @@ def parsed():
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model")
-    parser.add_argument("--memory", action="store_true", help="one round; tells the memory at fifths of it")
+    parser.add_argument("--memory", action="store_true", help="one round; prints the memory at fifths of it")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.rounds = 1 if options.memory else options.rounds + 1
@@ -67,35 +69,35 @@ def worktree(folder, commit):
 
 
 class Program:
-    """A checkout's step 6 in a process of its own, which waits for a line to run it once more."""
+    """Step 6 of a checkout in a separate process, which runs it once per line of input."""
 
     def __init__(self, checkout, workspace):
         command = [sys.executable, __file__, *sys.argv[1:], "--serve", str(checkout), str(workspace)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self):
-        """The seconds of one round, and the memory in MB at fifths of it."""
+        """Runs one round and returns its seconds and the memory in MB at fifths of it."""
         self._process.stdin.write("run\n")
         self._process.stdin.flush()
         seconds, *memory = map(float, self._process.stdout.readline().split())
         return seconds, memory
 
-    def list_steps(self):
+    def end(self):
         self._process.terminate()
         self._process.wait()
 
 
-def serve(options, checkout, root):
+def serve(checkout, root):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.path.insert(0, str(checkout / "src"))
     import command_line
 
-    command_line.disable_malloc_trim()
+    # Commits before abf46c1 use the second name.
+    (getattr(command_line, "disable_malloc_trim", None) or command_line.keep_memory)()
     import prediction
     import storage
 
     workspace = storage.Workspace(root)
-    prepare(workspace, options)
     for _ in sys.stdin:
         with contextlib.redirect_stdout(sys.stderr):
             start, memory = time.perf_counter(), Memory()
@@ -104,15 +106,18 @@ def serve(options, checkout, root):
         print(seconds, *fifths, flush=True)
 
 
-def prepare(workspace, options):
-    """A model, and phantoms of eight kinds under as many names as are wanted."""
+def prepare(root, options):
+    """Writes a model and `options.images` phantoms of eight kinds into the workspace `root`."""
+    sys.path.insert(0, str(ROOT / "src"))
     import numpy as np
     import pandas as pd
     from tensorflow import keras
 
+    import storage
     from data import csv_array, out_of_distribution, phantoms
     from networks import build, saved_model
 
+    workspace = storage.Workspace(root)
     workspace.new_images.mkdir(parents=True)
     for number in range(options.images):
         csv_array.write(workspace.new_images / f"{number:05d}.csv", phantoms.draw(number % 8, options.size)[0])
@@ -129,7 +134,7 @@ def prepare(workspace, options):
 
 
 class Memory:
-    """This program's memory, looked at ten times a second. Linux only."""
+    """This program's memory, sampled ten times a second. Linux only."""
 
     def __init__(self):
         self._values, self._ended = [], threading.Event()
@@ -148,7 +153,7 @@ class Memory:
 
 
 def compared(one, other):
-    """How many masks differ, of how many compared, and the share of the pixels that they cover."""
+    """Compares up to 8 masks: returns how many differ, how many were compared, and the share of pixels in the masks."""
     import numpy as np
 
     names = sorted(path.name for path in (one / "new predictions").glob("[!_]*.csv"))
@@ -160,15 +165,15 @@ def compared(one, other):
 def report(options, rounds, same):
     different, count, share = same
     print(f"{different} of {count} masks differ; they cover {share:.1%} of the image")
-    ways = list(zip(*rounds, strict=True))
+    programs = list(zip(*rounds, strict=True))
     if options.memory:
-        for name, ((_, memory),) in zip((HERE, THERE), ways, strict=True):
+        for name, ((_, memory),) in zip((HERE, THERE), programs, strict=True):
             growth = 1000 * (memory[-1] - memory[0]) / (0.8 * options.images)
             values = ", ".join(f"{value:.0f}" for value in memory)
             print(f"{name}: MB at fifths of {options.images} images: {values}; {growth:.1f} kB per image")
         return
-    speeds = [statistics.median(options.images / seconds for seconds, _ in way) for way in ways]
-    ratios = sorted(other / own for (own, _), (other, _) in rounds)
+    speeds = [statistics.median(options.images / seconds for seconds, _ in results) for results in programs]
+    ratios = sorted(other_seconds / seconds for (seconds, _), (other_seconds, _) in rounds)
     for name, speed in zip((HERE, THERE), speeds, strict=True):
         print(f"{name}: {speed:.2f} images of {options.size} px per s")
     print(f"ratio: median {statistics.median(ratios):.2f}, {ratios[0]:.2f} to {ratios[-1]:.2f}, {len(rounds)} rounds")

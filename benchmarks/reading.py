@@ -1,7 +1,7 @@
-"""Reading the train set with tf.data, batch 8: this project against float64 tensors, one file each, parsed one by one.
+"""Reading the train set through tf.data, batch size 8, against float64 tensors, one file each, parsed in sequence.
 
-Prints pairs per second and the ratio, plain and with flip, rotation and noise. The ways run in turns, each in a process
-of its own, since keeping freed memory, which main.py asks of the whole process, is part of this project's way only.
+Prints pairs per second and the ratio, without augmentation and with flip, rotation and noise. Both methods take turns,
+each in a separate process: main.py keeps freed memory for its whole process, and the baseline gets no such setting.
 python benchmarks/reading.py
 """
 
@@ -26,9 +26,9 @@ def main():
             f"pairs/s, medians of {ROUNDS} rounds of {BATCHES * BATCH} pairs"
         )
         for name in ("plain", "flip + rotation + noise"):
-            rates = [[float(run(way, folder, name)) for way in ("ours", "tensors")] for _ in range(ROUNDS)]
-            own, other = map(statistics.median, zip(*rates, strict=True))
-            print(f"{name:28}{own:10.1f}{other:18.1f}{own / other:8.1f}", flush=True)
+            rates = [[float(run(method, folder, name)) for method in ("ours", "tensors")] for _ in range(ROUNDS)]
+            ours_rate, baseline_rate = map(statistics.median, zip(*rates, strict=True))
+            print(f"{name:28}{ours_rate:10.1f}{baseline_rate:18.1f}{ours_rate / baseline_rate:8.1f}", flush=True)
 
 
 def run(*arguments):
@@ -63,9 +63,11 @@ def ours(folder, augmented):
 
     options = {"horizontal_flip": True, "max_degrees": 10.0, "noise_sd": 10.0} if augmented else {}
     stream = pipeline.endless_pairs(folder, CASES, 512, 1)
-    ranges = augmentation.Augmentation(**options)
-    versions = stream.map(lambda *sample: augmentation.augment(*sample, ranges), num_parallel_calls=tf.data.AUTOTUNE)
-    return versions.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    augmented_stream = stream.map(
+        lambda *sample: augmentation.augment(*sample, augmentation.Augmentation(**options)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return augmented_stream.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def tensors(folder, augmented):
@@ -105,5 +107,5 @@ if __name__ == "__main__":
     elif sys.argv[1] == "write":
         write(pathlib.Path(sys.argv[2]))
     else:
-        way = {"ours": ours, "tensors": tensors}[sys.argv[1]]
-        print(pairs_per_second(way(pathlib.Path(sys.argv[2]), sys.argv[3] != "plain")))
+        method = {"ours": ours, "tensors": tensors}[sys.argv[1]]
+        print(pairs_per_second(method(pathlib.Path(sys.argv[2]), sys.argv[3] != "plain")))

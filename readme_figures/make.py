@@ -1,4 +1,7 @@
-"""Draws the README's figures from what the demo left: make demo, then .venv/bin/python readme_figures/make.py"""
+"""Writes the figures of README and docs from the demo's results.
+
+make demo, then .venv/bin/python readme_figures/make.py
+"""
 
 import pathlib
 import shutil
@@ -14,7 +17,7 @@ import demo
 from data import phantoms
 from masks import drawing
 
-# The case in the middle: neither the best nor the worst.
+# The case with the median Dice of those with a picture.
 table = pd.read_csv(demo.WORKSPACE.results / "metrics.csv").sort_values("dice")
 drawn = [case for case in table["case"] if (demo.WORKSPACE.images / f"{case}.png").exists()]
 shutil.copy(demo.WORKSPACE.images / f"{drawn[len(drawn) // 2]}.png", HERE / "predicted_and_true_mask_comparison.png")

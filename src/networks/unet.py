@@ -17,7 +17,7 @@ HALVINGS = 4
 
 
 def build(images: tf.Tensor, filters: int, stem_patch_px: int) -> tf.Tensor:
-    """Features per tile, (batch, size / p, size / p, filters) with p = `stem_patch_px`, of images (batch, size, size, 1).
+    """Features per tile, (batch, size / p, size / p, filters), p = `stem_patch_px`, of images (batch, size, size, 1).
 
     The size is a multiple of 16, `stem_patch_px` 1, 2 or 4. `filters` is the width of the first stage; each lower stage
     doubles it. 32 filters have 0.47 million parameters at `stem_patch_px` 4, 1.9 million at 2 (one stage more).

@@ -20,12 +20,48 @@ see HYPERPARAMETERS. This file is generated (`make docs`).
 
 _PAGE_HEAD = """# Settings and hyperparameters
 
-This page is generated from the declarations in `src/settings` (`make docs`).
+The tables below are generated from the declarations in `src/settings` (`make docs`).
+
+Copy `config_template.py` to `config.py`, beside it, and edit the copy. Anything you leave out keeps its
+default. The settings describe your machine and your data. What affects the quality of a model is a hyperparameter: the
+final model's values go into `HYPERPARAMETERS`, the search space of step 2 into `EXPLORATION_SEARCH_SPACE`. Step 2
+prints the line for its best trial.
+
+```python
+HYPERPARAMETERS = {"learning_rate": 5e-4, "clip_hu": None}  # None: not CT, each image is z-score normalised
+```
+
+A wrong name or value in `config.py` is an error that lists every problem, with the nearest correct name.
+
+## Which ones to change first
+
+1. `GROUP_CASES_BY`, if there are several images of one patient.
+2. `clip_hu`, if the images are not CT or the structure lies outside of −200 to 200 HU.
+3. `PIXEL_SPACING_MM`, for results in mm and cm².
+4. `TRAINING_EPOCHS` or `TRAINING_TIME_LIMIT_MINUTES`: a longer training is usually better; see
+   [steps.md](steps.md#how-long-it-takes) for durations.
+5. `horizontal_flip`, if left and right differ in a way that matters: set it to False.
+
+## Reproducibility
+
+The seed `SEED` determines the split, the initial weights, the shuffling and the augmentation. A training by epochs with
+`DETERMINISTIC = True` gives the same weights to the bit on the same machine. A training by minutes depends on the
+machine's speed and cannot be repeated exactly. `model/training.json` records the seed, versions, times, precision and
+the SHA-256 of every train image.
+
+## Speed and accuracy
+
+The U-Net folds each tile of `stem_patch_px` x `stem_patch_px` pixels into channels before its first layer (pixel
+unshuffle) and unfolds them after its last. 1 is the standard U-Net; 2 trains about 5 times and 4 about 25 times as
+fast. Masks keep the full resolution, and no pixel value is lost. In a limited time the faster network sees more
+images and reaches a higher Dice: [the ablations](../benchmarks/README.md#ablations-of-the-default-recipe) give
+numbers. `filters` sets the width; the training time grows about with its square. DeepLabV3+ takes about 1 s per image
+and epoch on 2 CPU cores and needs a GPU in practice.
 
 ## Settings
 
-Set them in `config.py` (a copy of `config_template.py`, or only the lines you change). Every step validates the whole
-file before it starts. "Fixed for" names the work that can only be resumed with the same value.
+Every step validates the whole file before it starts. "Fixed for" names the work that can only be resumed with the same
+value.
 """
 
 _HYPERPARAMETERS_HEAD = """
