@@ -163,6 +163,7 @@ def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkey
     steps = 0
     try:
         for _ in looks:
+            steps += 1
             watch.on_train_batch_end(0, {"loss": 0.1})
     except diagnosis.TrainingFailed as failure:
         assert failed_at == steps

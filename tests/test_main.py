@@ -93,7 +93,7 @@ def test_every_step_leaves_its_result_for_the_next(project, walk):
 def test_the_worst_case_of_that_walk_is_looked_at_and_marked_in_its_report(project, walk, open_page, tmp_path):
     table = pd.read_csv(project.results / "metrics.csv").sort_values(["dice", "case"], ascending=[False, True])
     page = open_page(project.results / "report.html")
-    page.get_by_role("button", name="dice", exact=True).click()
+    page.get_by_role("button", name="Dice", exact=True).click()
     assert page.locator("#cases tbody tr td:first-child").all_text_contents() == table["case"].tolist()
     worst = table["case"].iloc[-1]
     page.locator("#cases tbody tr").last.click()

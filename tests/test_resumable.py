@@ -88,7 +88,9 @@ def test_no_two_programs_work_in_one_folder(tmp_path):
 
 def test_a_killed_program_keeps_nobody_out(tmp_path):
     script = f"""
-import os, pathlib, resumable, signal
+import os, pathlib, signal, sys
+sys.path.insert(0, {str(ROOT / "src")!r})
+import resumable
 with resumable.exclusive_lock(pathlib.Path({str(tmp_path / "work")!r})):
     os.kill(os.getpid(), signal.SIGKILL)
 """
