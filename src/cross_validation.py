@@ -64,10 +64,8 @@ def _assign_folds(cases: pd.DataFrame, options: Settings) -> np.ndarray:
 
 
 def _facts(values: hyperparameters.Hyperparameters, options: Settings, cases: pd.DataFrame, folds: np.ndarray) -> dict:
-    names = ("CROSS_VALIDATION_FOLDS", "SEED", "IMAGE_SIZE", "TRAINING_EPOCHS", "TRAINING_TIME_LIMIT_MINUTES")
-    facts = {name: getattr(options, name) for name in (*names, "TRAINING_BATCH_SIZE")}
+    facts = options.fixed(settings.CROSS_VALIDATION) | {"ENCODER_WEIGHTS": fitting.encoder_name(options)}
     facts |= {"hyperparameters": dataclasses.asdict(values), "folds": folds.tolist()}
-    facts["ENCODER_WEIGHTS"] = fitting.encoder_name(options)
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 

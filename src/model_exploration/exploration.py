@@ -159,15 +159,7 @@ _OTHER_SPLIT = (
 
 
 def _facts(options: Settings, cases: pd.DataFrame, space: dict) -> dict:
-    names = (
-        "EXPLORATION_TUNER",
-        "EXPLORATION_EPOCHS",
-        "EXPLORATION_VALIDATION_SHARE",
-        "TRAINING_BATCH_SIZE",
-        "MIXED_PRECISION",
-    )
-    facts = {name: getattr(options, name) for name in (*names, "SEED", "IMAGE_SIZE")}
-    facts["ENCODER_WEIGHTS"] = fitting.encoder_name(options)
+    facts = options.fixed(settings.SEARCH) | {"ENCODER_WEIGHTS": fitting.encoder_name(options)}
     facts["search space"] = {hp["config"].pop("name"): f"{hp['class_name']} {hp['config']}" for hp in space["space"]}
     facts["version"] = _VERSION
     facts["packages"] = {name: importlib.metadata.version(name) for name in _PACKAGES}

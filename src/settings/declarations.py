@@ -288,8 +288,16 @@ class Settings:
         return hyperparameters.from_overrides(self.HYPERPARAMETERS)
 
     def fixed(self, work: str) -> dict[str, Any]:
-        """The values that must not change while `work` (TRAINING, SEARCH or CROSS_VALIDATION) is resumed."""
-        return {name: getattr(self, name) for name, known in DECLARATIONS.items() if work in known.fixed_for}
+        """The values that must not change while `work` (TRAINING, SEARCH or CROSS_VALIDATION) is resumed.
+
+        HYPERPARAMETERS and EXPLORATION_SEARCH_SPACE are left out: they are only what differs from the defaults, so each
+        step records the complete hyperparameters or search space.
+        """
+        return {
+            name: getattr(self, name)
+            for name, known in DECLARATIONS.items()
+            if work in known.fixed_for and not isinstance(known.default, dict)
+        }
 
 
 DECLARATIONS: Mapping[str, Declaration] = {
