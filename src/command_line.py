@@ -104,9 +104,9 @@ def _steps(argument: str) -> Iterator[storage.Step]:
 
 
 def _announce(function: str) -> None:
-    number, step = next((i, step) for i, step in enumerate(storage.STEPS, start=1) if step.function == function)
+    step = storage.step_named(function)
     loading = ": loading TensorFlow ..." if step.uses_tensorflow and "tensorflow" not in sys.modules else ""
-    print(f"\nStep {number}: {step.title}{loading}", flush=True)
+    print(f"\nStep {step.number}: {step.title}{loading}", flush=True)
 
 
 def install_error_handler() -> None:
@@ -136,8 +136,8 @@ def list_steps() -> None:
 def overview(workspace: storage.Workspace) -> str:
     """How to run steps, and one line per step: number, name, title, and the state of its result in `workspace`."""
     lines = [_USAGE]
-    for number, step in enumerate(storage.STEPS, start=1):
-        lines.append(f"  {number}  {step.function:<26}{step.title:<44}{_state(workspace, step)}")
+    for step in storage.STEPS:
+        lines.append(f"  {step.number}  {step.function:<26}{step.title:<44}{_state(workspace, step)}")
     if workspace.unfinished_model.exists():
         name = workspace.unfinished_model.name
         lines += ["", f"There is an unfinished training in '{name}': train_final_model resumes it."]

@@ -123,7 +123,7 @@ def _read_json(folder: pathlib.Path, name: str) -> _Values:
 
 def _existing(folder: pathlib.Path, name: str) -> pathlib.Path:
     file = folder / name
-    storage.require(folder, _step(folder)[1])
+    storage.require(folder, _step(folder).function)
     if file.exists():
         return file
     if deeper := next(folder.glob(f"*/{name}"), None):
@@ -131,17 +131,19 @@ def _existing(folder: pathlib.Path, name: str) -> pathlib.Path:
         raise storage.DamagedFile(f"{folder}: the model is one folder too deep, in '{inner}'. Move its files up.")
     if any((folder / other).exists() for other in (_WEIGHTS, _HYPERPARAMETERS, _TRAINING)):
         raise storage.DamagedFile(f"{file}: the file is missing: the folder was not copied completely. {_fix(folder)}")
-    storage.require(file, _step(folder)[1])
+    storage.require(file, _step(folder).function)
     return file
 
 
-def _step(folder: pathlib.Path) -> tuple[int, str]:
-    return (7, "cross_validate_train_set") if folder.name.startswith("fold ") else (3, "train_final_model")
+def _step(folder: pathlib.Path) -> storage.Step:
+    fold = folder.name.startswith("fold ")
+    return storage.step_named("cross_validate_train_set" if fold else "train_final_model")
 
 
 def _fix(folder: pathlib.Path) -> str:
-    number, function = _step(folder)
-    return f"Copy the folder '{folder.name}' from its source again, or delete it and run step {number} ({function})."
+    step = _step(folder)
+    copy = f"Copy the folder '{folder.name}' from its source again"
+    return f"{copy}, or delete it and run step {step.number} ({step.function})."
 
 
 _EDITED = "The file was damaged or edited by hand."

@@ -55,6 +55,7 @@ __all__ = [
     "recover",
     "remove",
     "require",
+    "step_named",
 ]  # fmt: skip
 
 
@@ -108,6 +109,11 @@ class Step:
     uses_tensorflow: bool = True
 
     @property
+    def number(self) -> int:
+        """The position in main.py, from 1."""
+        return STEPS.index(self) + 1
+
+    @property
     def line(self) -> str:
         """The call as it stands in main.py."""
         return f"{self.module}.{self.function}()"
@@ -138,14 +144,19 @@ STEPS = (
 )
 
 
+def step_named(function: str) -> Step:
+    """The step that the function in main.py runs."""
+    return next(step for step in STEPS if step.function == function)
+
+
 def require(path: pathlib.Path, function: str) -> None:
     """MissingResult, with the step `function` and its line in main.py, if that step's result `path` does not exist."""
     if not path.is_file():  # Files are not replaced like folders, and a dataset has thousands of them.
         recover(path)
     if not path.exists():
-        number, step = next((i, step) for i, step in enumerate(STEPS, start=1) if step.function == function)
+        step = step_named(function)
         raise MissingResult(
-            f"'{path.name}' is missing ({path}). Run step {number} first: uncomment {step.line} in src/main.py, "
+            f"'{path.name}' is missing ({path}). Run step {step.number} first: uncomment {step.line} in src/main.py, "
             f"or type: python src/main.py {step.function}"
         )
 
