@@ -16,6 +16,7 @@ import settings
 import storage
 from conftest import ROOT, configure
 from model_exploration import default_trial, oracle, repeats, search, search_space, trainer, trials
+from model_training import budget
 from settings import hyperparameters
 
 
@@ -310,7 +311,7 @@ def test_trial_numbers_are_consecutive_after_an_extension(workspace):
 
 def test_each_trial_prints_its_number_and_the_end_of_the_search(workspace, monkeypatch, capsys):
     seconds = []
-    monkeypatch.setattr(search, "_clock_time", lambda left: seconds.append(left) or "15:20")
+    monkeypatch.setattr(budget, "clock_time", lambda left: seconds.append(left) or "15:20")
     run(workspace, Trainings(seconds=600.0), EXPLORATION_MAX_TRIALS=3, EXPLORATION_REPEATS=2)
     output = capsys.readouterr().out
     lines = [line.split(":")[0] for line in output.splitlines() if line.startswith("Trial ")]
@@ -324,7 +325,7 @@ def test_each_trial_prints_its_number_and_the_end_of_the_search(workspace, monke
 
 def test_a_time_limit_bounds_the_printed_end(workspace, monkeypatch):
     seconds = []
-    monkeypatch.setattr(search, "_clock_time", lambda left: seconds.append(left) or "15:20")
+    monkeypatch.setattr(budget, "clock_time", lambda left: seconds.append(left) or "15:20")
     run(workspace, Trainings(seconds=600.0), EXPLORATION_MAX_TRIALS=9, EXPLORATION_TIME_LIMIT_HOURS=1)
     assert seconds[0] == pytest.approx(3600, abs=60)
 

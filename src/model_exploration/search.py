@@ -1,7 +1,6 @@
 """Runs a Keras Tuner search and its repeats, on one machine, or on many machines with one chief."""
 
 import contextlib
-import datetime
 import io
 import math
 import os
@@ -18,6 +17,7 @@ import pandas as pd
 import storage
 from model_exploration import oracle, repeats, trainer, trials
 from model_exploration.trials import Row, Trial
+from model_training import budget
 from settings import Settings
 
 CHIEF_PATIENCE_SECONDS = 600
@@ -71,7 +71,7 @@ def _repeat(tuner_oracle: oracle.Oracle, options: Settings, folder: pathlib.Path
         if not affordable:
             tuner_oracle.early_end = tuner_oracle.early_end or _MISSING_REPEATS.format(len(tasks))
             return
-        end = _clock_time(sum(seconds for _, seconds in tasks[: len(affordable)]))
+        end = budget.clock_time(sum(seconds for _, seconds in tasks[: len(affordable)]))
         print(f"\nRepeats of the best trials: {len(affordable)} left, search ends about {end}", end="", flush=True)
         repeats.train_one(folder / "repeats", train, affordable[0])
         tuner_oracle.save()
@@ -174,7 +174,7 @@ class _Tuner(keras_tuner.Tuner):
         total = self._options.EXPLORATION_MAX_TRIALS
         text = f"Trial {int(trial.id) + 1}" + (f" of {total}" if total else "") + f" ({trial.name})"
         seconds = math.nan if is_worker() else self.oracle.seconds_to_go()
-        return text if math.isnan(seconds) else f"{text}, search ends about {_clock_time(seconds)}"
+        return text if math.isnan(seconds) else f"{text}, search ends about {budget.clock_time(seconds)}"
 
     def save(self) -> None:
         """Writes the oracle's state: the tuner itself has none."""
@@ -194,9 +194,3 @@ class _Tuner(keras_tuner.Tuner):
 def _shown(searched: dict[str, Any]) -> str:
     texts = {name: f"{value:.3g}" if isinstance(value, float) else str(value) for name, value in searched.items()}
     return ", ".join(f"{name} {text}" for name, text in texts.items())
-
-
-def _clock_time(seconds: float) -> str:
-    now = datetime.datetime.now()
-    end = now + datetime.timedelta(seconds=max(0.0, seconds))
-    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"

@@ -69,16 +69,14 @@ class Budget:
 
     @property
     def eta(self) -> str:
-        """The estimated time of the end, such as "14:32", with a date on another day; "" while it is unknown."""
+        """The estimated time of the end, as `clock_time`; "" while it is unknown."""
         left = [self._seconds - self._seconds_spent()] if self._seconds else []
         if self._steps and self.seconds_per_step:
             # From all work since the first step, including checkpoints and pictures between epochs.
             left.append((self._steps - self._steps_done) * (self._last - self._first) / (self._steps_here - 1))
         if not left:
             return ""
-        now = datetime.datetime.now()
-        end = now + datetime.timedelta(seconds=max(0.0, min(left)))
-        return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
+        return clock_time(min(left))
 
     @property
     def _time_fraction(self) -> float:
@@ -112,6 +110,13 @@ class CosineSchedule(keras.callbacks.Callback):
         """Adds the learning rate to the logs."""
         if logs is not None:
             logs["learning_rate"] = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
+
+
+def clock_time(seconds: float) -> str:
+    """The time of day in `seconds` from now, such as "14:32", with a date on another day; now if they are negative."""
+    now = datetime.datetime.now()
+    end = now + datetime.timedelta(seconds=max(0.0, seconds))
+    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
 
 
 def peak_rate(learning_rate: float, batch_size: int) -> float:
