@@ -1,5 +1,6 @@
 """Trains trials, each in its own process. A failed training is an outcome with a reason; the search continues."""
 
+import dataclasses
 import functools
 import math
 import pathlib
@@ -72,8 +73,9 @@ class Trainer:
 
     def _options_of(self, trial: Trial) -> Settings:
         seed = (self._options.SEED + trial.repeat) % 2**31
-        overrides = {"SEED": seed, "TRAINING_EPOCHS": trial.epochs, "TRAINING_TIME_LIMIT_MINUTES": None}
-        return Settings(**vars(self._options) | overrides)
+        return dataclasses.replace(
+            self._options, SEED=seed, TRAINING_EPOCHS=trial.epochs, TRAINING_TIME_LIMIT_MINUTES=None
+        )
 
 
 def _restart_on_mismatch(train: Callable[[], pd.DataFrame], unfinished: pathlib.Path) -> pd.DataFrame:
