@@ -85,9 +85,7 @@ def report_lost_workers() -> Iterator[None]:
         if count() == 1:
             raise
         # With the first line of TensorFlow's text: this worker itself may have failed.
-        raise storage.UserError(
-            f"{OTHERS_ENDED}\n({(str(error).strip() or type(error).__name__).splitlines()[0]})"
-        ) from error
+        raise storage.UserError(f"{OTHERS_ENDED}\n({storage.first_line(error)})") from error
 
 
 def check(batch_size: int, minutes: float | None) -> None:

@@ -24,7 +24,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from storage.atomic import atomic_folder, atomic_write, check_replaceable, content, follow, move, recover, remove
-from storage.errors import DamagedFile, DatasetError, DiskFull, InUse, MissingResult, UserError, describe, is_disk_full
+from storage.errors import (
+    DamagedFile,
+    DatasetError,
+    DiskFull,
+    InUse,
+    MissingResult,
+    UserError,
+    describe,
+    first_line,
+    is_disk_full,
+)
 from storage.locks import locked
 from storage.readers import read_array, read_json, read_table
 
@@ -44,6 +54,7 @@ __all__ = [
     "check_replaceable",
     "content",
     "describe",
+    "first_line",
     "follow",
     "is_disk_full",
     "locked",
