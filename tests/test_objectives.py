@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from masks import metrics
 from networks import objectives
+from settings import hyperparameters
 
 RNG = np.random.default_rng(0)
 MASKS = np.stack([RNG.random((6, 6, 1)) < 0.3, np.zeros((6, 6, 1), bool), np.ones((6, 6, 1), bool)]).astype(np.uint8)
@@ -39,6 +40,10 @@ def test_binary_crossentropy_dice_adds_the_soft_dice():
     np.testing.assert_allclose(
         objectives.binary_crossentropy_dice(MASKS, LOGITS), pixel_losses().mean(axis=(1, 2, 3)) + 1 - soft, rtol=1e-5
     )
+
+
+def test_the_setting_offers_every_loss():
+    assert sorted(hyperparameters.LOSSES) == sorted(objectives.LOSSES)
 
 
 @pytest.mark.parametrize("name", objectives.LOSSES)

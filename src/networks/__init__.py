@@ -14,8 +14,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from networks import deeplabv3_plus, layers, unet
-
-ARCHITECTURES = ("unet", "deeplabv3_plus")
+from settings.hyperparameters import ARCHITECTURES
 
 # The maximum absolute initial logit, a probability of 12 or 88 %: beyond it the gradients of the Dice loss are small.
 MAX_INITIAL_LOGIT = 2.0

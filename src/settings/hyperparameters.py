@@ -41,6 +41,10 @@ def _declare(default: Any, rule: rules.Rule, search: Choices | Range, meaning: s
     return dataclasses.field(default=default, metadata={"declaration": Declaration(default, rule, search, meaning)})
 
 
+# The default first: it trains many times faster from scratch. DeepLabV3+ starts from ImageNet weights.
+ARCHITECTURES = ("unet", "deeplabv3_plus")
+LOSSES = ("binary_crossentropy", "weighted_binary_crossentropy", "binary_crossentropy_dice")
+
 # No image has larger values, and float32 holds far larger ones.
 _FINITE = (-1e9, 1e9)
 
@@ -62,9 +66,8 @@ class Hyperparameters:
 
     architecture: str = _declare(
         "unet",
-        rules.one_of(("unet", "deeplabv3_plus")),
-        # The default first: it trains many times faster from scratch. DeepLabV3+ starts from ImageNet weights.
-        Choices(("unet", "deeplabv3_plus")),
+        rules.one_of(ARCHITECTURES),
+        Choices(ARCHITECTURES),
         "The network: a U-Net, or DeepLabV3+ on a ResNet50 encoder (see ENCODER_WEIGHTS).",
     )
     filters: int = _declare(
@@ -91,8 +94,8 @@ class Hyperparameters:
     )
     loss: str = _declare(
         "binary_crossentropy_dice",
-        rules.one_of(("binary_crossentropy", "weighted_binary_crossentropy", "binary_crossentropy_dice")),
-        Choices(("binary_crossentropy", "weighted_binary_crossentropy", "binary_crossentropy_dice")),
+        rules.one_of(LOSSES),
+        Choices(LOSSES),
         "Loss function. The default, the sum of cross-entropy and soft Dice loss, also suits small targets.",
     )
     learning_rate: float = _declare(
