@@ -55,7 +55,7 @@ def _explore(workspace: storage.Workspace, options: Settings, space: keras_tuner
             _join(workspace, options, facts)
         else:
             _start_or_resume(workspace, facts, options.EXPLORATION_START_ANEW)
-            _print_start(cases, held_out, space.get_config())
+            _print_start(cases, held_out, empty, space.get_config())
             hparams_page.write(workspace.model_tuning / "trials", space.get_config())
         columns = hparams_page.columns(space.get_config())
         trainer = Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist(), columns)
@@ -109,8 +109,8 @@ def _check_version(workspace: storage.Workspace, replace: bool) -> None:
         )
 
 
-def _print_start(cases: pd.DataFrame, held_out: np.ndarray, space: dict) -> None:
-    scored = f"the other {held_out.sum()}{_empty_masks_note(int((cases['mask_px'][held_out] == 0).sum()))}"
+def _print_start(cases: pd.DataFrame, held_out: np.ndarray, empty: int, space: dict) -> None:
+    scored = f"the other {held_out.sum()}{_empty_masks_note(empty)}"
     trained = f"{(~held_out).sum()} cases of the train set"
     print(f"Each trial trains on {trained} and is scored by its Dice on {scored}.")
     noise = _max_value(space, "noise_sd")
