@@ -109,7 +109,7 @@ def _write(folder: pathlib.Path, result: EvaluationResult, entries: list[dict]) 
         plots["distributions.png"] = charts.distributions(
             result.nonempty, {name: METRICS[name] for name in result.plotted}
         )
-        plots["areas.png"] = charts.areas(areas.true, areas.predicted, texts.unit(areas), areas.agreement)
+        plots["areas.png"] = charts.areas(areas.true, areas.predicted, areas.unit, areas.agreement)
     if result.reliability:
         plots["predicted_dice.png"] = charts.predicted_and_true_dice(result.nonempty)
     contents = {name: charts.to_png(figure) for name, figure in plots.items()}

@@ -1,4 +1,4 @@
-"""Plots of tables: metrics of many cases, trials of a search. Tables in, matplotlib figures out."""
+"""Plots of the metrics of many cases. Tables in, matplotlib figures out."""
 
 import io
 import textwrap
