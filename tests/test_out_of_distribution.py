@@ -1,4 +1,4 @@
-"""What is unlike the train set is told, and what is like it is not."""
+"""Images unlike those of the train set are reported as out of distribution; images like them are not."""
 
 import json
 
