@@ -189,7 +189,10 @@ def evaluation_time(count):
         )
         table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
         preloaded_dataset.write_facts(
-            workspace.preloaded_dataset, {"cases": 5 * count, "SEED": 1, "TEST_SHARE": 0.2, "MASK_SPECK_PX": 4}
+            workspace.preloaded_dataset,
+            preloaded_dataset.DatasetFacts(
+                cases=5 * count, image_size=512, test_share=0.2, group_cases_by=None, seed=1, mask_speck_px=4
+            ),
         )
         start = time.perf_counter()
         evaluation.evaluate_test_set(workspace)

@@ -113,9 +113,11 @@ def prepare(root, options):
     import pandas as pd
     from tensorflow import keras
 
+    import provenance
     import storage
     from data import csv_array, out_of_distribution, phantoms
     from networks import build, saved_model
+    from settings.hyperparameters import Hyperparameters
 
     workspace = storage.Workspace(root)
     workspace.new_images.mkdir(parents=True)
@@ -126,11 +128,27 @@ def prepare(root, options):
         return
     keras.utils.set_random_seed(1)
     values = {"architecture": "unet", "filters": 32, "stem_patch_px": 4, "clip_hu": (-200, 200)}
-    known = out_of_distribution.train_set_statistics([np.linspace(-1, 1, 64)], [0.3]) | {"cleaning_is_harmless": True}
-    training = {"image_size": options.size, "image_sha256": [], "known": known}
+    training = provenance.Training(
+        images=0,
+        image_size=options.size,
+        batch_size=1,
+        epochs=0,
+        minutes=0.0,
+        peak_learning_rate=0.0,
+        precision="float32",
+        encoder_weights=None,
+        seed=1,
+        python="",
+        tensorflow="",
+        hyperparameters=Hyperparameters(**values),
+        image_sha256=[],
+        mask_sha256=[],
+        train_set_statistics=out_of_distribution.train_set_statistics([np.linspace(-1, 1, 64)], [0.3]),
+        cleaning_is_harmless=True,
+    )
     workspace.model.mkdir()
     network = build(image_size=options.size, **values)
-    saved_model.write(workspace.model, network, values | {"horizontal_flip": True}, training, pd.DataFrame())
+    saved_model.write(workspace.model, network, training, pd.DataFrame())
 
 
 class Memory:

@@ -1,5 +1,6 @@
 """What the tests share: the path, small workspaces, data sets written as CSV, masks drawn as text."""
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -19,8 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # The same on every machine; and a GPU may be at work for somebody.
 
 import command_line
+import provenance
 import storage
-from data import csv_array, phantoms
+from data import csv_array, phantoms, preloaded_dataset
+from settings.hyperparameters import Hyperparameters
 
 
 def pytest_configure(config):
@@ -128,6 +131,53 @@ def write_pair(folder, name, image, mask):
 def drawn(text):
     """The mask that a text shows: rows parted by blanks, # is 1."""
     return np.array([[character == "#" for character in row] for row in text.split()], dtype=np.uint8)
+
+
+def training(hyperparameters=None, **changes):
+    """The record of a training, with these hyperparameters and changes."""
+    statistics = provenance.TrainSetStatistics(
+        quantiles=np.linspace(-1, 1, 33).tolist(), max_distance=0.1, mask_fractions=(0.3, 0.3)
+    )
+    facts = {
+        "images": 2,
+        "image_size": 32,
+        "batch_size": 2,
+        "epochs": 30,
+        "minutes": 4.5,
+        "peak_learning_rate": 0.002,
+        "precision": "float32",
+        "encoder_weights": None,
+        "seed": 1,
+        "python": "3.11.7",
+        "tensorflow": "2.15.1",
+        "image_sha256": [],
+        "mask_sha256": [],
+        "train_set_statistics": statistics,
+        "cleaning_is_harmless": True,
+    }
+    return provenance.Training(hyperparameters=Hyperparameters(**hyperparameters or {}), **facts | changes)
+
+
+def prediction_provenance(**changes):
+    """The provenance of predictions, with these changes."""
+    made = training()
+    names = [field.name for field in dataclasses.fields(provenance.TrainingFacts)]
+    fields = {
+        "id": "1a2b3c",
+        "models": 1,
+        "test_time_flip": True,
+        "postprocessed": False,
+        "hyperparameters": made.hyperparameters,
+        "training": provenance.TrainingFacts(**{name: getattr(made, name) for name in names}),
+        "image_sha256": [],
+    }
+    return provenance.Provenance(**fields | changes)
+
+
+def dataset_facts(**changes):
+    """How a preloaded dataset was made, with these changes."""
+    facts = {"cases": 20, "image_size": 64, "test_share": 0.25, "group_cases_by": None, "seed": 7, "mask_speck_px": 4}
+    return preloaded_dataset.DatasetFacts(**facts | changes)
 
 
 def files(folder):

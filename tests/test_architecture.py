@@ -33,7 +33,7 @@ LAYERS = [
     set(STEPS),
     {"data", "networks"},
     {"masks"},
-    {"resumable"},
+    {"resumable", "provenance"},
     {"settings", "isolated_process", "cpu_features", "worker_pool"},
     {"storage"},
 ]
@@ -113,6 +113,7 @@ def test_only_trainers_import_another_step():
         ("keras_tuner", {"model_exploration"}),
         ("matplotlib", {"masks"}),
         ("PIL", {"masks.drawing"}),
+        ("pydantic", {"storage.readers"}),
         ("seaborn", {"masks.charts"}),
         ("sklearn", {"data.splitting"}),
         ("runpy", {"settings"}),

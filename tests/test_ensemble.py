@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import storage
-from conftest import drawn
+from conftest import drawn, training
 from masks import metrics
 from networks import build, ensemble, saved_model
 
@@ -18,13 +18,7 @@ def write(folder, seed, test_time_flip=True):
     keras.utils.set_random_seed(seed)
     network = build(image_size=32, **VALUES)
     folder.mkdir()
-    saved_model.write(
-        folder,
-        network,
-        VALUES | {"horizontal_flip": test_time_flip},
-        {"image_size": 32, "known": {"cleaning_is_harmless": True}},
-        pd.DataFrame(),
-    )
+    saved_model.write(folder, network, training(VALUES | {"horizontal_flip": test_time_flip}), pd.DataFrame())
     return network
 
 

@@ -1,5 +1,6 @@
 """Step 5: metrics computed by hand, counts of failed cases and empty reference masks, texts, pictures, and the log."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -12,10 +13,11 @@ from matplotlib import pyplot
 
 import settings
 import storage
-from conftest import configure, drawn, files
+from conftest import configure, dataset_facts, drawn, files, prediction_provenance
 from data import csv_array, mask_folder, preloaded_dataset
 from evaluation import evaluate_test_set, pictures, report
 from masks import drawing
+from settings.hyperparameters import Hyperparameters
 
 NEAR = "........ .####... .####... .####... ........ ........ ........ ........"
 SHIFTED = "........ ..####.. ..####.. ..####.. ........ ........ ........ ........"
@@ -28,31 +30,9 @@ PAIRS = {
     "B__<odd> & name": (SHIFTED, NEAR),
 }
 
-HYPERPARAMETERS = {
-    "architecture": "unet",
-    "clip_hu": [-200, 200],
-    "loss": "binary_crossentropy_dice",
-    "learning_rate": 1e-3,
-    "horizontal_flip": True,
-    "rotation_degrees": 10,
-    "max_log_scale": 0.2,
-    "gamma": 0.3,
-    "noise_sd": 0,
-    "augmentation_probability": 0.25,
-}
-TRAINING = {
-    "tensorflow": "2.15.1",
-    "python": "3.11.7",
-    "precision": "bfloat16",
-    "image_size": 64,
-    "images": 64,
-    "batch_size": 8,
-    "peak_learning_rate": 2e-3,
-    "encoder_weights": None,
-    "seed": 1,
-    "epochs": 30,
-    "minutes": 4.5,
-}
+TRAINING = dataclasses.replace(
+    prediction_provenance().training, images=64, image_size=64, batch_size=8, precision="bfloat16"
+)
 
 
 def enlarged(text):
@@ -97,9 +77,7 @@ def predicted(workspace):
         mask_px=[int(enlarged(true).sum()) for true, _ in PAIRS.values()],
     )
     table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
-    preloaded_dataset.write_facts(
-        workspace.preloaded_dataset, {"cases": 20, "SEED": 7, "TEST_SHARE": 0.25, "MASK_SPECK_PX": 3}
-    )
+    preloaded_dataset.write_facts(workspace.preloaded_dataset, dataset_facts(cases=20, mask_speck_px=3))
     return workspace
 
 
@@ -387,7 +365,7 @@ def test_texts_give_correlation_and_bias_of_the_predicted_dice(predicted, capsys
         name="predicted_dice",
     )
     table = predictions.rename_axis("case").reset_index().assign(ood_reasons="")
-    mask_folder.write_provenance(predicted.predictions, {"id": "x", "image_sha256": []})
+    mask_folder.write_provenance(predicted.predictions, prediction_provenance(id="x"))
     mask_folder.write_quality_table(predicted.predictions, table)
     evaluate_test_set(predicted)
     del predictions["A__none"]  # Its reference mask is empty.
@@ -446,11 +424,11 @@ def test_pictures_can_be_shown_instead_of_saved(predicted, monkeypatch):
 
 
 def test_each_evaluation_is_counted_with_its_model(predicted, capsys):
-    mask_folder.write_provenance(predicted.predictions, {"id": "first", "image_sha256": []})
+    mask_folder.write_provenance(predicted.predictions, prediction_provenance(id="first"))
     evaluate_test_set(predicted)
     assert "This is evaluation 1 of this test set: an unbiased estimate" in capsys.readouterr().out
     evaluate_test_set(predicted)
-    mask_folder.write_provenance(predicted.predictions, {"id": "second", "image_sha256": []})
+    mask_folder.write_provenance(predicted.predictions, prediction_provenance(id="second"))
     evaluate_test_set(predicted)
     assert (
         "This is evaluation 3 of this test set, or of part of it, with 2 models (first, second)."
@@ -489,28 +467,20 @@ def test_a_digest_of_digits_is_read_as_text(predicted, capsys, digest):
 
 
 def test_the_methods_describe_the_actual_split_and_augmentation(predicted):
-    values = HYPERPARAMETERS | {"clip_hu": None, "horizontal_flip": False, "max_log_scale": 0.0, "gamma": 0.0}
-    provenance = {
-        "id": "x",
-        "models": 1,
-        "test_time_flip": False,
-        "cleaned": False,
-        "image_sha256": [],
-        "training": TRAINING,
-    }
+    values = Hyperparameters(clip_hu=None, horizontal_flip=False, max_log_scale=0.0, gamma=0.0)
+    provenance = prediction_provenance(test_time_flip=False, training=TRAINING)
     # Two patients of five images each: the smallest group exceeds the target share of a quarter.
     pd.read_csv(predicted.preloaded_dataset / "cases.csv").assign(group="one").to_csv(
         predicted.preloaded_dataset / "cases.csv", index=False
     )
-    preloaded_dataset.write_facts(
-        predicted.preloaded_dataset, {"cases": 10, "SEED": 7, "TEST_SHARE": 0.25, "MASK_SPECK_PX": 0}
-    )
+    preloaded_dataset.write_facts(predicted.preloaded_dataset, dataset_facts(cases=10, mask_speck_px=0))
     for probability, augmentation in (
         (0.5, "Data augmentation consisted of rotation (with a probability of 50 %)."),
         (0.0, "No data augmentation was used."),
     ):
+        hyperparameters = dataclasses.replace(values, augmentation_probability=probability)
         mask_folder.write_provenance(
-            predicted.predictions, provenance | {"hyperparameters": values | {"augmentation_probability": probability}}
+            predicted.predictions, dataclasses.replace(provenance, hyperparameters=hyperparameters)
         )
         evaluate_test_set(predicted)
         methods = (predicted.results / "methods.txt").read_text()
@@ -541,9 +511,8 @@ def test_an_evaluation_is_counted_before_any_result_is_visible(predicted, monkey
 
 
 def test_a_model_trained_on_a_test_image_is_rejected(predicted):
-    mask_folder.write_provenance(
-        predicted.predictions, {"id": "cheat", "image_sha256": ["another", sha256("image-A__good")]}
-    )
+    digests = ["another", sha256("image-A__good")]
+    mask_folder.write_provenance(predicted.predictions, prediction_provenance(image_sha256=digests))
     with pytest.raises(storage.DatasetError, match="A__good: in the test set, but the model was trained on it"):
         evaluate_test_set(predicted)
     assert not predicted.results.exists()
@@ -664,15 +633,7 @@ def test_cases_can_be_selected_by_name_and_unknown_names_are_rejected(predicted)
 def test_tables_and_methods_for_a_manuscript_contain_the_numbers(predicted):
     mask_folder.write_provenance(
         predicted.predictions,
-        {
-            "id": "x",
-            "models": 5,
-            "test_time_flip": True,
-            "cleaned": True,
-            "image_sha256": ["a"] * 80,
-            "hyperparameters": HYPERPARAMETERS,
-            "training": TRAINING,
-        },
+        prediction_provenance(models=5, postprocessed=True, image_sha256=["a"] * 80, training=TRAINING),
     )
     preloaded_dataset.write(predicted.test_set / "masks", "A__none", enlarged(NEAR))
     preloaded_dataset.write(predicted.predictions, "A__none", enlarged(NEAR))

@@ -1,10 +1,14 @@
 """Masks of known cases from anywhere: what is missing or no mask is told with its file and the remedy."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import storage
+from conftest import prediction_provenance
 from data import csv_array, mask_folder, preloaded_dataset
 
 MASK = np.eye(4, dtype=np.uint8)
@@ -47,8 +51,8 @@ def test_what_is_no_mask_is_told(tmp_path, values, told):
 
 def test_the_maker_is_remembered(tmp_path):
     assert mask_folder.read_provenance(tmp_path) is None
-    mask_folder.write_provenance(tmp_path, {"id": "abc", "image_sha256": ["x"]})
-    assert mask_folder.read_provenance(tmp_path) == {"id": "abc", "image_sha256": ["x"]}
+    mask_folder.write_provenance(tmp_path, provenance := prediction_provenance(image_sha256=["x"]))
+    assert mask_folder.read_provenance(tmp_path) == provenance
 
 
 def test_judgements_come_back_as_written(tmp_path):
@@ -83,7 +87,7 @@ def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
 
 def test_a_table_of_facts_that_another_program_wrote_is_told(tmp_path):
     (tmp_path / "_model.json").write_text("{}")
-    with pytest.raises(storage.DatasetError, match="_model.json: does not name the model of the masks"):
+    with pytest.raises(storage.DamagedFile, match="_model.json: id is missing.*If it is another program's, remove it"):
         mask_folder.read_provenance(tmp_path)
 
 
@@ -127,5 +131,34 @@ def test_a_damaged_description_of_the_model_is_reported_with_a_fix(tmp_path, con
 def test_predictions_of_an_earlier_version_are_read(tmp_path):
     (tmp_path / "_table.csv").write_text("case,predicted_dice,unlike_train_set\n007,0.5,intensities\n")
     assert mask_folder.read_quality_table(tmp_path)["ood_reasons"].tolist() == ["intensities"]
-    (tmp_path / "_model.json").write_text('{"id": "abc", "image_sha256": [], "mirrored": true}')
-    assert mask_folder.read_provenance(tmp_path)["test_time_flip"] is True
+    mask_folder.write_provenance(tmp_path, provenance := prediction_provenance())
+    values = json.loads((tmp_path / "_model.json").read_text())
+    values |= {"mirrored": values.pop("test_time_flip"), "cleaned": values.pop("postprocessed")}
+    values["hyperparameters"]["patch_px"] = values["hyperparameters"].pop("stem_patch_px")
+    (tmp_path / "_model.json").write_text(json.dumps(values))
+    assert mask_folder.read_provenance(tmp_path) == provenance
+
+
+def places(values, *path):
+    """The path of each key of nested objects."""
+    for name, value in values.items():
+        yield (*path, name)
+        if isinstance(value, dict):
+            yield from places(value, *path, name)
+
+
+@pytest.mark.parametrize("path", places(dataclasses.asdict(prediction_provenance())), ids=".".join)
+def test_a_missing_key_and_a_value_of_another_type_are_reported_by_name(tmp_path, path):
+    mask_folder.write_provenance(tmp_path, prediction_provenance())
+    content = (tmp_path / "_model.json").read_text()
+    for change, told in (
+        (lambda parent, name: parent.pop(name), f"{'.'.join(path)} is missing"),
+        (lambda parent, name: parent.update({name: [{}]}), path[-1]),
+    ):
+        parent = values = json.loads(content)
+        for name in path[:-1]:
+            parent = parent[name]
+        change(parent, path[-1])
+        (tmp_path / "_model.json").write_text(json.dumps(values))
+        with pytest.raises(storage.DamagedFile, match=rf"_model\.json: .*{told}.*Repeat step 4"):
+            mask_folder.read_provenance(tmp_path)

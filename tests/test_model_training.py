@@ -70,7 +70,7 @@ def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
     training = json.loads((workspace.model / "training.json").read_text())
     assert (training["image_size"], training["seed"], len(training["image_sha256"])) == (64, 1, 8)
     masks = [np.load(file) for file in sorted((workspace.train_set / "masks").glob("*.npy"))]
-    assert training["known"]["cleaning_is_harmless"] is cleaning.is_harmless(masks)
+    assert training["cleaning_is_harmless"] is cleaning.is_harmless(masks)
     assert not workspace.unfinished_model.exists()
     assert saved_model.read(workspace.model).count_params() > 0
     told = re.search(

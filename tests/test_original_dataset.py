@@ -185,7 +185,7 @@ def test_specks_are_taken_out_and_counted(five, capsys):
     for number in range(5):
         write_pair(five.original_dataset / "A", f"case{number}", image(number), speckled)
     create_preloaded_dataset(five)
-    assert preloaded_dataset.read_facts(five)["MASK_SPECK_PX"] == 4
+    assert preloaded_dataset.read_facts(five).mask_speck_px == 4
     row = cases(five).iloc[0]
     kept = preloaded_dataset.read(five.preloaded_dataset / f"{row.split} set" / "masks", row.case)
     # The 2 px in the corner, the 1 px at the edge and the square of 4 px go; what touches the large area at a corner

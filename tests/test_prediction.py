@@ -13,7 +13,7 @@ from tensorflow import keras
 import networks
 import prediction
 import storage
-from conftest import configure, files, write_pair
+from conftest import configure, files, training, write_pair
 from data import csv_array, mask_folder, out_of_distribution, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from masks import cleaning, drawing, metrics
@@ -26,8 +26,6 @@ def write_model(folder, image_size=64, trained_on=(), seed=0, test_time_flip=Tru
     network = networks.build("unet", image_size, 2, 4, clip_hu)
     folder.mkdir(parents=True, exist_ok=True)
     statistics = out_of_distribution.train_set_statistics([np.linspace(-1, 1, 64)], [0.3])
-    statistics["cleaning_is_harmless"] = harmless
-    training = {"image_size": image_size, "image_sha256": list(trained_on), "known": statistics}
     hyperparameters = {
         "architecture": "unet",
         "filters": 2,
@@ -35,7 +33,14 @@ def write_model(folder, image_size=64, trained_on=(), seed=0, test_time_flip=Tru
         "clip_hu": clip_hu,
         "horizontal_flip": test_time_flip,
     }
-    saved_model.write(folder, network, hyperparameters, training, pd.DataFrame())
+    record = training(
+        hyperparameters,
+        image_size=image_size,
+        image_sha256=list(trained_on),
+        train_set_statistics=statistics,
+        cleaning_is_harmless=harmless,
+    )
+    saved_model.write(folder, network, record, pd.DataFrame())
 
 
 @pytest.fixture
@@ -85,7 +90,7 @@ def test_masks_are_post_processed_if_harmless_unless_the_setting_decides(prepare
             expected = cleaning.clean(mask) if cleaned else mask
             np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), expected)
         assert ("post-processed" in capsys.readouterr().out) is cleaned
-        assert mask_folder.read_provenance(prepared.predictions)["cleaned"] is cleaned
+        assert mask_folder.read_provenance(prepared.predictions).postprocessed is cleaned
     assert any((cleaning.clean(mask) != mask).any() for mask in raw_masks.values())
 
 
@@ -109,9 +114,9 @@ def test_step_4_does_not_read_the_true_masks_and_writes_provenance(prepared):
     prediction.predict_test_set(prepared)
     assert len(files(prepared.predictions)) == 4
     provenance = mask_folder.read_provenance(prepared.predictions)
-    assert provenance["id"] == saved_model.fingerprint([prepared.model])
-    assert provenance["image_sha256"] == []
-    assert provenance["hyperparameters"]["architecture"] == "unet"
+    assert provenance.id == saved_model.fingerprint([prepared.model])
+    assert provenance.image_sha256 == []
+    assert provenance.hyperparameters.architecture == "unet"
 
 
 def test_a_model_trained_on_a_test_image_is_refused(prepared):

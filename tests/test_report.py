@@ -10,7 +10,7 @@ import pytest
 
 import evaluation
 import storage
-from conftest import configure
+from conftest import configure, dataset_facts, prediction_provenance
 from data import mask_folder, phantoms, preloaded_dataset
 
 CASES = 5
@@ -51,10 +51,8 @@ def report(tmp_path_factory):
     )
     table = table.assign(image_file="a.csv", dtype="int16", height=64, width=64, minimum=0, maximum=0)
     table.to_csv(workspace.preloaded_dataset / "cases.csv", index=False)
-    preloaded_dataset.write_facts(
-        workspace.preloaded_dataset, {"cases": 25, "SEED": 1, "TEST_SHARE": 0.2, "MASK_SPECK_PX": 4}
-    )
-    mask_folder.write_provenance(workspace.predictions, {"id": "1a2b3c", "image_sha256": []})
+    preloaded_dataset.write_facts(workspace.preloaded_dataset, dataset_facts(cases=25))
+    mask_folder.write_provenance(workspace.predictions, prediction_provenance())
     mask_folder.write_quality_table(
         workspace.predictions,
         pd.DataFrame({"case": names, "predicted_dice": [0.9, 0.8, 0.7, 0.6, 0.5], "ood_reasons": "</script><b>&amp;"}),

@@ -1,5 +1,6 @@
 """A model on disk predicts what it predicted in memory, to the bit, and holds neither code nor pickle."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -11,6 +12,7 @@ from tensorflow import keras
 
 import networks
 import storage
+from conftest import training
 from networks import saved_model
 
 
@@ -28,8 +30,7 @@ def test_saved_and_loaded_predictions_are_equal_to_the_bit(tmp_path, architectur
     saved_model.write(
         tmp_path,
         network,
-        {"architecture": architecture, "filters": 4, "stem_patch_px": 4, "clip_hu": clip_hu},
-        {"image_size": 64},
+        training({"architecture": architecture, "filters": 4, "clip_hu": clip_hu}, image_size=64),
         pd.DataFrame({"loss": [1.0]}),
     )
     np.testing.assert_array_equal(saved_model.read(tmp_path)(images), network(images))
@@ -48,13 +49,7 @@ def test_weights_of_mixed_precision_are_kept_in_full(tmp_path):
     finally:
         keras.mixed_precision.set_global_policy("float32")
     random_weights(network)
-    saved_model.write(
-        tmp_path,
-        network,
-        {"architecture": "unet", "filters": 4, "stem_patch_px": 4, "clip_hu": (-200, 200)},
-        {"image_size": 64},
-        pd.DataFrame(),
-    )
+    saved_model.write(tmp_path, network, training({"filters": 4}, image_size=64), pd.DataFrame())
     for own, other in zip(network.get_weights(), saved_model.read(tmp_path).get_weights(), strict=True):
         assert own.dtype == np.float32
         np.testing.assert_array_equal(own, other)
@@ -68,32 +63,19 @@ def test_a_missing_model_names_the_step(tmp_path):
 def test_a_model_that_a_crash_left_aside_is_found(tmp_path):
     # As it lies between the two renamings of storage.atomic_folder.
     (tmp_path / ".model.former").mkdir()
-    (tmp_path / ".model.former" / "training.json").write_text('{"image_size": 64}')
-    assert saved_model.read_training(tmp_path / "model") == {"image_size": 64}
+    values = dataclasses.asdict(training(image_size=64))
+    (tmp_path / ".model.former" / "training.json").write_text(json.dumps(values))
+    assert saved_model.read_training(tmp_path / "model") == training(image_size=64)
 
 
-HYPERPARAMETERS = {
-    "architecture": "unet",
-    "filters": 2,
-    "stem_patch_px": 4,
-    "clip_hu": (-200.0, 200.0),
-    "horizontal_flip": True,
-}
-TRAINING = {
-    "image_size": 32,
-    "hyperparameters": HYPERPARAMETERS,
-    "image_sha256": ["0"],
-    "known": {"cleaning_is_harmless": True},
-}
+TRAINING = training({"filters": 2})
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("written") / "model"
     folder.mkdir()
-    saved_model.write(
-        folder, networks.build("unet", 32, 2, 4, (-200.0, 200.0)), HYPERPARAMETERS, TRAINING, pd.DataFrame()
-    )
+    saved_model.write(folder, networks.build("unet", 32, 2, 4, (-200.0, 200.0)), TRAINING, pd.DataFrame())
     return folder
 
 
@@ -108,7 +90,8 @@ def edit(name, **values):
 
     def change(folder):
         changed = json.loads((folder / name).read_text()) | values
-        (folder / name).write_text(json.dumps({key: value for key, value in changed.items() if value is not None}))
+        removed = [key for key, value in values.items() if value is None]
+        (folder / name).write_text(json.dumps({key: changed[key] for key in changed if key not in removed}))
 
     return change
 
@@ -151,7 +134,7 @@ DAMAGES = {
     "no image size": (edit("training.json", image_size=None), f"training.json: image_size is missing.*{DELETE}"),
     "an image size that is a text": (
         edit("training.json", image_size="32"),
-        "training.json: image_size must be a multiple of 32",
+        "training.json: image_size: Input should be a valid integer",
     ),
     "an image size of another kind": (
         edit("training.json", image_size=33),
@@ -207,24 +190,34 @@ def test_values_that_no_setting_allows_are_refused_before_a_network_is_built(mod
     # Somebody else's model, with both files alike.
     edit("hyperparameters.json", **{name: value})(model)
     edit("training.json", hyperparameters=json.loads((model / "hyperparameters.json").read_text()))(model)
-    with pytest.raises(storage.DamagedFile, match=f"hyperparameters.json: {name} must be"):
+    with pytest.raises(storage.DamagedFile, match=rf"training\.json: .*({name}|a number is infinite).*{DELETE}"):
         saved_model.read(model)
 
 
-@pytest.mark.parametrize("known", [5, {"quantiles": [float("nan")]}, {"farthest": "far"}])
-def test_statistics_that_are_no_numbers_are_refused(model, known):
-    edit("training.json", known=known)(model)
-    with pytest.raises(storage.DamagedFile, match="training.json: known must be"):
+@pytest.mark.parametrize(
+    "statistics, fault",
+    [
+        (5, "train_set_statistics: Input should be an object"),
+        ({"quantiles": [float("nan")]}, "a number is infinite or NaN"),
+        ({"max_distance": "far"}, "max_distance: Input should be a valid number"),
+        ({"quantiles": []}, "quantiles"),
+    ],
+)
+def test_statistics_that_are_no_numbers_are_refused(model, statistics, fault):
+    if isinstance(statistics, dict):
+        statistics = dataclasses.asdict(TRAINING.train_set_statistics) | statistics
+    edit("training.json", train_set_statistics=statistics)(model)
+    with pytest.raises(storage.DamagedFile, match=rf"training\.json: .*{fault}.*{DELETE}"):
         saved_model.read_training(model)
 
 
-def test_a_key_that_a_step_asks_for_and_is_missing_is_told(model):
-    edit("training.json", image_sha256=None)(model)
-    training = saved_model.read_training(model)
-    with pytest.raises(storage.DamagedFile, match="training.json: image_sha256 is missing"):
-        training["image_sha256"]
-    with pytest.raises(storage.DamagedFile, match="training.json: farthest is missing"):
-        training["known"]["farthest"]
+@pytest.mark.parametrize("name", dataclasses.asdict(TRAINING))
+def test_a_missing_key_of_the_training_is_named(model, name):
+    values = json.loads((model / "training.json").read_text())
+    del values[name]
+    (model / "training.json").write_text(json.dumps(values))
+    with pytest.raises(storage.DamagedFile, match=rf"training\.json: {name} is missing.*{DELETE}"):
+        saved_model.read_training(model)
 
 
 def test_a_byte_order_mark_is_no_damage(model):
@@ -263,10 +256,10 @@ def test_a_newer_format_names_both_versions(model):
 
 
 def test_a_model_without_versions_is_read(model):
-    training = saved_model.read_training(model)
-    assert (training["version"], training["format"]) == (saved_model.VERSION, saved_model.FORMAT)
-    edit("training.json", version=None, format=None, hyperparameters=None)(model)
-    assert saved_model.read(model).count_params() > 0
+    values = json.loads((model / "training.json").read_text())
+    assert (values["version"], values["format"]) == (saved_model.VERSION, saved_model.FORMAT)
+    edit("training.json", version=None, format=None)(model)
+    assert saved_model.read_training(model) == TRAINING
 
 
 def test_the_fingerprint_tells_models_apart(tmp_path, model):
@@ -276,15 +269,30 @@ def test_the_fingerprint_tells_models_apart(tmp_path, model):
     )
     network = saved_model.read(other)
     random_weights(network)
-    saved_model.write(other, network, HYPERPARAMETERS, TRAINING, pd.DataFrame())
+    saved_model.write(other, network, TRAINING, pd.DataFrame())
     assert saved_model.fingerprint([model]) != saved_model.fingerprint([other])
 
 
-def test_a_model_of_an_earlier_version_with_other_names_is_read(tmp_path):
-    values = {"architecture": "unet", "filters": 2, "stem_patch_px": 4, "clip_hu": None}
-    network = networks.build(image_size=32, **values)
-    former = {"architecture": "unet", "filters": 2, "patch_px": 4, "clip_hu": None, "scale": 0.2, "gaussian_noise": 0.0}
-    training = {"image_size": 32, "hyperparameters": former}
-    saved_model.write(tmp_path, network, former, training, pd.DataFrame())
-    assert saved_model.read(tmp_path).count_params() == network.count_params()
-    assert saved_model.read_hyperparameters(tmp_path)["noise_sd"] == 0.0
+def test_a_model_of_an_earlier_version_with_other_names_is_read(model):
+    values = json.loads((model / "training.json").read_text())
+    former = values["hyperparameters"]
+    former |= {
+        "patch_px": former.pop("stem_patch_px"),
+        "scale": former.pop("max_log_scale"),
+        "gaussian_noise": former.pop("noise_sd"),
+    }
+    statistics = values.pop("train_set_statistics")
+    values["known"] = {
+        "quantiles": statistics["quantiles"],
+        "farthest": statistics["max_distance"],
+        "mask_shares": statistics["mask_fractions"],
+        "cleaning_is_harmless": values.pop("cleaning_is_harmless"),
+    }
+    for name in ("images", "version", "format"):
+        del values[name]
+    values["image_sha256"] = ["a", "b"]
+    (model / "training.json").write_text(json.dumps(values))
+    (model / "hyperparameters.json").write_text(json.dumps(former))
+    assert saved_model.read_training(model) == dataclasses.replace(TRAINING, images=2, image_sha256=["a", "b"])
+    assert saved_model.read_hyperparameters(model) == TRAINING.hyperparameters
+    assert saved_model.read(model).count_params() > 0

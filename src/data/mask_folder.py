@@ -5,16 +5,17 @@ _table.csv      quality table of the model's predictions: predicted Dice and out
 _model.json     provenance of the model's predictions: model, training, SHA-256 of every image of the train set
 """
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import storage
 from data import csv_array
+from provenance import Provenance
 from settings import hyperparameters
 
 # Names with a leading underscore are sorted first.
@@ -23,6 +24,8 @@ _MODEL = "_model.json"
 
 # The column ood_reasons in earlier versions.
 _FORMER_REASONS = "unlike_train_set"
+# Keys of _model.json in earlier versions.
+_FORMER_NAMES = {"mirrored": "test_time_flip", "cleaned": "postprocessed"}
 
 _FIX = "Repeat step 4 to write the predictions again."
 
@@ -83,28 +86,24 @@ def read_quality_table(folder: pathlib.Path) -> pd.DataFrame | None:
     return table
 
 
-def write_provenance(folder: pathlib.Path, provenance: dict[str, Any]) -> None:
-    """Records the model that made the masks: at least its `id` and the `image_sha256` of its train set."""
-    (folder / _MODEL).write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+def write_provenance(folder: pathlib.Path, provenance: Provenance) -> None:
+    """Records the model that made the masks."""
+    (folder / _MODEL).write_text(json.dumps(dataclasses.asdict(provenance), indent=2) + "\n", encoding="utf-8")
 
 
-def read_provenance(folder: pathlib.Path) -> dict[str, Any] | None:
+def read_provenance(folder: pathlib.Path) -> Provenance | None:
     """What `write_provenance` wrote, or None if the masks have none.
 
-    DamagedFile or DatasetError if the file was damaged or is another program's.
+    DamagedFile if the file was damaged or is another program's.
     """
     file = folder / _MODEL
     if not file.exists():
         return None
-    provenance = storage.read_json(file, f"{_FIX} If it is another program's, remove it.")
-    if not {"id", "image_sha256"} <= provenance.keys():
-        fault = "does not name the model of the masks and the images of its train set"
-        raise storage.DatasetError([f"{file}: {fault}. Remove it if it is not this program's."])
-    if "mirrored" in provenance:  # The name in earlier versions.
-        provenance["test_time_flip"] = provenance.pop("mirrored")
-    if isinstance(provenance.get("hyperparameters"), dict):
-        provenance["hyperparameters"] = hyperparameters.with_current_names(provenance["hyperparameters"])
-    return provenance
+    fix = f"{_FIX} If it is another program's, remove it."
+    values = {_FORMER_NAMES.get(name, name): value for name, value in storage.read_json(file, fix).items()}
+    if isinstance(values.get("hyperparameters"), dict):
+        values["hyperparameters"] = hyperparameters.with_current_names(values["hyperparameters"])
+    return storage.to_record(values, Provenance, file, fix)
 
 
 def _files(folder: pathlib.Path, case: str) -> list[pathlib.Path]:

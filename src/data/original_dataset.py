@@ -52,8 +52,6 @@ from data.image_mask_pairs import KINDS, Pair
 from masks import cleaning
 
 # The settings that determine the dataset.
-_DATASET_SETTINGS = ("IMAGE_SIZE", "TEST_SHARE", "GROUP_CASES_BY", "SEED", "MASK_SPECK_PX")
-
 # The columns of `left out.csv`.
 _EXCLUDED = ["case", "image_file", "reason"]
 
@@ -101,10 +99,19 @@ def _write(
         _raise(_nothing_to_learn(rows))
         rows.to_csv(draft / "cases.csv", index=False)
         excluded.to_csv(draft / "left out.csv", index=False)
-        preloaded_dataset.write_facts(
-            draft, {"cases": len(rows)} | {name: getattr(options, name) for name in _DATASET_SETTINGS}
-        )
+        preloaded_dataset.write_facts(draft, _facts(len(rows), options))
     return rows, excluded
+
+
+def _facts(cases: int, options: settings.Settings) -> preloaded_dataset.DatasetFacts:
+    return preloaded_dataset.DatasetFacts(
+        cases=cases,
+        image_size=options.IMAGE_SIZE,
+        test_share=options.TEST_SHARE,
+        group_cases_by=options.GROUP_CASES_BY,
+        seed=options.SEED,
+        mask_speck_px=options.MASK_SPECK_PX,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

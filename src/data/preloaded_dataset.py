@@ -14,18 +14,31 @@
 A case is named `<subdirectory>__<file stem>` in every later result. `data.pipeline` reads the files with tf.data.
 """
 
+import dataclasses
 import hashlib
 import io
 import json
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import storage
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """The number of cases, and the settings of step 1 with which they were made (see docs/settings.md)."""
+
+    cases: int
+    image_size: int
+    test_share: float
+    group_cases_by: str | None
+    seed: int
+    mask_speck_px: int
+
 
 # The size of numpy.save's header of a 2-D array; `write` checks it.
 HEADER_BYTES = 128
@@ -109,16 +122,18 @@ def _check_size(file: pathlib.Path, value_bytes: int) -> None:
         )
 
 
-def write_facts(folder: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Records the settings with which the dataset in `folder` was made: config.py may change before the evaluation."""
-    (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+def write_facts(folder: pathlib.Path, facts: DatasetFacts) -> None:
+    """Writes how the dataset in `folder` was made: config.py may change before the evaluation."""
+    values = {name if name == "cases" else name.upper(): value for name, value in dataclasses.asdict(facts).items()}
+    (folder / _FACTS).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def read_facts(workspace: storage.Workspace) -> dict[str, Any]:
-    """The facts that `write_facts` wrote. MissingResult if there are none."""
+def read_facts(workspace: storage.Workspace) -> DatasetFacts:
+    """The facts that `write_facts` wrote. MissingResult if there are none; DamagedFile if they were edited."""
     file = workspace.preloaded_dataset / _FACTS
     storage.require(file, "create_preloaded_dataset")
-    return storage.read_json(file, _FIX, ("cases", "TEST_SHARE", "SEED", "MASK_SPECK_PX"))
+    values = {name.lower(): value for name, value in storage.read_json(file, _FIX).items()}
+    return storage.to_record(values, DatasetFacts, file, _FIX)
 
 
 def check_no_leakage(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:

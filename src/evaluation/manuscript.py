@@ -32,7 +32,7 @@ def _json(result: EvaluationResult) -> str:
         "predicted_dice_correlation": reliability.correlation if reliability else None,
         "predicted_dice_bias": reliability.bias if reliability else None,
         "test_set": dataclasses.asdict(result.evaluations),
-        "model": (result.provenance or {}).get("id"),
+        "model": result.provenance.id if result.provenance else None,
     }
     return json.dumps(content, indent=2) + "\n"
 

@@ -1,12 +1,13 @@
 """The Methods paragraph of a manuscript, with the facts about data, training and metrics filled in."""
 
 import math
-from typing import Any
 
 from data import splitting
 from evaluation import texts
 from evaluation.result import EvaluationResult
 from masks import agreement, metrics
+from provenance import Provenance
+from settings.hyperparameters import Hyperparameters
 
 _NETWORKS = {"unet": "A U-Net", "deeplabv3_plus": "A DeepLabV3+ with a ResNet50 encoder"}
 _LOSSES = {
@@ -25,10 +26,10 @@ def paragraph(result: EvaluationResult) -> str:
 
 def _test_set(result: EvaluationResult) -> str:
     facts, groups, cases = result.dataset, result.table["group"].nunique(), len(result.table)
-    share, seed = _percent(facts["TEST_SHARE"]), facts["SEED"]
+    share, seed = _percent(facts.test_share), facts.seed
     in_groups = f" from {groups} group{'s' * (groups > 1)}" if groups < cases else ""
-    text = f"The test set comprised {cases} of {facts['cases']} images{in_groups}"
-    if cases <= splitting.max_cases(facts["cases"], facts["TEST_SHARE"]):
+    text = f"The test set comprised {cases} of {facts.cases} images{in_groups}"
+    if cases <= splitting.max_cases(facts.cases, facts.test_share):
         text += f", selected at random (target share {share}, seed {seed})."
     else:
         text += f": the smallest group, because each group exceeded the target share of {share}."
@@ -36,49 +37,48 @@ def _test_set(result: EvaluationResult) -> str:
         text += " Images of one group, such as those of one patient, were assigned to the same set."
     unknown = " It is unknown whether any test image was used for training."
     text += " None of the test images was used for training." if result.provenance else unknown
-    components = f" Connected components of at most {facts['MASK_SPECK_PX']} px were removed from the reference masks."
-    return text + (components if facts["MASK_SPECK_PX"] else "")
+    components = f" Connected components of at most {facts.mask_speck_px} px were removed from the reference masks."
+    return text + (components if facts.mask_speck_px else "")
 
 
-def _training(provenance: dict[str, Any] | None) -> str:
-    if not provenance or "hyperparameters" not in provenance:
+def _training(provenance: Provenance | None) -> str:
+    if not provenance:
         return "The masks were predicted by another program."
-    values, training = provenance["hyperparameters"], provenance["training"]
-    side, encoder = training["image_size"], training["encoder_weights"]
+    values, training = provenance.hyperparameters, provenance.training
+    side, encoder = training.image_size, training.encoder_weights
     weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"
     initialised = f", initialised with {weights}," if encoder else ""
     sentences = [
-        f"{_NETWORKS[values['architecture']]}{initialised} was trained on {training['images']} images "
-        f"of {side} × {side} px.",
-        _intensities(values["clip_hu"]),
-        f"Training lasted {training['epochs']} epochs ({training['minutes']} min) with a batch size of "
-        f"{training['batch_size']}, the Adam optimiser (peak learning rate {training['peak_learning_rate']:g}, "
-        f"linear warm-up, cosine decay) and {_LOSSES[values['loss']]} as the loss function.",
+        f"{_NETWORKS[values.architecture]}{initialised} was trained on {training.images} images of {side} × {side} px.",
+        _intensities(values.clip_hu),
+        f"Training lasted {training.epochs} epochs ({training.minutes} min) with a batch size of "
+        f"{training.batch_size}, the Adam optimiser (peak learning rate {training.peak_learning_rate:g}, "
+        f"linear warm-up and cosine decay) and {_LOSSES[values.loss]} as the loss function.",
         _augmentation(values),
-        f"Software: TensorFlow {training['tensorflow']}, Python {training['python']}; "
-        f"precision {training['precision']}; seed {training['seed']}.",
+        f"Software: TensorFlow {training.tensorflow}, Python {training.python}; "
+        f"precision {training.precision}; seed {training.seed}.",
         _prediction(provenance),
     ]
     return " ".join(filter(None, sentences))
 
 
-def _intensities(clip_hu: list[float] | None) -> str:
+def _intensities(clip_hu: tuple[float, float] | None) -> str:
     if not clip_hu:
         return "Each image was standardised to zero mean and unit variance."
     low, high = (f"{value:g}".replace("-", "−") for value in clip_hu)
     return f"Image values were clipped to {low} to {high} HU."
 
 
-def _augmentation(values: dict[str, Any]) -> str:
+def _augmentation(values: Hyperparameters) -> str:
     kinds = {
         "rotation": "rotation_degrees",
         "scaling": "max_log_scale",
         "gamma correction": "gamma",
         "Gaussian noise": "noise_sd",
     }
-    probability = values["augmentation_probability"]
-    used = [name for name, amount in kinds.items() if values[amount]] if probability else []
-    texts = ["horizontal flips of half of the images"] if values["horizontal_flip"] else []
+    probability = values.augmentation_probability
+    used = [name for name, amount in kinds.items() if getattr(values, amount)] if probability else []
+    texts = ["horizontal flips of half of the images"] if values.horizontal_flip else []
     texts += (
         [f"{_listed(used)} ({'each ' if len(used) > 1 else ''}with a probability of {_percent(probability)})"]
         if used
@@ -95,14 +95,16 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _prediction(provenance: dict[str, Any]) -> str:
-    models, averaged = provenance["models"], []
+def _prediction(provenance: Provenance) -> str:
+    models, averaged = provenance.models, []
     if models > 1:
-        images = len(provenance["image_sha256"])
+        images = len(provenance.image_sha256)
         averaged += [f"an ensemble of {models} such networks (one per fold of a cross-validation over {images} images)"]
-    averaged += ["the image and its mirror image (test-time augmentation)"] if provenance["test_time_flip"] else []
-    text = f"Logits were averaged over {' and over '.join(averaged)}, and thresholded at 0. " if averaged else ""
-    return text + ("Small isolated components were removed from the predicted masks." if provenance["cleaned"] else "")
+    averaged += ["the image and its mirror image (test-time augmentation)"] if provenance.test_time_flip else []
+    sentences = [f"Logits were averaged over {' and over '.join(averaged)} and thresholded at 0."] if averaged else []
+    if provenance.postprocessed:
+        sentences.append("Small isolated components were removed from the predicted masks.")
+    return " ".join(sentences)
 
 
 def _mean_results(result: EvaluationResult) -> str:
@@ -153,11 +155,11 @@ def _metrics(result: EvaluationResult) -> str:
 
 
 def _failed(failed: int, cases: int) -> str:
-    if not cases:
+    if not failed:
         return ""
     return (
-        f" The prediction was empty in {failed} of {cases} cases. In these, overlap was set to 0 and distances were "
-        "infinite; means of distances exclude these cases."
+        f" The prediction was empty in {failed} of {cases} cases; there, overlap was set to 0, and the infinite "
+        "distances were excluded from the means."
     )
 
 

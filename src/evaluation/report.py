@@ -198,7 +198,7 @@ def _predicted_dice(result: EvaluationResult) -> str:
 
 
 def _date_and_model(result: EvaluationResult) -> str:
-    model = f", model {result.provenance['id']}" if result.provenance else ""
+    model = f", model {result.provenance.id}" if result.provenance else ""
     return f"Evaluated on {datetime.date.today():%Y-%m-%d}{model}."
 
 

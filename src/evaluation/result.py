@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data.preloaded_dataset import DatasetFacts
 from evaluation.evaluation_log import Evaluations
 from masks import agreement
+from provenance import Provenance
 
 # The columns of metrics.csv that are summarized, in this order, and their names for readers.
 METRICS = {
@@ -63,8 +65,8 @@ class EvaluationResult:
     """The result of one evaluation.
 
     table: metrics.csv, a row per test case.
-    provenance: of the predictions, as `mask_folder.read_provenance` returns it.
-    dataset: how the test set was made, as `preloaded_dataset.read_facts` returns it.
+    provenance: of the predictions; None for another program's.
+    dataset: how the dataset was made.
     second: as `table`, for the masks of a second reader.
     evaluations: how often this test set was evaluated, this time included.
     tolerance_mm: the tolerance of the surface Dice; None for `metrics.TOLERANCE_PX`.
@@ -75,8 +77,8 @@ class EvaluationResult:
     """
 
     table: pd.DataFrame
-    provenance: dict[str, Any] | None
-    dataset: dict[str, Any]
+    provenance: Provenance | None
+    dataset: DatasetFacts
     second: pd.DataFrame | None
     evaluations: Evaluations
     tolerance_mm: float | None

@@ -2,7 +2,6 @@
 
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from data import mask_folder, preloaded_dataset
 from evaluation import evaluation_log, manuscript, measuring, pictures, report, texts
 from evaluation.result import METRICS, EvaluationResult, with_nonempty_reference
 from masks import charts, drawing
+from provenance import Provenance
 from settings import Settings
 
 
@@ -33,9 +33,9 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 def _evaluate(workspace: storage.Workspace, options: Settings, cases: pd.DataFrame, predictions: pathlib.Path) -> None:
     provenance = mask_folder.read_provenance(predictions)
-    preloaded_dataset.check_no_leakage(cases, provenance["image_sha256"] if provenance else [])
+    preloaded_dataset.check_no_leakage(cases, provenance.image_sha256 if provenance else [])
     dataset = preloaded_dataset.read_facts(workspace)
-    table, second = _tables(workspace, options, cases, predictions, dataset["MASK_SPECK_PX"])
+    table, second = _tables(workspace, options, cases, predictions, dataset.mask_speck_px)
     selected = pictures.choose_cases(table, options.IMAGES_TO_DRAW, options.SEED)
     if provenance:  # Without it the folder is another program's, whose _table.csv holds something else.
         table = _with_quality(table, predictions)
@@ -98,8 +98,8 @@ def _with_quality(table: pd.DataFrame, predictions: pathlib.Path) -> pd.DataFram
     return table if quality is None else table.merge(quality, on="case", how="left")
 
 
-def _model_name(provenance: dict[str, Any] | None, options: Settings) -> str:
-    return provenance["id"] if provenance else pathlib.Path(options.PREDICTIONS_FOLDER or "unknown").name
+def _model_name(provenance: Provenance | None, options: Settings) -> str:
+    return provenance.id if provenance else pathlib.Path(options.PREDICTIONS_FOLDER or "unknown").name
 
 
 def _write(folder: pathlib.Path, result: EvaluationResult, entries: list[dict]) -> None:

@@ -9,6 +9,7 @@ epoch. A stopped training resumes there: the same images in the same order. A fa
 import contextlib
 import dataclasses
 import pathlib
+import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from data import out_of_distribution, pipeline, preloaded_dataset
 from masks import cleaning
 from model_training import budget, checkpoint, diagnosis, distribution, fitting, hardware
 from networks import saved_model
+from provenance import Training
 from settings import Settings
 from settings.hyperparameters import Hyperparameters
 
@@ -54,15 +56,14 @@ def train(
     ):
         if distribution.is_chief():
             storage.check_replaceable(target)
-        options, facts = distribution.chief_first(lambda: _start_or_resume(unfinished, hyperparameters, options, cases))
+        options = distribution.chief_first(lambda: _start_or_resume(unfinished, hyperparameters, options, cases))
         network = fitting.compiled_network(hyperparameters, cases, options)
         saved = checkpoint.TrainingCheckpoint(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
         fitting.fit(network, train_set, cases, hyperparameters, options, saved, validation, callbacks(folder / "logs"))
         _check_finite(network, saved.history, hyperparameters)
-        facts |= _training_facts(saved.history, hyperparameters, options)
-        facts["known"] = _train_set_statistics(network, train_set, cases, options)
+        training = _record(network, saved.history, train_set, cases, hyperparameters, options)
         with _target_draft(target) as draft:
-            saved_model.write(draft, network, dataclasses.asdict(hyperparameters), facts, saved.history)
+            saved_model.write(draft, network, training, saved.history)
             if distribution.is_chief():
                 shutil.copytree(folder / "logs", draft / "logs")
         if distribution.is_chief():
@@ -74,14 +75,6 @@ def _target_draft(target: pathlib.Path) -> contextlib.AbstractContextManager[pat
     if distribution.is_chief():
         return storage.atomic_folder(target, _WAIT_SECONDS)
     return distribution.chief_or_scratch_folder(target)
-
-
-def _training_facts(history: pd.DataFrame, hyperparameters: Hyperparameters, options: Settings) -> dict[str, Any]:
-    return {
-        "epochs": len(history),
-        "minutes": round(float(history["seconds"].sum()) / 60, 1),
-        "peak_learning_rate": budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE),
-    }
 
 
 # Another step may be reading the previous model; the finished training waits for it.
@@ -130,30 +123,27 @@ def _other_hardware(unfinished: pathlib.Path, precision: str | None) -> str:
 
 def _start_or_resume(
     unfinished: pathlib.Path, hyperparameters: Hyperparameters, options: Settings, cases: pd.DataFrame
-) -> tuple[Settings, dict[str, Any]]:
-    """Starts or resumes a training; returns the options in its precision, and its facts."""
+) -> Settings:
+    """Starts or resumes a training; returns the options in its precision."""
     if not distribution.is_chief():
         options = _in_precision(options, unfinished, resumable.read_facts(unfinished).get("precision"))
-        facts = _facts(hyperparameters, options, cases)
-        resumable.join(unfinished, facts)
-        return options, facts
+        resumable.join(unfinished, _facts(hyperparameters, options, cases))
+        return options
     # Without a finished epoch there is nothing to resume, and nothing to lose.
     if (unfinished / checkpoint.HISTORY).exists():
         options = _with_former_precision(options, unfinished)
     else:
         storage.remove(unfinished)
-    facts = _facts(hyperparameters, options, cases)
-    resumable.start_or_resume(unfinished, facts)
-    return options, facts
+    resumable.start_or_resume(unfinished, _facts(hyperparameters, options, cases))
+    return options
 
 
 def _facts(hyperparameters: Hyperparameters, options: Settings, cases: pd.DataFrame) -> dict[str, Any]:
     """What must not change for a training to be resumed."""
     facts = {settings.fact_name(name): value for name, value in options.fixed(settings.TRAINING).items()}
-    uses_encoder = hyperparameters.architecture == "deeplabv3_plus"
     return facts | {
         "precision": hardware.precision(options.MIXED_PRECISION),
-        "encoder_weights": fitting.encoder_name(options) if uses_encoder else None,
+        "encoder_weights": _encoder(hyperparameters, options),
         "hyperparameters": dataclasses.asdict(hyperparameters),
         "image_sha256": cases["image_sha256"].tolist(),
         "mask_sha256": cases["mask_sha256"].tolist(),
@@ -191,13 +181,39 @@ def _keep_failed_training(unfinished: pathlib.Path, failed: pathlib.Path) -> Ite
         raise hardware.OutOfMemory from error
 
 
-def _train_set_statistics(
-    network: keras.Model, train_set: pathlib.Path, cases: pd.DataFrame, options: Settings
-) -> dict[str, Any]:
-    scale = network.get_layer("scale_intensity")
+def _record(
+    network: keras.Model,
+    history: pd.DataFrame,
+    train_set: pathlib.Path,
+    cases: pd.DataFrame,
+    hyperparameters: Hyperparameters,
+    options: Settings,
+) -> Training:
     images = pipeline.images(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
+    scale = network.get_layer("scale_intensity")
     statistics = out_of_distribution.train_set_statistics(
         (scale(image[None]).numpy() for image in images), cases["mask_px"] / options.IMAGE_SIZE**2
     )
     masks = (preloaded_dataset.read(train_set / "masks", case) for case in cases["case"])
-    return statistics | {"cleaning_is_harmless": cleaning.is_harmless(masks)}
+    return Training(
+        images=len(cases),
+        image_size=options.IMAGE_SIZE,
+        batch_size=options.TRAINING_BATCH_SIZE,
+        epochs=len(history),
+        minutes=round(float(history["seconds"].sum()) / 60, 1),
+        peak_learning_rate=budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE),
+        precision=hardware.precision(options.MIXED_PRECISION),
+        encoder_weights=_encoder(hyperparameters, options),
+        seed=options.SEED,
+        python=platform.python_version(),
+        tensorflow=tf.__version__,
+        hyperparameters=hyperparameters,
+        image_sha256=cases["image_sha256"].tolist(),
+        mask_sha256=cases["mask_sha256"].tolist(),
+        train_set_statistics=statistics,
+        cleaning_is_harmless=cleaning.is_harmless(masks),
+    )
+
+
+def _encoder(hyperparameters: Hyperparameters, options: Settings) -> str | None:
+    return fitting.encoder_name(options) if hyperparameters.architecture == "deeplabv3_plus" else None

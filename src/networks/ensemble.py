@@ -106,7 +106,7 @@ def read(folders: Sequence[pathlib.Path], postprocess: bool | None = None) -> En
 
     MissingResult if a model is missing.
     """
-    test_time_flip = all(saved_model.read_hyperparameters(folder)["horizontal_flip"] for folder in folders)
+    test_time_flip = all(saved_model.read_hyperparameters(folder).horizontal_flip for folder in folders)
     if postprocess is None:
-        postprocess = all(saved_model.read_training(folder)["known"]["cleaning_is_harmless"] for folder in folders)
+        postprocess = all(saved_model.read_training(folder).cleaning_is_harmless for folder in folders)
     return Ensemble([saved_model.read(folder) for folder in folders], test_time_flip, postprocess, tuple(folders))

@@ -3,54 +3,44 @@
     model/
       weights.weights.h5      the weights (see `weights_file`)
       hyperparameters.json    see `settings.hyperparameters`
-      training.json           image size, seed, times, versions, statistics and SHA-256 of the train set's images
+      training.json           see `provenance.Training`; and the versions of project and format
       history.csv             a row per epoch: loss, Dice, learning rate, seconds
       logs/                   for TensorBoard
 
 A model folder may come from someone else or be edited by hand: all values are validated.
 """
 
+import dataclasses
 import hashlib
 import json
 import pathlib
-import platform
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import tensorflow as tf
 from tensorflow import keras
 
 import networks
 import settings
 import storage
 from networks import weights_file
-from settings import hyperparameters, rules
+from provenance import Training
+from settings import hyperparameters
+from settings.hyperparameters import Hyperparameters
 
 # Versions of the project and of the model folder. Raise FORMAT when older versions can't read what this one writes.
 VERSION, FORMAT = "1.0", 1
-
-# Statistics and other numbers are below this.
-_MAX_FLOAT = 1e9
 
 _WEIGHTS, _HYPERPARAMETERS, _TRAINING = "weights.weights.h5", "hyperparameters.json", "training.json"
 _BUILT_OF = ("architecture", "filters", "stem_patch_px", "clip_hu")
 
 
-def write(
-    folder: pathlib.Path,
-    network: keras.Model,
-    values: dict[str, Any],
-    training: dict[str, Any],
-    history: pd.DataFrame,
-) -> None:
-    """Writes a network of `networks.build` into `folder`.
-
-    `values` are its hyperparameters; `training` has at least image_size. Adds versions.
-    """
+def write(folder: pathlib.Path, network: keras.Model, training: Training, history: pd.DataFrame) -> None:
+    """Writes a network of `networks.build` and its training into `folder`. Adds the versions of project and format."""
     (folder / _WEIGHTS).write_bytes(weights_file.to_bytes(network))
-    versions = {"version": VERSION, "format": FORMAT, "python": platform.python_version(), "tensorflow": tf.__version__}
-    for name, content in ((_HYPERPARAMETERS, values), (_TRAINING, training | versions)):
+    values = dataclasses.asdict(training)
+    versions = {"version": VERSION, "format": FORMAT}
+    for name, content in ((_HYPERPARAMETERS, values["hyperparameters"]), (_TRAINING, values | versions)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     history.to_csv(folder / "history.csv", index=False)
 
@@ -62,63 +52,64 @@ def read(folder: pathlib.Path) -> keras.Model:
     MissingResult if there is none; DamagedFile if a file has changed.
     """
     training, values = read_training(folder), read_hyperparameters(folder)
-    network = networks.build(**{name: values[name] for name in _BUILT_OF}, image_size=training["image_size"])
+    network = networks.build(**{name: getattr(values, name) for name in _BUILT_OF}, image_size=training.image_size)
     weights_file.load(network, _existing(folder, _WEIGHTS), _fix(folder))
     return network
 
 
-def read_training(folder: pathlib.Path) -> dict[str, Any]:
-    """The content of training.json; looking up a missing key raises DamagedFile. Errors as `read`."""
-    values = _read_json(folder, _TRAINING)
-    if isinstance(values.get("known"), dict):
-        values["known"] = _Values(folder / _TRAINING, values["known"])
-    if isinstance(values.get("hyperparameters"), dict):
-        values["hyperparameters"] = hyperparameters.with_current_names(values["hyperparameters"])
+def read_training(folder: pathlib.Path) -> Training:
+    """The content of training.json. Errors as `read`; UserError if a newer version wrote it."""
+    file = _existing(folder, _TRAINING)
+    values = _with_current_names(storage.read_json(file, _fix(folder)))
     written = values.get("format", FORMAT)
-    if isinstance(written, int) and written > FORMAT:
+    if not isinstance(written, int):
+        raise storage.DamagedFile(f"{file}: format must be a whole number, found {written!r}. {_fix(folder)}")
+    if written > FORMAT:
         raise storage.UserError(
             f"{folder}: written by version {values.get('version', '?')} of this program (format {written}); "
             f"this is version {VERSION} (format {FORMAT}). Update this program."
         )
-    _check(values, folder / _TRAINING)
-    return values
+    training = storage.to_record(values, Training, file, _fix(folder))
+    if not (rule := settings.DECLARATIONS["IMAGE_SIZE"].rule).accepts(training.image_size):
+        raise storage.DamagedFile(f"{file}: image_size must be {rule.description}. {_fix(folder)}")
+    return training
 
 
-def read_hyperparameters(folder: pathlib.Path) -> dict[str, Any]:
+def read_hyperparameters(folder: pathlib.Path) -> Hyperparameters:
     """The content of hyperparameters.json, checked against training.json. Errors as `read`."""
-    trained_with = read_training(folder).get("hyperparameters")
-    file = folder / _HYPERPARAMETERS
-    values = _Values(file, hyperparameters.with_current_names(_read_json(folder, _HYPERPARAMETERS)))
-    if isinstance(trained_with, dict) and trained_with != values:
-        names = trained_with.keys() | values.keys()
-        changed = ", ".join(sorted(name for name in names if trained_with.get(name, ...) != values.get(name, ...)))
+    file = _existing(folder, _HYPERPARAMETERS)
+    values = hyperparameters.with_current_names(storage.read_json(file, _fix(folder)))
+    trained_with = read_training(folder).hyperparameters
+    expected = json.loads(json.dumps(dataclasses.asdict(trained_with)))
+    if values != expected:
+        names = sorted(expected.keys() | values.keys())
+        changed = [name for name in names if expected.get(name, ...) != values.get(name, ...)]
         raise storage.DamagedFile(
-            f'{file}: {changed} changed after the training. Copy "hyperparameters" from '
+            f'{file}: {", ".join(changed)} changed after the training. Copy "hyperparameters" from '
             f"{_TRAINING} into this file. To try other values, set HYPERPARAMETERS in config.py and train again."
         )
-    _check(values, file)
+    return trained_with
+
+
+def _with_current_names(values: dict[str, Any]) -> dict[str, Any]:
+    """The content of training.json, which an earlier version may have written, under its current names."""
+    if isinstance(values.get("hyperparameters"), dict):
+        values["hyperparameters"] = hyperparameters.with_current_names(values["hyperparameters"])
+    if isinstance(values.get("known"), dict):
+        former = values.pop("known")
+        values["cleaning_is_harmless"] = former.pop("cleaning_is_harmless", None)
+        values["train_set_statistics"] = {_FORMER_NAMES.get(name, name): value for name, value in former.items()}
+        values["images"] = len(values.get("image_sha256", []))
     return values
+
+
+_FORMER_NAMES = {"farthest": "max_distance", "mask_shares": "mask_fractions"}
 
 
 def fingerprint(folders: Sequence[pathlib.Path]) -> str:
     """Twelve hexadecimal digits that identify the weights of a model, or of several that predict together."""
     checksums = [weights_file.checksum(_existing(folder, _WEIGHTS), _fix(folder)) for folder in folders]
     return hashlib.sha256(b"".join(checksums)).hexdigest()[:12]
-
-
-class _Values(dict):
-    """The values of a JSON file; the DamagedFile for a missing key names it."""
-
-    def __init__(self, file: pathlib.Path, values: dict[str, Any]) -> None:
-        super().__init__(values)
-        self._file = file
-
-    def __missing__(self, name: str) -> Any:
-        raise storage.DamagedFile(f"{self._file}: {name} is missing. {_EDITED} {_fix(self._file.parent)}")
-
-
-def _read_json(folder: pathlib.Path, name: str) -> _Values:
-    return _Values(folder / name, storage.read_json(_existing(folder, name), _fix(folder)))
 
 
 def _existing(folder: pathlib.Path, name: str) -> pathlib.Path:
@@ -144,35 +135,3 @@ def _fix(folder: pathlib.Path) -> str:
     step = _step(folder)
     copy = f"Copy the folder '{folder.name}' from its source again"
     return f"{copy}, or delete it and run step {step.number} ({step.function})."
-
-
-_EDITED = "The file was damaged or edited by hand."
-
-
-def _check(values: dict[str, Any], file: pathlib.Path) -> None:
-    """DamagedFile for an invalid value: it might ask for a network of any size."""
-    allowed = {name: known.rule for name, known in hyperparameters.DECLARATIONS.items()} | _RULES
-    for name, rule in allowed.items():
-        if name in values and not rule.accepts(values[name]):
-            raise storage.DamagedFile(f"{file}: {name} must be {rule.description}. {_EDITED} {_fix(file.parent)}")
-
-
-def _finite(values: list) -> bool:
-    return all(isinstance(value, (int, float)) and abs(value) <= _MAX_FLOAT for value in values)
-
-
-def _statistics(value: Any) -> bool:
-    entries = value.values() if isinstance(value, dict) else [None]
-    return all(_finite(entry if isinstance(entry, list) else [entry]) for entry in entries)
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
-
-
-_RULES = {
-    "format": rules.whole(1, 2**31),
-    "image_size": settings.DECLARATIONS["IMAGE_SIZE"].rule,
-    "image_sha256": rules.Rule(_texts, "a list of texts"),
-    "known": rules.Rule(_statistics, "the train set's statistics, finite numbers"),
-}

@@ -14,6 +14,7 @@ import storage
 from data import mask_folder, pipeline, preloaded_dataset
 from networks import ensemble, saved_model
 from prediction import models, overlap, quality
+from provenance import Training, TrainSetStatistics
 
 
 def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
@@ -42,16 +43,20 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     print(f"Predicted {len(cases)} test cases{postprocessed}.{quality.review_list(table.set_index('case'))}")
 
 
-def _check_compatible(cases: pd.DataFrame, training: dict[str, Any]) -> None:
+def _check_compatible(cases: pd.DataFrame, training: Training) -> None:
     sizes = set(cases["height"])
-    if sizes != {training["image_size"]}:
-        trained = f"The model was trained on images of {training['image_size']} px"
+    if sizes != {training.image_size}:
+        trained = f"The model was trained on images of {training.image_size} px"
         raise storage.DatasetError([f"{trained}, the data set has {sizes.pop()} px. Train the model again."])
-    preloaded_dataset.check_no_leakage(cases, training["image_sha256"])
+    preloaded_dataset.check_no_leakage(cases, training.image_sha256)
 
 
 def _predict_cases(
-    names: list[str], batches: Iterable[Any], model: ensemble.Ensemble, statistics: list[dict], folder: pathlib.Path
+    names: list[str],
+    batches: Iterable[Any],
+    model: ensemble.Ensemble,
+    statistics: list[TrainSetStatistics],
+    folder: pathlib.Path,
 ) -> list[dict[str, Any]]:
     """Writes the mask of each test case and returns the rows of the table. Reading, predicting and writing overlap."""
 

@@ -1,21 +1,17 @@
 """The trained models that predict: the final model or, with PREDICT_WITH_FOLDS, those of the cross-validation."""
 
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import storage
 from networks import ensemble, saved_model
+from provenance import Provenance, TrainingFacts, TrainSetStatistics
 from settings import Settings
 
 # A finished training needs a moment to move its model to its folder.
 _WAIT_SECONDS = 60.0
-
-_TRAINING_FIELDS = (
-    *("python", "tensorflow", "image_size", "batch_size", "precision", "seed", "epochs", "minutes"),
-    *("peak_learning_rate", "encoder_weights"),
-)
 
 
 @contextlib.contextmanager
@@ -35,24 +31,25 @@ def reading(workspace: storage.Workspace, options: Settings) -> Iterator[list[pa
         yield folders
 
 
-def statistics(folders: list[pathlib.Path]) -> list[dict[str, Any]]:
+def statistics(folders: list[pathlib.Path]) -> list[TrainSetStatistics]:
     """The statistics of each model's train set, which `out_of_distribution.ood_reasons` compares images with."""
-    return [saved_model.read_training(folder)["known"] for folder in folders]
+    return [saved_model.read_training(folder).train_set_statistics for folder in folders]
 
 
-def provenance(folders: list[pathlib.Path], model: ensemble.Ensemble) -> dict[str, Any]:
-    """The models' fingerprint, hyperparameters and training, and the SHA-256 of every image they were trained on."""
+def provenance(folders: list[pathlib.Path], model: ensemble.Ensemble) -> Provenance:
+    """The provenance of masks that `model`, read from `folders`, predicts."""
     trainings = [saved_model.read_training(folder) for folder in folders]
-    training = {name: trainings[0].get(name) for name in _TRAINING_FIELDS}
-    return {
-        "id": saved_model.fingerprint(folders),
-        "models": len(folders),
-        "test_time_flip": model.test_time_flip,
-        "cleaned": model.postprocess,
-        "hyperparameters": saved_model.read_hyperparameters(folders[0]),
-        "training": training | {"images": len(trainings[0]["image_sha256"])},
-        "image_sha256": sorted({image for training in trainings for image in training["image_sha256"]}),
-    }
+    return Provenance(
+        id=saved_model.fingerprint(folders),
+        models=len(folders),
+        test_time_flip=model.test_time_flip,
+        postprocessed=model.postprocess,
+        hyperparameters=saved_model.read_hyperparameters(folders[0]),
+        training=TrainingFacts(
+            **{field.name: getattr(trainings[0], field.name) for field in dataclasses.fields(TrainingFacts)}
+        ),
+        image_sha256=sorted({image for training in trainings for image in training.image_sha256}),
+    )
 
 
 def _fold_models(workspace: storage.Workspace, count: int) -> list[pathlib.Path]:

@@ -18,6 +18,7 @@ from data import csv_array, file_names, input_files, mask_folder, preloaded_data
 from masks import drawing
 from networks import ensemble
 from prediction import models, overlap, quality
+from provenance import TrainSetStatistics
 
 # The quality table has the same name as the test set's.
 TABLE = mask_folder.QUALITY_TABLE
@@ -65,7 +66,11 @@ def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str
 
 
 def _predict_files(
-    files: list[pathlib.Path], model: ensemble.Ensemble, statistics: list[dict], folder: pathlib.Path, faults: list[str]
+    files: list[pathlib.Path],
+    model: ensemble.Ensemble,
+    statistics: list[TrainSetStatistics],
+    folder: pathlib.Path,
+    faults: list[str],
 ) -> list[dict[str, Any]]:
     """Writes the results of each new image and returns the rows of the table. Appends files that fail to `faults`."""
 
@@ -139,7 +144,11 @@ def _pad(image: np.ndarray, side: int, symmetric: bool) -> np.ndarray:
 
 
 def _predict(
-    image: np.ndarray, resized: np.ndarray, logits: np.ndarray, model: ensemble.Ensemble, statistics: list[dict]
+    image: np.ndarray,
+    resized: np.ndarray,
+    logits: np.ndarray,
+    model: ensemble.Ensemble,
+    statistics: list[TrainSetStatistics],
 ) -> tuple[np.ndarray, dict]:
     """The mask of a raw image, uint8 0 and 1 (height, width), and its quality estimates."""
     size, side = model.image_size, max(image.shape)

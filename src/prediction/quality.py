@@ -8,6 +8,7 @@ import pandas as pd
 
 from data import mask_folder, out_of_distribution
 from networks import ensemble
+from provenance import TrainSetStatistics
 
 # Predictions below this predicted Dice are listed for review.
 MIN_PREDICTED_DICE = 0.9
@@ -16,7 +17,7 @@ _MAX_LISTED = 10
 
 
 def predict_with_quality(
-    model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, statistics: list[dict]
+    model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, statistics: list[TrainSetStatistics]
 ) -> tuple[np.ndarray, dict]:
     """The mask of one raw image, uint8 0 and 1 (size, size), and its row's predicted_dice and ood_reasons.
 

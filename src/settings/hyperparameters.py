@@ -152,6 +152,12 @@ class Hyperparameters:
         "stay unchanged, like those to be predicted: interpolation blurs.",
     )
 
+    def __post_init__(self) -> None:
+        """ValueError for an invalid value: a model's folder from someone else might ask for a network of any size."""
+        for name, known in DECLARATIONS.items():
+            if not known.rule.accepts(getattr(self, name)):
+                raise ValueError(rules.broken(name, getattr(self, name), known.rule))
+
 
 DECLARATIONS: Mapping[str, Declaration] = {
     field.name: field.metadata["declaration"] for field in dataclasses.fields(Hyperparameters)

@@ -36,7 +36,7 @@ from storage.errors import (
     is_disk_full,
 )
 from storage.locks import locked
-from storage.readers import read_array, read_json, read_table
+from storage.readers import read_array, read_json, read_table, to_record
 
 __all__ = [
     "PROJECT",
@@ -67,6 +67,7 @@ __all__ = [
     "remove",
     "require",
     "step_named",
+    "to_record",
 ]  # fmt: skip
 
 

@@ -3,16 +3,19 @@
 `fix` is the last sentence of that message: what to delete, or which step to repeat.
 """
 
+import dataclasses
 import json
 import pathlib
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from storage.errors import DamagedFile, first_line
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+Record = TypeVar("Record")
 
 # The first bytes of a file that Git LFS has not downloaded yet.
 _LFS_POINTER = b"version https://git-lfs.github.com/spec"
@@ -34,6 +37,39 @@ def read_json(file: pathlib.Path, fix: str, required: Collection[str] = ()) -> d
             f"{file}: {', '.join(missing)} is missing. It was damaged or edited by hand, or is another program's. {fix}"
         )
     return values
+
+
+def to_record(values: Mapping[str, Any], kind: type[Record], file: pathlib.Path, fix: str) -> Record:
+    """The `values` of a JSON file as the dataclass `kind`; other keys are ignored.
+
+    DamagedFile if a field is missing, even one with a default, or has another type; if a number is not finite; if the
+    dataclass itself raises ValueError.
+    """
+    import pydantic
+
+    try:
+        record = pydantic.TypeAdapter(kind).validate_json(json.dumps(values, allow_nan=False), strict=True)
+        fault = _missing(dataclasses.asdict(record), values)  # type: ignore[call-overload]
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        fault = f"{place} is missing" if first["type"] == "missing" else f"{place}: {first['msg']}"
+        fault = str(first["ctx"]["error"]) if first["type"] == "value_error" else fault
+    except ValueError:
+        fault = "a number is infinite or NaN"
+    if fault:
+        raise DamagedFile(f"{file}: {fault}. It was damaged or edited by hand. {fix}")
+    return record
+
+
+def _missing(expected: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Names the first key of `expected` that `values` lacks; also within nested objects."""
+    for name, value in expected.items():
+        if name not in values:
+            return f"{name} is missing"
+        if isinstance(value, dict) and (fault := _missing(value, values[name])):
+            return f"{name}.{fault}"
+    return ""
 
 
 def read_table(file: pathlib.Path, fix: str, columns: Collection[str], **options: Any) -> "pd.DataFrame":

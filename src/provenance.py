@@ -1,0 +1,79 @@
+"""How a model came about, and the masks it predicted: records that the model's folder and the predictions' store.
+
+The keys of their JSON files are the names of the fields.
+"""
+
+import dataclasses
+
+from settings.hyperparameters import Hyperparameters
+
+# The number of quantiles that describe an image's intensities.
+QUANTILES = 33
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSetStatistics:
+    """What new images are compared with (see `data.out_of_distribution`).
+
+    quantiles: the mean train image's intensities, as the network scales them.
+    max_distance: the largest distance of a train image from it.
+    mask_fractions: the smallest and the largest fraction of an image that its mask covers.
+    """
+
+    quantiles: list[float]
+    max_distance: float
+    mask_fractions: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        """ValueError unless there are QUANTILES quantiles."""
+        if len(self.quantiles) != QUANTILES:
+            raise ValueError(f"quantiles: must be {QUANTILES} numbers, found {len(self.quantiles)}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingFacts:
+    """What a Methods section says of a training. `encoder_weights`: "imagenet", a file, or None for random weights."""
+
+    images: int
+    image_size: int
+    batch_size: int
+    epochs: int
+    minutes: float
+    peak_learning_rate: float
+    precision: str
+    encoder_weights: str | None
+    seed: int
+    python: str
+    tensorflow: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training(TrainingFacts):
+    """The training of one model: training.json in its folder. The SHA-256 are those of the train set's files."""
+
+    hyperparameters: Hyperparameters
+    image_sha256: list[str]
+    mask_sha256: list[str]
+    train_set_statistics: TrainSetStatistics
+    cleaning_is_harmless: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """The model, or the ensemble of fold models, that predicted a folder of masks: _model.json in that folder.
+
+    id: fingerprint of the weights.
+    models: number of models whose logits are averaged.
+    test_time_flip: whether each also predicted the mirror image.
+    postprocessed: whether small isolated components were removed.
+    training: of the first model.
+    image_sha256: of all images that any of the models was trained on.
+    """
+
+    id: str
+    models: int
+    test_time_flip: bool
+    postprocessed: bool
+    hyperparameters: Hyperparameters
+    training: TrainingFacts
+    image_sha256: list[str]

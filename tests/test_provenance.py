@@ -1,0 +1,29 @@
+"""The records of trainings and predictions survive JSON, and refuse what no training writes."""
+
+import dataclasses
+import json
+import pathlib
+
+import pytest
+
+import provenance
+import storage
+from conftest import prediction_provenance, training
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        training(),
+        training({"clip_hu": None, "filters": 1, "learning_rate": 1}, encoder_weights="imagenet"),
+        prediction_provenance(image_sha256=["a", "b"]),
+    ],
+)
+def test_a_record_comes_back_from_json_as_it_was(record):
+    values = json.loads(json.dumps(dataclasses.asdict(record)))
+    assert storage.to_record(values, type(record), pathlib.Path("a.json"), "") == record
+
+
+def test_statistics_have_a_fixed_number_of_quantiles():
+    with pytest.raises(ValueError, match="quantiles: must be 33 numbers, found 2"):
+        provenance.TrainSetStatistics(quantiles=[0.0, 1.0], max_distance=0.0, mask_fractions=(0.1, 0.2))
