@@ -17,6 +17,14 @@ import types
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+_HOW_TO_START = (
+    "Run `make environment` (without make: `python3 make_environment.py`) in the project's folder. Then use the Python "
+    "of its .venv: .venv/bin/python, on Windows .venv\\Scripts\\python; with conda, the environment of environment.yml."
+)
+# Such as macOS' own Python: it can't read the modules that follow.
+if sys.version_info < (3, 10):  # noqa: UP036
+    sys.exit(f"This is Python {sys.version.split()[0]} ({sys.executable}), which is too old. {_HOW_TO_START}")
+
 import settings
 import storage
 
@@ -34,10 +42,10 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 _called: list[str] = []
 
-_USAGE = """Run steps: uncomment lines in src/main.py and run it, or choose them by number or name:
+_USAGE = f"""Run steps: uncomment lines in src/main.py and run it, or choose them by number or name:
 
-  python src/main.py 1 3-5
-  python src/main.py create_preloaded_dataset train_final_model
+  {storage.command("1 3-5")}
+  {storage.command("create_preloaded_dataset train_final_model")}
 
 Needed: 1, 3, 4, 5. Optional: 2, 7. For images without masks: 6.
 """
@@ -187,7 +195,7 @@ def _report_error(kind: type[BaseException], error: BaseException, traceback: ty
         # The program that read the output, such as `head`, has ended. Python's last output is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif isinstance(error, ModuleNotFoundError):
-        _print_error(f"{error}. This is {sys.executable}. Type: make environment; then .venv/bin/python src/main.py")
+        _print_error(f"{error} in this Python ({sys.executable}). {_HOW_TO_START}")
     elif text := str(error) if isinstance(error, storage.UserError) else storage.describe(error):
         _print_error(text)
     else:

@@ -16,9 +16,9 @@ import pathlib
 
 import numpy as np
 import pandas as pd
-import tqdm
 
 import model_training
+import progress
 import resumable
 import settings
 import storage
@@ -95,10 +95,10 @@ def _predict_fold(
 ) -> list[dict]:
     """Writes the masks of a fold's cases. Returns a row per case: case, group, fold and metrics."""
     folder.mkdir(exist_ok=True)
-    progress = tqdm.tqdm(cases["case"], desc=f"Predicting fold {fold}", unit=" cases", disable=None, leave=False)
+    bar = progress.Bar(cases["case"], desc=f"Predicting fold {fold}", unit=" cases", leave=False)
     return [
         {"case": case, "group": group, "fold": fold, **_predict_case(workspace, model, folder, case)}
-        for case, group in zip(progress, cases["group"], strict=True)
+        for case, group in zip(bar, cases["group"], strict=True)
     ]
 
 

@@ -8,7 +8,6 @@ import shutil
 import command_line
 import storage
 from command_line import cross_validation, data, evaluation, model_exploration, model_training, prediction
-from data import csv_array, phantoms
 
 WORKSPACE = storage.Workspace(storage.PROJECT.root / "demo")
 CASES, NEW_IMAGES = 80, 4
@@ -35,15 +34,17 @@ report            {results}/report.html
 worst cases       {images}/_worst.png
 new predictions   {new_predictions}
 masks to check    {cross_validation}/images
-trainings         python src/show_tensorboard.py demo
+trainings         {tensorboard}
 
 To start with your own data: copy config_template.py to config.py, put CSV files into
-original dataset/<any name>/images and .../masks, and type: python src/main.py 1 3-5
+original dataset/<any name>/images and .../masks, and type: {steps}
 """
 
 
 def prepare(workspace: storage.Workspace = WORKSPACE) -> None:
     """Replaces the demo's folder: settings, phantoms for train and test set, and new images of several sizes."""
+    from data import csv_array, phantoms  # Here, so that a Python without packages is reported.
+
     if workspace.root.exists():
         shutil.rmtree(workspace.root)
     workspace.new_images.mkdir(parents=True)
@@ -71,7 +72,8 @@ def main() -> None:
     for step in steps:
         step(WORKSPACE)
     folders = ("results", "images", "new_predictions", "cross_validation")
-    print(_SUMMARY.format(**{name: getattr(WORKSPACE, name) for name in folders}))
+    commands = {"tensorboard": storage.command("demo", "show_tensorboard.py"), "steps": storage.command("1 3-5")}
+    print(_SUMMARY.format(**{name: getattr(WORKSPACE, name) for name in folders}, **commands))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ LAYERS = [
     {"data", "networks"},
     {"masks"},
     {"resumable", "provenance"},
-    {"settings", "isolated_process", "cpu_features", "worker_pool"},
+    {"settings", "isolated_process", "cpu_features", "worker_pool", "progress"},
     {"storage"},
 ]
 
@@ -114,6 +114,7 @@ def test_only_trainers_import_another_step():
         ("matplotlib", {"masks"}),
         ("PIL", {"masks.drawing"}),
         ("pydantic", {"storage.readers"}),
+        ("tqdm", {"progress"}),
         ("seaborn", {"masks.charts"}),
         ("sklearn", {"data.splitting"}),
         ("runpy", {"settings"}),

@@ -2,10 +2,13 @@
 
 import errno
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 import types
+import venv
 
 import pytest
 
@@ -125,9 +128,27 @@ def test_errors_of_the_user_s_are_told_without_traceback(capsys, error, told):
     assert capsys.readouterr().err == told
 
 
-def test_a_missing_package_says_how_to_install(capsys):
-    command_line._report_error(ModuleNotFoundError, ModuleNotFoundError("No module named 'pandas'"), None)
-    assert "No module named 'pandas'" in capsys.readouterr().err
+@pytest.mark.parametrize("script", ["main.py 1", "show_tensorboard.py", "demo.py"])
+def test_a_python_without_packages_is_told_how_to_start(tmp_path, script):
+    venv.create(tmp_path / "empty", with_pip=False)
+    name, *arguments = script.split()
+    # A copy, because the demo replaces its folder.
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    program = [*tmp_path.glob("empty/bin/python"), *tmp_path.glob("empty/Scripts/python.exe")][0]
+    command = [program, tmp_path / "src" / name, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert re.search(r"No module named '\w+' in this Python .*Run `make environment`.*\.venv/bin/python", ended.stderr)
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_python_that_is_too_old_is_told_how_to_start():
+    script = "import sys; sys.version_info = (3, 9, 6); sys.path.insert(0, sys.argv[1]); import command_line"
+    command = [sys.executable, "-c", script, str(ROOT / "src")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert re.search(r"This is Python .*which is too old\. Run `make environment`", ended.stderr)
+    assert "Traceback" not in ended.stderr
 
 
 def test_other_errors_keep_their_traceback(capsys):

@@ -1,6 +1,5 @@
 """README and docs: links, length, the words that readers search for, and the example code."""
 
-import dataclasses
 import re
 import sys
 import urllib.parse
@@ -9,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import model_training
 import networks
-from conftest import ROOT
+from conftest import ROOT, training
 from networks import saved_model
 
 README = ROOT / "README.md"
@@ -72,11 +70,9 @@ def test_readme_contains_what_readers_search_for(term):
 
 
 def test_example_code_predicts_with_a_saved_model(tmp_path, monkeypatch):
-    values = dataclasses.asdict(model_training.Hyperparameters(filters=2))
-    architecture = {key: values[key] for key in ("architecture", "filters", "stem_patch_px", "clip_hu")}
     (tmp_path / "model").mkdir()
-    network = networks.build(image_size=32, **architecture)
-    saved_model.write(tmp_path / "model", network, values, {"image_size": 32}, pd.DataFrame())
+    network = networks.build("unet", 32, 2, 4, (-200.0, 200.0))
+    saved_model.write(tmp_path / "model", network, training({"filters": 2}), pd.DataFrame())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "steps.md").read_text(encoding="utf-8"), re.DOTALL)

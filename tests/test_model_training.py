@@ -180,7 +180,7 @@ def test_without_a_finished_epoch_other_settings_begin_anew(prepared, monkeypatc
     assert prepared.unfinished_model.exists()
     configure(prepared, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 2, "learning_rate": 5e-4})
     train_final_model(prepared)
-    assert saved_model.read_hyperparameters(prepared.model)["learning_rate"] == 5e-4
+    assert saved_model.read_hyperparameters(prepared.model).learning_rate == 5e-4
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_a_training_resumes_in_its_own_precision_on_another_machine(stopped_afte
     configure(stopped_after_training, TRAINING_EPOCHS=1, MIXED_PRECISION=None)
     train_final_model(stopped_after_training)
     assert "Resuming in mixed_bfloat16, the precision in which this training was started." in capsys.readouterr().out
-    assert saved_model.read_training(stopped_after_training.model)["precision"] == "mixed_bfloat16"
+    assert saved_model.read_training(stopped_after_training.model).precision == "mixed_bfloat16"
 
 
 def test_a_training_in_a_precision_that_this_machine_lacks_is_refused_and_kept(stopped_after_training):

@@ -33,8 +33,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-import tqdm
 
+import progress
 import settings
 import storage
 import worker_pool
@@ -131,7 +131,7 @@ def _convert_all(pairs: list[Pair], draft: pathlib.Path, options: settings.Setti
         joblib.delayed(_convert)(pair, draft / "train set", options.IMAGE_SIZE, options.MASK_SPECK_PX) for pair in pairs
     )
     with worker_pool.outcomes(jobs) as outcomes:
-        return list(tqdm.tqdm(outcomes, total=len(pairs), desc="Reading", unit=" pairs", disable=None))
+        return list(progress.Bar(outcomes, total=len(pairs), desc="Reading", unit=" pairs"))
 
 
 def _convert(pair: Pair, folder: pathlib.Path, image_size: int, speck_px: int) -> _Outcome:

@@ -44,7 +44,7 @@ class DatasetFacts:
 HEADER_BYTES = 128
 
 _FACTS = "facts.json"
-_FIX = "Run step 1 again: python src/main.py create_preloaded_dataset"
+_FIX = f"Run step 1 again: {storage.command('create_preloaded_dataset')}"
 # The text columns of cases.csv; a case named 007 must stay a text.
 _TEXTS = ("case", "split", "group", "image_file", "image_sha256", "mask_sha256", "dtype")
 _COLUMNS = (*_TEXTS, "height", "width", "minimum", "maximum", "mask_px")

@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 import pandas as pd
-import tqdm
 
+import progress
 import storage
 from data import mask_folder, preloaded_dataset
 from masks import cleaning, metrics
@@ -36,7 +36,7 @@ def measure(
     all wrong masks.
     """
     rows, faults = [], []
-    names = tqdm.tqdm(cases["case"], desc="Computing metrics", unit=" cases", disable=None)
+    names = progress.Bar(cases["case"], desc="Computing metrics", unit=" cases")
     for case, group in zip(names, cases["group"], strict=True):
         try:
             true_mask, mask = read_masks(test_set, folder, case)

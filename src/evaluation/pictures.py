@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tqdm
 
+import progress
 import storage
 from data import preloaded_dataset
 from evaluation import texts
@@ -68,7 +68,7 @@ def save(
 ) -> None:
     """Writes `folder`/<case>.png for each of the `cases`, and the contact sheet _worst.png; see `comparisons`."""
     plotted = comparisons(test_set, predictions, table, cases, hausdorff_line)
-    for case, picture in tqdm.tqdm(plotted, total=len(cases), desc="Plotting", unit=" images", disable=None):
+    for case, picture in progress.Bar(plotted, total=len(cases), desc="Plotting", unit=" images"):
         (folder / f"{case}.png").write_bytes(drawing.to_png(picture))
     worst = choose_cases(table, {"worst_dice": _WORST}, seed=0)
     sheet = [picture for _, picture in comparisons(test_set, predictions, table, worst, hausdorff_line)]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tqdm
 
+import progress
 from data import preloaded_dataset
 from evaluation import methods, texts
 from evaluation.measuring import read_masks
@@ -53,7 +53,7 @@ def case_entries(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.Da
     """
     entries = []
     rows = table.sort_values(["dice", "case"]).to_dict("records")
-    for rank, row in enumerate(tqdm.tqdm(rows, desc="Report", unit=" cases", disable=None)):
+    for rank, row in enumerate(progress.Bar(rows, desc="Report", unit=" cases")):
         entry: dict[str, Any] = {"row": {name: _json_value(value) for name, value in row.items()}}
         entry["caption"] = f"Dice {texts.metric('dice', row['dice'])}, Hausdorff {texts.hausdorff(row)}"
         if rank < MAX_PICTURES:

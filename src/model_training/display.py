@@ -1,23 +1,23 @@
 """Prints the progress of a training."""
 
-import tqdm
 from tensorflow import keras
 
+import progress
 from model_training.budget import Budget
 
 
 class Display(keras.callbacks.Callback):
-    """Prints the progress: a `heading` with time per image and ETA, then a bar, or one line per epoch in a log."""
+    """Prints the progress: a `heading` with time per image and ETA, then a bar; in a log, about ten lines."""
 
     def __init__(self, budget: Budget, batch_size: int, heading: str = "") -> None:
         super().__init__()
         self._budget, self._batch_size, self._heading = budget, batch_size, heading
+        self._printed = -1  # The tenth of the training that the last printed line was in.
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Creates the bar; it stays hidden if the output is not a terminal."""
-        self._bar = tqdm.tqdm(
+        self._bar = progress.Bar(
             total=100,
-            disable=None,
             leave=False,
             bar_format="{desc} {percentage:3.0f}% {bar} {postfix}",
             desc="Building the network",
@@ -36,9 +36,11 @@ class Display(keras.callbacks.Callback):
         self._bar.update(100 * self._budget.fraction_done - self._bar.n)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Prints one line if there is no bar."""
+        """Prints one line per tenth of the training if there is no bar."""
         self._print_heading()
-        if self._bar.disable:
+        tenth = int(10 * self._budget.fraction_done + 1e-9)
+        if self._bar.disable and tenth > self._printed:
+            self._printed = tenth
             print(f"{self._budget.position(self._epoch)}: {self._state(logs or {})}", flush=True)
 
     def on_train_end(self, logs: dict | None = None) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tqdm
 
+import progress
 import settings
 import storage
 from data import mask_folder, pipeline, preloaded_dataset
@@ -73,5 +73,5 @@ def _predict_cases(
 
     with concurrent.futures.ThreadPoolExecutor(overlap.THREADS) as pool:
         rows = overlap.submit_ahead(pool, write, predicted())
-        progress = tqdm.tqdm(rows, total=len(names), desc="Predicting", unit=" cases", disable=None)
-        return [row.result() for _, row in progress]
+        bar = progress.Bar(rows, total=len(names), desc="Predicting", unit=" cases")
+        return [row.result() for _, row in bar]

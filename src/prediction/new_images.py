@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import skimage.transform
-import tqdm
 
+import progress
 import settings
 import storage
 from data import csv_array, file_names, input_files, mask_folder, preloaded_dataset
@@ -87,8 +87,8 @@ def _predict_files(
     rows = []
     with concurrent.futures.ThreadPoolExecutor(overlap.THREADS) as pool:
         reads = overlap.submit_ahead(pool, lambda file: _read(file, model), ((file,) for file in files))
-        progress = tqdm.tqdm(reads, total=len(files), desc="Predicting", unit=" images", disable=None)
-        for (file, *_), row in overlap.submit_ahead(pool, write, predicted(progress)):
+        bar = progress.Bar(reads, total=len(files), desc="Predicting", unit=" images")
+        for (file, *_), row in overlap.submit_ahead(pool, write, predicted(bar)):
             with _collect_fault(file, faults):
                 rows.append(row.result())
     return rows

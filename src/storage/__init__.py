@@ -20,6 +20,7 @@ A workspace is a folder of data and results. The project root is one; the demo a
 import contextlib
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,7 @@ __all__ = [
     "atomic_folder",
     "atomic_write",
     "check_replaceable",
+    "command",
     "content",
     "describe",
     "first_line",
@@ -161,6 +163,14 @@ def step_named(function: str) -> Step:
     return next(step for step in STEPS if step.function == function)
 
 
+def command(arguments: str, script: str = "main.py") -> str:
+    """What to type in the project's folder to run a script of src, with the Python that runs now."""
+    own = pathlib.Path(sys.prefix)
+    python = pathlib.Path(sys.executable)
+    shown = python.relative_to(PROJECT.root) if own.parent == PROJECT.root else "python"
+    return f"{shown} {pathlib.Path('src', script)} {arguments}"
+
+
 def require(path: pathlib.Path, function: str) -> None:
     """MissingResult, with the step `function` and its line in main.py, if that step's result `path` does not exist."""
     if not path.is_file():  # Files are not replaced like folders, and a dataset has thousands of them.
@@ -169,7 +179,7 @@ def require(path: pathlib.Path, function: str) -> None:
         step = step_named(function)
         raise MissingResult(
             f"'{path.name}' is missing ({path}). Run step {step.number} first: uncomment {step.line} in src/main.py, "
-            f"or type: python src/main.py {step.function}"
+            f"or type: {command(step.function)}"
         )
 
 

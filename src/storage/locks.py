@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-import portalocker
-
 from storage.errors import InUse
 
 _POLL_SECONDS = 0.1
@@ -44,6 +42,8 @@ def locked(folder: pathlib.Path, shared: bool = False, wait_seconds: float = 0.0
 
 
 def _acquire(folder: pathlib.Path, shared: bool, deadline: float) -> IO | None:
+    import portalocker  # Here, so that main.py can report a Python without packages.
+
     file = folder / ".lock" if os.path.ismount(folder) else beside(folder, "lock")
     flags = (portalocker.LOCK_SH if shared else portalocker.LOCK_EX) | portalocker.LOCK_NB
     while True:
@@ -78,9 +78,10 @@ def _is_current(held: IO, file: pathlib.Path) -> bool:
 
 
 def _release(held: IO) -> None:
-    with contextlib.suppress(
-        portalocker.LockException, OSError
-    ):  # Other readers hold it, or this is Windows, which can't delete an open file.
+    import portalocker
+
+    # Other readers may hold it, and Windows can't delete an open file.
+    with contextlib.suppress(portalocker.LockException, OSError):
         portalocker.lock(held, portalocker.LOCK_EX | portalocker.LOCK_NB)
         os.unlink(held.name)
     held.close()
