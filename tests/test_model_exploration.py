@@ -153,7 +153,7 @@ def test_only_the_best_trial_keeps_its_weights_and_they_reach_its_score(explored
     assert weights.parent.name == table["trial"].iloc[-1]
     network = saved_model.read(weights.parent)
     cases = preloaded_dataset.read_cases(workspace, "train")
-    trained_on = set(saved_model.read_training(weights.parent)["image_sha256"])
+    trained_on = set(saved_model.read_training(weights.parent).image_sha256)
     held_out = cases[~cases["image_sha256"].isin(trained_on)]["case"].tolist()
     assert len(held_out) == 2
     images, masks = next(iter(pipeline.pairs(workspace.train_set, held_out, 64).batch(2)))
