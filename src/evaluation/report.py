@@ -99,6 +99,8 @@ def page(result: EvaluationResult, pictures: dict[str, bytes], entries: list[dic
 
 def _data(result: EvaluationResult, entries: list[dict]) -> dict[str, Any]:
     names = list(result.table)
+    if result.table["group"].equals(result.table["case"]):  # Without groups the column repeats the first one.
+        names.remove("group")
     columns = [_column(name, result.table) for name in [names[0], "mark", *names[1:]]]
     return {"entries": entries, "columns": columns, "title": _fingerprint(entries)}
 
@@ -172,7 +174,7 @@ def _definitions(result: EvaluationResult) -> str:
 def _empty_masks(result: EvaluationResult) -> str:
     """Returns a table with the computed value of each metric for pairs with an empty mask."""
     empty, filled = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
-    pairs = {"both empty": (empty, empty), "true mask empty": (empty, filled), "prediction empty": (filled, empty)}
+    pairs = {"both empty": (empty, empty), "reference mask empty": (empty, filled), "prediction empty": (filled, empty)}
     values = pd.DataFrame(
         {
             title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in result.plotted}

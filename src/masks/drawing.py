@@ -1,6 +1,6 @@
 """Pictures of images and masks as RGB arrays, uint8 (height, width, 3).
 
-Colours of a comparison: green for both masks, blue for only the true mask, red for only the prediction.
+Colours of a comparison: green for both masks, blue for the reference mask only, red for the prediction only.
 """
 
 import functools
@@ -40,9 +40,7 @@ def comparison(
         pen.line(ends, fill=_YELLOW, width=3)
         for x, y in ends:
             pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=_YELLOW)
-    return _annotated(
-        canvas, caption, {"both": BOTH, "only the true mask": ONLY_TRUE, "only the prediction": ONLY_PREDICTED}
-    )
+    return _annotated(canvas, caption, {"both": BOTH, "reference only": ONLY_TRUE, "prediction only": ONLY_PREDICTED})
 
 
 def overlay(
