@@ -15,7 +15,7 @@ CASES, NEW_IMAGES = 80, 4
 SETTINGS = """# The settings of the demo: small, so that it takes minutes.
 IMAGE_SIZE = 256
 TRAINING_BATCH_SIZE = 2
-TRAINING_EPOCHS = 24
+TRAINING_EPOCHS = 30
 EXPLORATION_SEARCH_SPACE = {"architecture": "unet", "filters": [8, 16], "stem_patch_px": 2, "clip_hu": (-200, 200),
                             "loss": "binary_crossentropy_dice", "learning_rate": (2e-3, 5e-3),
                             "augmentation_probability": 0.1}

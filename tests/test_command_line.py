@@ -234,3 +234,9 @@ def test_what_the_terminal_can_not_show_is_escaped():
 def test_a_result_whose_link_can_not_be_followed_is_listed(workspace):
     workspace.root.joinpath("results").symlink_to("nowhere/results")
     assert "its symbolic link can't be followed" in command_line.overview(workspace)
+
+
+def test_a_python_that_is_named_by_an_indirect_path_starts(tmp_path):
+    python = os.path.join(os.path.dirname(sys.executable), os.pardir, "bin", os.path.basename(sys.executable))
+    ended = subprocess.run([python, str(ROOT / "src" / "main.py")], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

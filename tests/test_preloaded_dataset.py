@@ -1,12 +1,13 @@
 """What training reads is what was written, in an order that anybody can repeat."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
 import storage
-from conftest import configure
+from conftest import configure, dataset_facts
 from data import original_dataset, pipeline, preloaded_dataset
 
 CASES = ["a", "b", "c", "d", "e"]
@@ -133,3 +134,17 @@ def test_an_incomplete_image_is_found_before_anything_is_read(made, content):
     file.write_bytes(file.read_bytes()[:-1] if content is None else content)
     with pytest.raises(storage.DamagedFile, match="bytes, expected .*: incomplete, or not the file that step 1 wrote"):
         preloaded_dataset.read_cases(made, "train")
+
+
+@pytest.mark.parametrize(
+    "name, value", [("cases", -5), ("cases", 10**30), ("TEST_SHARE", 1e308), ("TEST_SHARE", -3.0), ("SEED", "one")]
+)
+def test_facts_that_no_setting_allows_are_refused(tmp_path, name, value):
+    workspace = storage.Workspace(tmp_path)
+    workspace.preloaded_dataset.mkdir()
+    preloaded_dataset.write_facts(workspace.preloaded_dataset, dataset_facts())
+    assert preloaded_dataset.read_facts(workspace) == dataset_facts()
+    file = workspace.preloaded_dataset / "facts.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
+    with pytest.raises(storage.DamagedFile, match=rf"facts\.json: {name.lower()}.*Run step 1 again"):
+        preloaded_dataset.read_facts(workspace)

@@ -480,3 +480,9 @@ def test_an_array_with_any_damage_to_its_header_is_read_or_reported(tmp_path):
         except storage.DamagedFile:
             reported += 1
     assert reported > 500
+
+
+def test_json_that_is_nested_too_deeply_is_reported(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": ' * 100_000 + "1" + "}" * 100_000)
+    with pytest.raises(storage.DamagedFile, match=r"a\.json: not valid JSON .*Repeat it"):
+        storage.read_json(tmp_path / "a.json", "Repeat it.")

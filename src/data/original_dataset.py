@@ -51,7 +51,6 @@ from data import (
 from data.image_mask_pairs import KINDS, Pair
 from masks import cleaning
 
-# The settings that determine the dataset.
 # The columns of `left out.csv`.
 _EXCLUDED = ["case", "image_file", "reason"]
 

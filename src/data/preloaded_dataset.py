@@ -25,7 +25,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+import settings
 import storage
+from settings.rules import broken, whole
+
+_CASES = whole(1, 10**9)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,13 @@ class DatasetFacts:
     group_cases_by: str | None
     seed: int
     mask_speck_px: int
+
+    def __post_init__(self) -> None:
+        """ValueError for a value that no setting allows."""
+        rules = {name.lower(): known.rule for name, known in settings.DECLARATIONS.items()} | {"cases": _CASES}
+        for name, value in dataclasses.asdict(self).items():
+            if not rules[name].accepts(value):
+                raise ValueError(broken(name, value, rules[name]))
 
 
 # The size of numpy.save's header of a 2-D array; `write` checks it.

@@ -17,7 +17,7 @@ import pandas as pd
 import storage
 from model_exploration import trainer
 from model_exploration.trials import Outcome, Row, Trial
-from settings import Settings, hyperparameters
+from settings import Settings
 
 # How many of the best trials are repeated.
 FINALISTS = 3
@@ -73,7 +73,8 @@ def read(folder: pathlib.Path) -> dict[str, dict[int, Outcome]]:
     outcomes: dict[str, dict[int, Outcome]] = collections.defaultdict(dict)
     for file in sorted(folder.glob("* repeat *.json")):
         trial_id, _, number = file.stem.split(" ")
-        outcomes[trial_id][int(number)] = Outcome(**storage.read_json(file, _FIX))
+        values = storage.read_json(file, _FIX)
+        outcomes[trial_id][int(number)] = storage.to_record(values, Outcome, file, _FIX, allow_nan=True)
     return outcomes
 
 
@@ -109,12 +110,11 @@ def read_plan(folder: pathlib.Path, options: Settings) -> list[Trial] | None:
     file = folder / "plan.json"
     if not file.exists():
         return None
-    plan = storage.read_json(file, "Delete this file, and start the chief and the workers again.", ["limits", "trials"])
-    return [_trial(**values) for values in plan["trials"]] if plan["limits"] == _limits(options) else None
-
-
-def _trial(values: dict[str, Any], **others: Any) -> Trial:
-    return Trial(values=hyperparameters.from_overrides(values), **others)
+    fix = "Delete this file, and start the chief and the workers again."
+    plan = storage.read_json(file, fix, ["limits", "trials"])
+    if plan["limits"] != _limits(options):
+        return None
+    return [storage.to_record(values, Trial, file, fix) for values in plan["trials"]]
 
 
 def _limits(options: Settings) -> list[Any]:

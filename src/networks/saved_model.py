@@ -25,11 +25,12 @@ import settings
 import storage
 from networks import weights_file
 from provenance import Training
-from settings import hyperparameters
+from settings import hyperparameters, rules
 from settings.hyperparameters import Hyperparameters
 
 # Versions of the project and of the model folder. Raise FORMAT when older versions can't read what this one writes.
 VERSION, FORMAT = "1.0", 1
+_FORMATS = rules.whole(1, 2**31)
 
 _WEIGHTS, _HYPERPARAMETERS, _TRAINING = "weights.weights.h5", "hyperparameters.json", "training.json"
 _BUILT_OF = ("architecture", "filters", "stem_patch_px", "clip_hu")
@@ -62,16 +63,16 @@ def read_training(folder: pathlib.Path) -> Training:
     file = _existing(folder, _TRAINING)
     values = _with_current_names(storage.read_json(file, _fix(folder)))
     written = values.get("format", FORMAT)
-    if not isinstance(written, int):
-        raise storage.DamagedFile(f"{file}: format must be a whole number, found {written!r}. {_fix(folder)}")
+    if not _FORMATS.accepts(written):
+        raise storage.DamagedFile(f"{file}: {rules.broken('format', written, _FORMATS)} {_fix(folder)}")
     if written > FORMAT:
         raise storage.UserError(
-            f"{folder}: written by version {values.get('version', '?')} of this program (format {written}); "
+            f"{folder}: written by version {rules.shown(values.get('version'))} of this program (format {written}); "
             f"this is version {VERSION} (format {FORMAT}). Update this program."
         )
     training = storage.to_record(values, Training, file, _fix(folder))
     if not (rule := settings.DECLARATIONS["IMAGE_SIZE"].rule).accepts(training.image_size):
-        raise storage.DamagedFile(f"{file}: image_size must be {rule.description}. {_fix(folder)}")
+        raise storage.DamagedFile(f"{file}: {rules.broken('image_size', training.image_size, rule)} {_fix(folder)}")
     return training
 
 
@@ -81,9 +82,9 @@ def read_hyperparameters(folder: pathlib.Path) -> Hyperparameters:
     values = hyperparameters.with_current_names(storage.read_json(file, _fix(folder)))
     trained_with = read_training(folder).hyperparameters
     expected = json.loads(json.dumps(dataclasses.asdict(trained_with)))
-    if values != expected:
-        names = sorted(expected.keys() | values.keys())
-        changed = [name for name in names if expected.get(name, ...) != values.get(name, ...)]
+    if unknown := sorted(values.keys() - expected.keys()):
+        raise storage.DamagedFile(f"{file}: {rules.unknown_name(unknown[0], expected)} Remove it from this file.")
+    if changed := [name for name in expected if expected[name] != values.get(name, ...)]:
         raise storage.DamagedFile(
             f'{file}: {", ".join(changed)} changed after the training. Copy "hyperparameters" from '
             f"{_TRAINING} into this file. To try other values, set HYPERPARAMETERS in config.py and train again."
@@ -99,7 +100,8 @@ def _with_current_names(values: dict[str, Any]) -> dict[str, Any]:
         former = values.pop("known")
         values["cleaning_is_harmless"] = former.pop("cleaning_is_harmless", None)
         values["train_set_statistics"] = {_FORMER_NAMES.get(name, name): value for name, value in former.items()}
-        values["images"] = len(values.get("image_sha256", []))
+        images = values.get("image_sha256")
+        values["images"] = len(images) if isinstance(images, list) else None
     return values
 
 

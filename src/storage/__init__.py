@@ -19,6 +19,7 @@ A workspace is a folder of data and results. The project root is one; the demo a
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -165,9 +166,8 @@ def step_named(function: str) -> Step:
 
 def command(arguments: str, script: str = "main.py") -> str:
     """What to type in the project's folder to run a script of src, with the Python that runs now."""
-    own = pathlib.Path(sys.prefix)
-    python = pathlib.Path(sys.executable)
-    shown = python.relative_to(PROJECT.root) if own.parent == PROJECT.root else "python"
+    python = pathlib.Path(os.path.abspath(sys.executable))  # Not the target of the link: that is outside of .venv.
+    shown = python.relative_to(PROJECT.root) if python.is_relative_to(PROJECT.root) else "python"
     return f"{shown} {pathlib.Path('src', script)} {arguments}"
 
 

@@ -5,8 +5,9 @@
 
 import dataclasses
 import json
+import math
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from storage.errors import DamagedFile, first_line
@@ -25,7 +26,7 @@ def read_json(file: pathlib.Path, fix: str, required: Collection[str] = ()) -> d
     """The object in a JSON file with at least the `required` keys. Accepts a byte order mark. DamagedFile otherwise."""
     try:
         values = json.loads(read_content(file, fix).decode("utf-8-sig"))
-    except ValueError as error:  # From decoding or from JSON.
+    except (ValueError, RecursionError) as error:  # From decoding or from JSON.
         raise DamagedFile(f"{file}: not valid JSON ({error}). It was damaged or edited by hand. {fix}") from error
     if not isinstance(values, dict):
         raise DamagedFile(
@@ -39,36 +40,46 @@ def read_json(file: pathlib.Path, fix: str, required: Collection[str] = ()) -> d
     return values
 
 
-def to_record(values: Mapping[str, Any], kind: type[Record], file: pathlib.Path, fix: str) -> Record:
+def to_record(
+    values: Mapping[str, Any], kind: type[Record], file: pathlib.Path, fix: str, allow_nan: bool = False
+) -> Record:
     """The `values` of a JSON file as the dataclass `kind`; other keys are ignored.
 
-    DamagedFile if a field is missing, even one with a default, or has another type; if a number is not finite; if the
-    dataclass itself raises ValueError.
+    DamagedFile if a field is missing, even one with a default, or has another type; if a number is infinite or, without
+    `allow_nan`, NaN; if the dataclass itself raises ValueError.
     """
     import pydantic
 
     try:
-        record = pydantic.TypeAdapter(kind).validate_json(json.dumps(values, allow_nan=False), strict=True)
-        fault = _missing(dataclasses.asdict(record), values)  # type: ignore[call-overload]
+        record = pydantic.TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
+        valid = (lambda number: not math.isinf(number)) if allow_nan else math.isfinite
+        fault = _fault(dataclasses.asdict(record), values, valid)  # type: ignore[call-overload]
+    except RecursionError:
+        fault = "too deeply nested"
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        fault = f"{place} is missing" if first["type"] == "missing" else f"{place}: {first['msg']}"
-        fault = str(first["ctx"]["error"]) if first["type"] == "value_error" else fault
-    except ValueError:
-        fault = "a number is infinite or NaN"
+        fault = _first_fault(error.errors(include_url=False)[0])
     if fault:
-        raise DamagedFile(f"{file}: {fault}. It was damaged or edited by hand. {fix}")
+        raise DamagedFile(f"{file}: {fault.rstrip('.')}. It was damaged or edited by hand. {fix}")
     return record
 
 
-def _missing(expected: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """Names the first key of `expected` that `values` lacks; also within nested objects."""
-    for name, value in expected.items():
+def _first_fault(error: Mapping[str, Any]) -> str:
+    if error["type"] == "value_error":  # Of the dataclass itself.
+        return str(error["ctx"]["error"])
+    place = ".".join(map(str, error["loc"])) or "the file"
+    return f"{place} is missing" if error["type"] == "missing" else f"{place}: {error['msg']}"
+
+
+def _fault(record: Mapping[str, Any], values: Mapping[str, Any], valid: Callable[[float], bool]) -> str:
+    """Names the first field of a `record` that `values` lacks or that is no valid number; also within nested ones."""
+    for name, value in record.items():
         if name not in values:
             return f"{name} is missing"
-        if isinstance(value, dict) and (fault := _missing(value, values[name])):
+        if isinstance(value, dict) and (fault := _fault(value, values[name], valid)):
             return f"{name}.{fault}"
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        if not all(valid(number) for number in numbers if isinstance(number, float)):
+            return f"{name}: must be finite"
     return ""
 
 
