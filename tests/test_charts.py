@@ -74,7 +74,7 @@ def test_negative_limits_have_a_true_minus_sign():
     true, predicted = np.array([100.0, 120.0, 140.0, 90.0]), np.array([104.0, 119.0, 150.0, 60.0])
     right = charts.areas(true, predicted, "px", agreement.agree(true, predicted)).axes[1]
     texts = [text.get_text() for text in right.texts]
-    assert [text for text in texts if text.startswith("−1.96 SD −")]
+    assert [text for text in texts if text.startswith("−1.96 SD: −")]
     assert not [text for text in texts if "-" in text]
 
 

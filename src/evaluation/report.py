@@ -69,11 +69,6 @@ def case_entries(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.Da
 
 def page(result: EvaluationResult, pictures: dict[str, bytes], entries: list[dict]) -> str:
     """Returns the page with the result, the plots (PNG files by name) and the entries of `case_entries`."""
-    plots = "".join(
-        f'<figure><img src="{_uri("png", content)}" alt="{_PLOTS[name]}">'
-        f"<figcaption>{_PLOTS[name]}</figcaption></figure>"
-        for name, content in pictures.items()
-    )
     values = {
         "cases": str(len(result.table)),
         "headline": _headline(result),
@@ -83,7 +78,7 @@ def page(result: EvaluationResult, pictures: dict[str, bytes], entries: list[dic
         "areas": html.escape(texts.area_agreement(result)),
         "times_evaluated": html.escape(texts.times_evaluated(result)),
         "predicted_dice_reliability": _predicted_dice(result),
-        "plots": plots,
+        "plots": "".join(_plot(name, content) for name, content in pictures.items()),
         "methods": html.escape(methods.paragraph(result)),
         "definitions": _definitions(result),
         "empty": _empty_masks(result),
@@ -95,6 +90,12 @@ def page(result: EvaluationResult, pictures: dict[str, bytes], entries: list[dic
     for name, value in values.items():
         text = text.replace(f"<!--{name}-->", value)
     return text
+
+
+def _plot(name: str, content: bytes) -> str:
+    width = int.from_bytes(content[16:20], "big") // 2  # From the PNG's header; two pixels of the plot per pixel.
+    image = f'<img src="{_uri("png", content)}" alt="{_PLOTS[name]}" width="{width}">'
+    return f"<figure>{image}<figcaption>{_PLOTS[name]}</figcaption></figure>"
 
 
 def _data(result: EvaluationResult, entries: list[dict]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _horizontal_line(axes: matplotlib.axes.Axes, height: float, text: str, decim
     axes.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
     number = f"{height:+,.{decimals}f}".replace("-", "−")
     axes.annotate(
-        f"{text} {number}",
+        f"{text}: {number}",
         (1, height),
         xycoords=("axes fraction", "data"),
         xytext=(-3, 2),
