@@ -8,10 +8,10 @@ import tqdm
 
 
 class Bar(tqdm.tqdm):
-    """A progress bar over `iterable`; hidden where the output is not a terminal."""
+    """A progress bar over `iterable`, after a second of work; hidden where the output is not a terminal."""
 
     def __init__(self, iterable: Iterable[Any] | None = None, **options: Any) -> None:
-        super().__init__(iterable, disable=None, **options)
+        super().__init__(iterable, **{"disable": None, "delay": 1} | options)
 
     def __del__(self) -> None:
         # Ctrl-C within the constructor leaves an incomplete bar; Python would print the error of its deletion.

@@ -4,6 +4,7 @@ TensorBoard is reachable from this computer only (localhost). Ctrl-C ends it. Th
 """
 
 import argparse
+import logging
 import os
 import pathlib
 import warnings
@@ -44,6 +45,7 @@ def _show(workspace: pathlib.Path, port: int | None = None) -> None:
     if not any(map(os.path.exists, LOGS.values())):
         print(f"There are no trainings in {workspace} yet. Run step 2, 3 or 7; the page will show them.", flush=True)
     warnings.simplefilter("ignore")  # TensorBoard's own, about deprecated packages.
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # It warns when a finished trial's folder is renamed.
     from tensorboard import program
 
     def serve(application: Any, flags: argparse.Namespace) -> Any:

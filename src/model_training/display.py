@@ -18,6 +18,7 @@ class Display(keras.callbacks.Callback):
         """Creates the bar; it stays hidden if the output is not a terminal."""
         self._bar = progress.Bar(
             total=100,
+            delay=0,
             leave=False,
             bar_format="{desc} {percentage:3.0f}% {bar} {postfix}",
             desc="Building the network",
