@@ -22,7 +22,11 @@ class OutOfMemory(storage.UserError):
 
 
 def prepare(options: Settings) -> None:
-    """Makes TensorFlow deterministic if DETERMINISTIC is set, and connects to the other workers if there are any."""
+    """Makes TensorFlow deterministic if DETERMINISTIC is set, and connects to the other workers if there are any.
+
+    TensorFlow's remarks for programmers, such as on slow callbacks, are not printed; its errors are raised.
+    """
+    tf.get_logger().setLevel("ERROR")
     if options.DETERMINISTIC:
         tf.config.experimental.enable_op_determinism()
     distribution.strategy()
