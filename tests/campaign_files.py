@@ -1,8 +1,8 @@
-"""Kills every step at many file operations and damages every file it reads: nothing is lost, each fault is reported.
+"""Kills steps at many file operations and damages the files they read. Results must survive, errors name the file.
 
     .venv/bin/python tests/campaign_files.py [kills per step] [seed]
 
-Takes some ten minutes, so pytest does not collect it; `make campaign` runs it. Each step runs in a fork of this
+It takes about ten minutes, so pytest does not collect it; `make campaign` runs it. Each step runs in a fork of this
 process, which has imported TensorFlow but computed nothing with it.
 """
 
@@ -35,7 +35,7 @@ STEPS = {
     "predict_new_images": prediction.predict_new_images,
     "cross_validate_train_set": cross_validation.cross_validate_train_set,
 }
-# Which steps read the results of a folder: these must report its damage.
+# The steps that read each result and must report damage to it.
 READERS = {
     "preloaded dataset": ("train_final_model", "predict_test_set", "evaluate_test_set"),
     "model": ("predict_test_set", "predict_new_images"),
@@ -46,7 +46,7 @@ WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.trunc
 
 
 def main(kills: int = 20, seed: int = 0) -> int:
-    """Runs both campaigns and prints what failed; the number of failures."""
+    """Runs both campaigns, prints the failures and returns their number."""
     choice = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         template = prepare(pathlib.Path(folder) / "template")
@@ -56,7 +56,7 @@ def main(kills: int = 20, seed: int = 0) -> int:
 
 
 def prepare(root: pathlib.Path) -> storage.Workspace:
-    """A workspace in which every step has run."""
+    """Returns a workspace in which every step has run."""
     workspace = storage.Workspace(root)
     configure(workspace, IMAGE_SIZE=32, TRAINING_EPOCHS=2, CROSS_VALIDATION_FOLDS=2)
     phantoms.write_original_dataset(workspace.original_dataset / "hospital", 10, 32)
@@ -73,7 +73,7 @@ def prepare(root: pathlib.Path) -> storage.Workspace:
 def kill(template: storage.Workspace, kills: int, choice: random.Random) -> list[str]:
     """Kills each step at `kills` of its file operations.
 
-    Afterwards the former or the new result must be complete, and the step run again.
+    Afterwards the previous or the new result must be complete, and the step must succeed when it is repeated.
     """
     failures = []
     for name in STEPS:
@@ -86,18 +86,18 @@ def kill(template: storage.Workspace, kills: int, choice: random.Random) -> list
             problems = list(incomplete(workspace))
             status, output, _ = run(name, workspace)
             problems += [f"run again: status {status}: {output[-300:]}"] if status else incomplete(workspace)
-            failures += [noted(f"{name}, killed at operation {place}: {problem}") for problem in problems]
+            failures += [printed(f"{name}, killed at operation {place}: {problem}") for problem in problems]
     return failures
 
 
-def noted(failure: str) -> str:
-    """The failure, printed at once: a campaign that is stopped has reported what it found."""
+def printed(failure: str) -> str:
+    """Prints a failure at once, so that an interrupted campaign has reported it, and returns it."""
     print(failure, flush=True)
     return failure
 
 
 def incomplete(workspace: storage.Workspace) -> list[str]:
-    """What is missing or half written of the results, each checked by the reader of its own step."""
+    """Returns the missing and truncated results. Each is checked by the reader of its step."""
     checks = {
         "preloaded dataset": lambda: [preloaded_dataset.read_cases(workspace, split) for split in ("train", "test")],
         "model": lambda: storage.require(workspace.model, "train_final_model"),
@@ -105,11 +105,11 @@ def incomplete(workspace: storage.Workspace) -> list[str]:
         "new predictions": lambda: storage.require(workspace.new_predictions, "predict_new_images"),
     }
     problems = []
-    for what, check in checks.items():
+    for result, check in checks.items():
         try:
             check()
-        except Exception as error:  # Whatever it is, it is what this campaign is for.
-            problems.append(f"{what}: {error}")
+        except Exception as error:  # Any error is a failure.
+            problems.append(f"{result}: {error}")
     present = {
         workspace.model: {"weights.weights.h5", "hyperparameters.json", "training.json", "history.csv"},
         workspace.results: {"report.html", "metrics.csv", "summary.json", "methods.txt"},
@@ -124,7 +124,7 @@ def incomplete(workspace: storage.Workspace) -> list[str]:
 def damage(template: storage.Workspace, choice: random.Random) -> list[str]:
     """Damages the files that the steps read, one at a time.
 
-    The step must succeed, or end with a text that names the file.
+    The step must succeed, or report an error that names the file.
     """
     failures = []
     for folder, readers in READERS.items():
@@ -135,17 +135,17 @@ def damage(template: storage.Workspace, choice: random.Random) -> list[str]:
                 before = path.read_bytes()
                 path.write_bytes(change(before, choice))
                 for name in readers:
-                    trial = copy(workspace)
-                    status, output, _ = run(name, trial)
-                    plain = status == 0 or (status == 1 and "Traceback" not in output and path.name in output)
-                    if not plain:
-                        failures.append(noted(f"{name}, {file} {kind}: status {status}: {output[-400:]}"))
+                    fresh = copy(workspace)
+                    status, output, _ = run(name, fresh)
+                    handled = status == 0 or (status == 1 and "Traceback" not in output and path.name in output)
+                    if not handled:
+                        failures.append(printed(f"{name}, {file} {kind}: status {status}: {output[-400:]}"))
         print(f"{folder}: damaged", flush=True)
     return failures
 
 
 def damaged_files(template: storage.Workspace, folder: str) -> list[pathlib.Path]:
-    """Of each kind of file in a result one, relative to the workspace."""
+    """Returns one file of each kind in a result, as paths relative to the workspace."""
     root = {"predictions": template.predictions, "evaluations.csv": template.evaluations}.get(
         folder, template.root / folder
     )
@@ -159,19 +159,19 @@ def damaged_files(template: storage.Workspace, folder: str) -> list[pathlib.Path
     kinds = {}
     for path in files:
         kinds.setdefault((path.parent, path.suffix) if path.suffix == ".npy" else path, path)
-    unread = {"history.csv", "left out.csv"}  # For the user alone.
+    unread = {"history.csv", "left out.csv"}  # No step reads these.
     return [path.relative_to(template.root) for path in kinds.values() if path.name not in unread]
 
 
 def flipped(content: bytes, choice: random.Random) -> bytes:
-    """The content with one bit of its first 64 bytes changed: where the formats have their own marks."""
+    """Flips a bit in the first 64 bytes, where file formats have their signatures."""
     place = choice.randrange(min(64, len(content)))
     return content[:place] + bytes([content[place] ^ 1 << choice.randrange(8)]) + content[place + 1 :]
 
 
 DAMAGES = {
     "empty": lambda content, choice: b"",
-    "cut to half": lambda content, choice: content[: len(content) // 2],
+    "truncated to half": lambda content, choice: content[: len(content) // 2],
     "one byte short": lambda content, choice: content[:-1],
     "flipped": flipped,
     "LFS pointer": lambda content, choice: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
@@ -182,36 +182,35 @@ DAMAGES = {
 
 
 def copy(template: storage.Workspace) -> storage.Workspace:
-    """A fresh copy of a workspace, in the place of the former copy."""
-    root = (
-        template.root.with_name("copy of " + template.root.name.removeprefix("copy of "))
-        if template.root.name == "template"
-        else template.root.with_name("trial")
-    )
+    """Copies a workspace and replaces an earlier copy."""
+    root = template.root.with_name(f"copy of {template.root.name}")
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(template.root, root, symlinks=True)
     return storage.Workspace(root)
 
 
 def run(name: str, workspace: storage.Workspace, killed_at: int = 0) -> tuple[int, str, int]:
-    """Runs a step in a forked process: exit status (negative: the signal), output, and number of file operations."""
+    """Runs a step in a forked process.
+
+    Returns exit status (negative: the signal), output and number of file operations.
+    """
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as output:
         child = os.fork()
         if child == 0:
             os.setpgid(0, 0)
-            _run_here(name, workspace, killed_at, output.fileno(), writer)
+            _run_in_child(name, workspace, killed_at, output.fileno(), writer)
         os.close(writer)
         _, status = os.waitpid(child, 0)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)  # Workers of a killed step.
+            os.killpg(child, signal.SIGKILL)  # Ends the workers of a killed step.
         with open(reader, "rb") as counted:
             count = counted.read()
         output.seek(0)
         return os.waitstatus_to_exitcode(status), output.read().decode(errors="replace"), int(count or 0)
 
 
-def _run_here(name: str, workspace: storage.Workspace, killed_at: int, output: int, counted: int) -> None:
+def _run_in_child(name: str, workspace: storage.Workspace, killed_at: int, output: int, counted: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     command_line.install_error_handler()

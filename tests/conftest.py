@@ -1,4 +1,4 @@
-"""What the tests share: the path, small workspaces, data sets written as CSV, masks drawn as text."""
+"""Shared by the tests: the import path, small workspaces, data sets as CSV, masks drawn as text, scripts."""
 
 import dataclasses
 import os
@@ -10,14 +10,14 @@ import hypothesis
 import numpy as np
 import pytest
 
-# Machines are shared and noisy: how long an example takes says nothing.
+# Machines are shared and noisy, so the time of an example means nothing.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # The same on every machine; and a GPU may be at work for somebody.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # Reproducible, and leaves the GPU to others.
 
 import command_line
 import provenance
@@ -27,8 +27,8 @@ from settings.hyperparameters import Hyperparameters
 
 
 def pytest_configure(config):
-    command_line.disable_malloc_trim()  # As main.py does: trainings here take half the time.
-    # Affairs of seaborn, Keras and Keras Tuner, which go with later versions of them.
+    command_line.disable_malloc_trim()  # As main.py does. It halves the time of trainings.
+    # Warnings of seaborn, Keras and Keras Tuner, which their later versions fix.
     config.addinivalue_line("filterwarnings", "ignore:vert. bool will be deprecated:PendingDeprecationWarning")
     for message in ("non-integer arguments to randrange", "currentThread.. is deprecated", "getName.. is deprecated"):
         config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
@@ -38,7 +38,7 @@ SMALL = {
     "IMAGE_SIZE": 64,
     "TRAINING_BATCH_SIZE": 2,
     "TRAINING_EPOCHS": 2,
-    "MIXED_PRECISION": False,  # The same on every machine.
+    "MIXED_PRECISION": False,  # Reproducible on every machine.
     "EXPLORATION_MAX_TRIALS": 2,
     "EXPLORATION_EPOCHS": 1,
     "EXPLORATION_REPEATS": 0,
@@ -52,8 +52,9 @@ SMALL = {
 @pytest.fixture
 def workspace(tmp_path):
     """An empty workspace with the small settings."""
-    configure(made := storage.Workspace(tmp_path / "a project"))
-    return made
+    empty = storage.Workspace(tmp_path / "a project")
+    configure(empty)
+    return empty
 
 
 @pytest.fixture
@@ -87,17 +88,17 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Opens an HTML file without any network; an error in its scripts, or its asking for anything, fails the test."""
+    """Returns a function that opens an HTML file offline. Errors in its scripts and network requests fail the test."""
     context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
-    faults = []
+    problems = []
 
     def opened(path):
         page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("pageerror", lambda error: problems.append(str(error)))
         page.on(
             "request",
             lambda request: (
-                faults.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None
+                problems.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None
             ),
         )
         page.goto(path.as_uri())
@@ -105,18 +106,18 @@ def open_page(browser):
 
     yield opened
     context.close()
-    assert not faults
+    assert not problems
 
 
 def configure(workspace, **settings):
-    """Writes config.py: the small settings with these."""
+    """Writes config.py: the small settings, updated by `settings`."""
     workspace.root.mkdir(parents=True, exist_ok=True)
     lines = [f"{name} = {value!r}\n" for name, value in (SMALL | settings).items()]
     (workspace.root / "config.py").write_text("".join(lines))
 
 
 def write_pair(folder, name, image, mask):
-    """Writes images/<name>.csv and masks/<name>.csv: arrays, or the files' text; None writes none."""
+    """Writes images/<name>.csv and masks/<name>.csv from arrays, text or bytes. None writes no file."""
     for kind, content in (("images", image), ("masks", mask)):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         path = folder / kind / f"{name}.csv"
@@ -128,13 +129,13 @@ def write_pair(folder, name, image, mask):
             csv_array.write(path, content)
 
 
-def drawn(text):
-    """The mask that a text shows: rows parted by blanks, # is 1."""
+def mask_from_text(text):
+    """Returns the mask that a text shows: rows are separated by blanks, # is 1."""
     return np.array([[character == "#" for character in row] for row in text.split()], dtype=np.uint8)
 
 
 def training(hyperparameters=None, **changes):
-    """The record of a training, with these hyperparameters and changes."""
+    """Returns the record of a training, with these hyperparameters and changes."""
     statistics = provenance.TrainSetStatistics(
         quantiles=np.linspace(-1, 1, 33).tolist(), max_distance=0.1, mask_fractions=(0.3, 0.3)
     )
@@ -159,27 +160,27 @@ def training(hyperparameters=None, **changes):
 
 
 def prediction_provenance(**changes):
-    """The provenance of predictions, with these changes."""
-    made = training()
+    """Returns the provenance of predictions, with these changes."""
+    record = training()
     names = [field.name for field in dataclasses.fields(provenance.TrainingFacts)]
     fields = {
         "id": "1a2b3c",
         "models": 1,
         "test_time_flip": True,
         "postprocessed": False,
-        "hyperparameters": made.hyperparameters,
-        "training": provenance.TrainingFacts(**{name: getattr(made, name) for name in names}),
+        "hyperparameters": record.hyperparameters,
+        "training": provenance.TrainingFacts(**{name: getattr(record, name) for name in names}),
         "image_sha256": [],
     }
     return provenance.Provenance(**fields | changes)
 
 
 def dataset_facts(**changes):
-    """How a preloaded dataset was made, with these changes."""
+    """Returns the facts of a preloaded dataset, with these changes."""
     facts = {"cases": 20, "image_size": 64, "test_share": 0.25, "group_cases_by": None, "seed": 7, "mask_speck_px": 4}
     return preloaded_dataset.DatasetFacts(**facts | changes)
 
 
 def files(folder):
-    """All files below a folder, as {path: content}."""
+    """Returns all files below a folder, as {path: content}."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -44,7 +44,9 @@ def test_bias_limits_icc_and_ccc_equal_their_definitions():
 def test_a_shift_or_a_scale_lowers_agreement_despite_perfect_correlation(shift, factor):
     first = np.arange(10.0)
     result = agreement.agree(first, factor * first + shift)
-    assert (result.icc == pytest.approx(1) and result.ccc == pytest.approx(1)) == (shift == 0 and factor == 1)
+    identical = shift == 0 and factor == 1
+    assert (result.icc == pytest.approx(1)) == identical
+    assert (result.ccc == pytest.approx(1)) == identical
 
 
 def test_undefined_icc_and_ccc_are_nan():

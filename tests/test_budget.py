@@ -1,4 +1,4 @@
-"""The schedule fits the budget, in epochs as in minutes, also of a training that was stopped in between."""
+"""Training budgets in epochs and minutes, and the learning-rate schedule over them, also of resumed trainings."""
 
 import types
 
@@ -11,9 +11,9 @@ from model_training.budget import Budget, CosineSchedule, cosine_factor, peak_ra
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that the test sets: `clock.now`, in seconds."""
-    made = types.SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(budget.time, "monotonic", lambda: made.now)
-    return made
+    simulated = types.SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(budget.time, "monotonic", lambda: simulated.now)
+    return simulated
 
 
 def run(spent, clock, steps, seconds_each=1.0):
@@ -22,7 +22,7 @@ def run(spent, clock, steps, seconds_each=1.0):
         spent.step()
 
 
-def test_epochs_are_spent_by_steps(clock):
+def test_a_budget_in_epochs_is_spent_by_steps(clock):
     spent = Budget(steps_per_epoch=5, epochs=4)
     run(spent, clock, 10)
     assert spent.fraction_done == 0.5
@@ -30,7 +30,7 @@ def test_epochs_are_spent_by_steps(clock):
     assert spent.fraction_done == 1.0
 
 
-def test_minutes_are_spent_by_the_clock_however_many_steps_it_takes(clock):
+def test_a_budget_in_minutes_is_spent_by_the_clock(clock):
     spent = Budget(5, None, minutes=1)
     run(spent, clock, 3, seconds_each=10)
     assert spent.fraction_done == 0.5
@@ -38,19 +38,21 @@ def test_minutes_are_spent_by_the_clock_however_many_steps_it_takes(clock):
     assert spent.fraction_done == 1.0
 
 
-def test_of_both_the_one_that_ends_first_counts(clock):
-    assert run(spent := Budget(10, 2, minutes=100), clock, 10) is None
+def test_of_two_limits_the_first_to_be_reached_counts(clock):
+    spent = Budget(10, 2, minutes=100)
+    run(spent, clock, 10)
     assert spent.fraction_done == 0.5
-    assert run(spent := Budget(10, 200, minutes=1), clock, 30) is None
+    spent = Budget(10, 200, minutes=1)
+    run(spent, clock, 30)
     assert spent.fraction_done == 0.5
 
 
-def test_former_runs_count(clock):
+def test_earlier_runs_of_a_resumed_training_count(clock):
     assert Budget(5, 4, epochs_done=3).fraction_done == 0.75
     assert Budget(5, None, minutes=2, epochs_done=3, seconds_spent=90).fraction_done == 0.75
 
 
-def test_a_step_takes_the_median_without_the_first_one_that_builds_the_graph(clock):
+def test_seconds_per_step_are_the_median_without_the_first_step(clock):
     spent = Budget(5, 4)
     run(spent, clock, 1, seconds_each=60)
     assert spent.seconds_per_step is None
@@ -59,7 +61,7 @@ def test_a_step_takes_the_median_without_the_first_one_that_builds_the_graph(clo
     assert spent.seconds_per_step == 2
 
 
-def test_the_end_is_told_by_the_clock_on_the_wall(clock, monkeypatch):
+def test_the_eta_is_a_local_time(clock, monkeypatch):
     class Now(budget.datetime.datetime):
         @classmethod
         def now(cls):
@@ -73,7 +75,7 @@ def test_the_end_is_told_by_the_clock_on_the_wall(clock, monkeypatch):
     assert Budget(10, None, minutes=30).eta == "23:00"
 
 
-def test_the_rate_rises_and_falls_to_nothing():
+def test_the_learning_rate_has_a_warm_up_and_decays_to_0():
     rates = [cosine_factor(number / 1000) for number in range(1001)]
     peak = rates.index(max(rates))
     assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
@@ -84,12 +86,12 @@ def test_the_rate_rises_and_falls_to_nothing():
     assert rates[1000] == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("batch_size, wanted", [(2, 1e-3), (8, 2e-3), (1, 5e-4)])
-def test_the_peak_goes_with_the_batch_size(batch_size, wanted):
-    assert peak_rate(1e-3, batch_size) == pytest.approx(wanted)
+@pytest.mark.parametrize("batch_size, expected", [(2, 1e-3), (8, 2e-3), (1, 5e-4)])
+def test_the_peak_rate_scales_with_the_batch_size(batch_size, expected):
+    assert peak_rate(1e-3, batch_size) == pytest.approx(expected)
 
 
-def test_the_schedule_sets_each_step_s_rate_and_stops_within_an_epoch(clock):
+def test_the_schedule_sets_the_rate_of_each_step_and_stops_within_an_epoch(clock):
     spent = Budget(100, None, minutes=1)
     schedule = CosineSchedule(spent, peak_rate=2e-3)
     schedule.model = types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=None), stop_training=False)

@@ -1,4 +1,4 @@
-"""Plots, judged by their contents: nothing is dropped silently, labels do not overlap, better trials stand out."""
+"""Plots, judged by their contents: no case is dropped silently, and labels do not overlap."""
 
 import itertools
 
@@ -43,17 +43,6 @@ def test_tick_labels_do_not_overlap():
     for axes in figure.axes:
         boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
         assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
-
-
-TRIALS = pd.DataFrame(
-    {
-        "architecture": ["unet", "unet", "deeplabv3_plus", "unet"],
-        "learning_rate": [1e-4, 1e-3, 3e-3, 5e-4],
-        "loss": ["binary_crossentropy"] * 4,
-        "horizontal_flip": [True, False, True, True],
-    }
-)
-SCORES = np.array([0.5, 0.9, 0.2, 0.7])
 
 
 def test_areas_are_plotted_with_bias_and_limits():

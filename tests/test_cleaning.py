@@ -6,7 +6,7 @@ import skimage.measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import drawn
+from conftest import mask_from_text
 from masks import cleaning
 
 
@@ -81,7 +81,7 @@ def test_a_mask_of_more_than_half_of_the_image_is_not_inverted():
 
 
 def test_a_mask_of_small_components_becomes_empty():
-    assert cleaning.clean(drawn("##.. ##.. ...# ....")).sum() == 0
+    assert cleaning.clean(mask_from_text("##.. ##.. ...# ....")).sum() == 0
 
 
 def test_salt_noise_is_removed_and_the_muscle_kept():
@@ -109,7 +109,9 @@ def test_the_input_is_not_changed():
     ],
 )
 def test_specks_up_to_max_px_are_removed(max_px, expected):
-    np.testing.assert_array_equal(cleaning.remove_specks(drawn("##..# .#..# ....# #...."), max_px), drawn(expected))
+    np.testing.assert_array_equal(
+        cleaning.remove_specks(mask_from_text("##..# .#..# ....# #...."), max_px), mask_from_text(expected)
+    )
 
 
 def test_cleaning_is_harmless_if_it_alters_few_reference_masks_and_empties_none():

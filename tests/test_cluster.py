@@ -15,12 +15,12 @@ from conftest import ROOT
 
 CLUSTER = ROOT / "cluster"
 
-# What SLURM would do: two nodes, a task on each.
+# Stand-ins for SLURM's commands: two nodes with one task each.
 COMMANDS = {
     "scontrol": "echo node7; echo node9",
     "srun": 'for rank in 0 1; do SLURM_PROCID=$rank "$@"; done',
 }
-# Stands for Python in the project: notes how it was called.
+# Stand-in for the project's Python: records its calls.
 PYTHON = 'echo "$*|$TF_CONFIG|$KERASTUNER_TUNER_ID|$KERASTUNER_ORACLE_IP:$KERASTUNER_ORACLE_PORT" >> called'
 
 
@@ -30,7 +30,7 @@ def executable(path: pathlib.Path, script: str) -> None:
     path.chmod(0o755)
 
 
-def submitted(tmp_path, script, *arguments):
+def calls_of(tmp_path, script, *arguments):
     for name, content in COMMANDS.items():
         executable(tmp_path / "bin" / name, content)
     executable(tmp_path / ".venv/bin/python", PYTHON)
@@ -40,8 +40,8 @@ def submitted(tmp_path, script, *arguments):
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="this machine has no bash")
-def test_slurm_gives_each_task_of_a_training_its_place(tmp_path):
-    calls = submitted(tmp_path, "slurm_train.sh")
+def test_slurm_assigns_each_training_task_its_index(tmp_path):
+    calls = calls_of(tmp_path, "slurm_train.sh")
     assert [call[0] for call in calls] == ["src/main.py train_final_model"] * 2
     configurations = [json.loads(call[1]) for call in calls]
     assert [configuration["task"] for configuration in configurations] == [
@@ -55,7 +55,7 @@ def test_slurm_gives_each_task_of_a_training_its_place(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="this machine has no bash")
 def test_slurm_starts_a_chief_beside_the_first_worker_of_a_search(tmp_path):
-    calls = submitted(tmp_path, "slurm_explore.sh")
+    calls = calls_of(tmp_path, "slurm_explore.sh")
     assert sorted((call[0], call[2], call[3]) for call in calls) == [
         ("src/main.py explore_hyperparameters", name, f"{address}:29418")
         for name, address in (("chief", "0.0.0.0"), ("tuner0", "node7"), ("tuner1", "node7"))
@@ -67,12 +67,12 @@ def parts(name):
 
 
 def container(job):
-    (found,) = job["spec"]["template"]["spec"]["containers"]
-    return found
+    (only,) = job["spec"]["template"]["spec"]["containers"]
+    return only
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_kubernetes_gives_each_pod_of_a_training_its_place(tmp_path, index):
+def test_kubernetes_assigns_each_training_pod_its_index(tmp_path, index):
     service, job = parts("kubernetes_train.yaml")
     executable(tmp_path / ".venv/bin/python", PYTHON)
     environment = {**os.environ, "JOB_COMPLETION_INDEX": str(index)}
@@ -92,13 +92,19 @@ def test_kubernetes_gives_each_pod_of_a_training_its_place(tmp_path, index):
 def test_kubernetes_workers_of_a_search_find_their_chief():
     service, chief, workers = parts("kubernetes_explore.yaml")
     assert chief["spec"]["template"]["metadata"]["labels"] == service["spec"]["selector"]
-    own, others = ({entry["name"]: entry["value"] for entry in container(job)["env"]} for job in (chief, workers))
-    # No second chief beside workers that train.
+    of_chief, of_workers = (
+        {entry["name"]: entry["value"] for entry in container(job)["env"]} for job in (chief, workers)
+    )
+    # Kubernetes must not start a second chief while workers train.
     assert (chief["spec"]["backoffLimit"], chief["spec"]["template"]["spec"]["restartPolicy"]) == (0, "Never")
-    assert own["KERASTUNER_TUNER_ID"] == "chief"
+    assert of_chief["KERASTUNER_TUNER_ID"] == "chief"
     assert "KERASTUNER_TUNER_ID=tuner$JOB_COMPLETION_INDEX" in container(workers)["args"][0]
-    assert others["KERASTUNER_ORACLE_IP"] == service["metadata"]["name"]
-    assert own["KERASTUNER_ORACLE_PORT"] == others["KERASTUNER_ORACLE_PORT"] == str(service["spec"]["ports"][0]["port"])
+    assert of_workers["KERASTUNER_ORACLE_IP"] == service["metadata"]["name"]
+    assert (
+        of_chief["KERASTUNER_ORACLE_PORT"]
+        == of_workers["KERASTUNER_ORACLE_PORT"]
+        == str(service["spec"]["ports"][0]["port"])
+    )
 
 
 def test_the_scripts_call_steps_that_exist():

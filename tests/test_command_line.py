@@ -19,7 +19,7 @@ from conftest import ROOT
 
 
 def main(*arguments, **environment):
-    """Runs src/main.py as a user does; the tests here change nothing in the project's folder."""
+    """Runs src/main.py as a user does. No test here changes the folder of the project."""
     command = [sys.executable, str(ROOT / "src" / "main.py"), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **environment}, cwd="/", check=False
@@ -27,7 +27,7 @@ def main(*arguments, **environment):
 
 
 @pytest.mark.parametrize("path", [None, "both", "other"])
-def test_without_a_step_it_lists_them_with_and_without_pythonpath(path, tmp_path):
+def test_without_arguments_main_lists_the_steps_for_any_pythonpath(path, tmp_path):
     value = {None: "", "both": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "other": str(tmp_path)}[path]
     ended = main(PYTHONPATH=value)
     assert ended.returncode == 0
@@ -38,7 +38,7 @@ def test_without_a_step_it_lists_them_with_and_without_pythonpath(path, tmp_path
     assert "python src/main.py 1 3-5" in ended.stdout
 
 
-def test_the_list_comes_without_tensorflow():
+def test_listing_the_steps_imports_neither_tensorflow_nor_pandas():
     script = "import sys, main; print('tensorflow' in sys.modules, 'pandas' in sys.modules)"
     command = [sys.executable, "-c", script]
     ended = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=False)
@@ -52,7 +52,7 @@ def test_an_unknown_step_is_reported_with_a_similar_one():
     assert "Traceback" not in ended.stderr
 
 
-def test_the_list_tells_what_is_there_and_since_when(workspace):
+def test_the_list_gives_the_date_of_results_and_names_unfinished_work(workspace):
     workspace.model.mkdir(parents=True)
     os.utime(workspace.model, (0, time.mktime((2026, 1, 2, 3, 4, 0, 0, 0, -1))))
     workspace.unfinished_model.mkdir()
@@ -86,7 +86,7 @@ def test_a_number_without_a_step_is_an_error(argument):
         numbers(argument)
 
 
-def test_a_result_older_than_what_it_was_made_from_is_outdated(workspace):
+def test_a_result_older_than_its_input_is_outdated(workspace):
     for folder, day in ((workspace.preloaded_dataset, 3), (workspace.model, 2), (workspace.new_predictions, 4)):
         folder.mkdir(parents=True)
         os.utime(folder, (0, time.mktime((2026, 1, day, 3, 4, 0, 0, 0, -1))))
@@ -96,7 +96,7 @@ def test_a_result_older_than_what_it_was_made_from_is_outdated(workspace):
     assert "outdated" not in states["predict_new_images"]
 
 
-def test_a_step_announces_itself_before_tensorflow_is_loaded(workspace):
+def test_a_step_prints_its_title_before_it_loads_tensorflow(workspace):
     script = (
         "import sys, pathlib, storage, command_line; sys.modules['tensorflow'] = None; "
         f"command_line.model_training.train_final_model(storage.Workspace(pathlib.Path({str(workspace.root)!r})))"
@@ -107,14 +107,14 @@ def test_a_step_announces_itself_before_tensorflow_is_loaded(workspace):
     assert "import of tensorflow halted" in ended.stderr
 
 
-def test_a_fault_in_the_hyperparameters_is_reported_by_every_step_first(workspace):
+def test_the_first_step_reports_invalid_hyperparameters(workspace):
     (workspace.root / "config.py").write_text('HYPERPARAMETERS = {"learning_rat": 1}\n')
     with pytest.raises(settings.SettingsError, match="Did you mean learning_rate"):
         command_line.data.original_dataset.create_preloaded_dataset(workspace)
 
 
 @pytest.mark.parametrize(
-    "error, told",
+    "error, message",
     [
         (
             storage.DatasetError(["a.csv: empty. Export it again.", "b.csv: empty. Export it again."]),
@@ -123,13 +123,13 @@ def test_a_fault_in_the_hyperparameters_is_reported_by_every_step_first(workspac
         (KeyboardInterrupt(), "\nStopped.\n"),
     ],
 )
-def test_errors_of_the_user_s_are_told_without_traceback(capsys, error, told):
+def test_user_errors_are_printed_without_traceback(capsys, error, message):
     command_line._report_error(type(error), error, None)
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.parametrize("script", ["main.py 1", "show_tensorboard.py", "demo.py"])
-def test_a_python_without_packages_is_told_how_to_start(tmp_path, script):
+def test_missing_packages_are_reported_with_the_command_that_installs_them(tmp_path, script):
     venv.create(tmp_path / "empty", with_pip=False)
     name, *arguments = script.split()
     # A copy, because the demo replaces its folder.
@@ -142,7 +142,7 @@ def test_a_python_without_packages_is_told_how_to_start(tmp_path, script):
     assert "Traceback" not in ended.stderr
 
 
-def test_a_python_that_is_too_old_is_told_how_to_start():
+def test_a_too_old_python_is_reported_with_the_command_that_installs_another():
     script = "import sys; sys.version_info = (3, 9, 6); sys.path.insert(0, sys.argv[1]); import command_line"
     command = [sys.executable, "-c", script, str(ROOT / "src")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -153,15 +153,15 @@ def test_a_python_that_is_too_old_is_told_how_to_start():
 
 def test_other_errors_keep_their_traceback(capsys):
     try:
-        raise ZeroDivisionError("a mistake of ours")
+        raise ZeroDivisionError("a bug")
     except ZeroDivisionError as error:
         command_line._report_error(type(error), error, error.__traceback__)
     assert "Traceback" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("largest, wanted", [(1 << 40, 1 << 30), (1 << 25, 1 << 25)])
-def test_as_much_memory_is_kept_as_the_c_library_allows(monkeypatch, largest, wanted):
-    # As glibc from 2.35 on, and as those before.
+@pytest.mark.parametrize("largest, expected", [(1 << 40, 1 << 30), (1 << 25, 1 << 25)])
+def test_malloc_thresholds_are_as_large_as_the_c_library_allows(monkeypatch, largest, expected):
+    # The limits of glibc from 2.35 on and of earlier versions.
     set_to = {}
     library = types.SimpleNamespace(
         mallopt=lambda parameter, size: size <= largest and set_to.update({parameter: size}) is None
@@ -171,7 +171,7 @@ def test_as_much_memory_is_kept_as_the_c_library_allows(monkeypatch, largest, wa
     for name in names:
         monkeypatch.delenv(name, raising=False)
     command_line.disable_malloc_trim()
-    assert set(set_to.values()) == {wanted} == {int(os.environ[name]) for name in names}
+    assert set(set_to.values()) == {expected} == {int(os.environ[name]) for name in names}
 
 
 def test_main_has_a_commented_line_for_each_step_and_no_logic():
@@ -190,19 +190,19 @@ def test_an_error_of_the_operating_system_is_reported_with_file_and_fix(capsys):
         "The disk is full": RuntimeError("Unable to flush (file write failed: errno = 28, No space left on device)"),
         "memory of this machine is too small": MemoryError("Unable to allocate 13 GiB"),
     }
-    for told, error in errors.items():
+    for message, error in errors.items():
         command_line._report_error(type(error), error, None)
-        shown = capsys.readouterr().err
-        assert told in shown
-        assert "Traceback" not in shown
+        printed = capsys.readouterr().err
+        assert message in printed
+        assert "Traceback" not in printed
 
 
-def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
+def test_closed_or_unread_output_ends_without_traceback():
     command = f'"{sys.executable}" "{ROOT / "src" / "main.py"}"'
     for rest in (">&-", ">&- 2>&-", "| true", "| head -n 1"):
         ended = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
         assert ended.stderr == "", rest
-    # The reading program has certainly ended: pages of output would fail.
+    # The reading program has ended by then, so the output can't be written.
     script = (
         f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; "
         "command_line.install_error_handler(); time.sleep(1); print('x' * 100000)"
@@ -216,7 +216,7 @@ def test_an_output_that_is_closed_or_no_longer_read_ends_without_traceback():
     assert (ended.stderr, ended.stdout) == ("", "1\n")
 
 
-def test_what_the_terminal_can_not_show_is_escaped():
+def test_characters_that_the_terminal_cannot_show_are_escaped():
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; "
         "command_line.install_error_handler(); print('m\\u00fcller \\u2212 \\udcff', flush=True); print('done')"
@@ -231,7 +231,7 @@ def test_what_the_terminal_can_not_show_is_escaped():
     assert ended.stderr == b""
 
 
-def test_a_result_whose_link_can_not_be_followed_is_listed(workspace):
+def test_a_result_with_a_broken_link_is_listed(workspace):
     workspace.root.joinpath("results").symlink_to("nowhere/results")
     assert "its symbolic link can't be followed" in command_line.overview(workspace)
 

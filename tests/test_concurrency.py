@@ -1,4 +1,4 @@
-"""A step does not read what another program replaces, nor replace what another program reads or writes."""
+"""Steps are refused while another program writes the files they read, or uses the files they replace."""
 
 import contextlib
 
@@ -32,7 +32,7 @@ def prepared(dataset, monkeypatch):
 
 @contextlib.contextmanager
 def another_program(folder, flags):
-    """As if another program had locked the folder."""
+    """Holds the lock on the folder, as another program would."""
     with folder.with_name(f".{folder.name}.lock").open("a+") as held:
         portalocker.lock(held, flags)
         yield

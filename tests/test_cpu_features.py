@@ -1,4 +1,4 @@
-"""The processor's instructions are read where the system tells them."""
+"""CPU instructions are read from /proc/cpuinfo, if it exists."""
 
 import pytest
 
@@ -6,11 +6,11 @@ import cpu_features
 
 
 @pytest.mark.parametrize(
-    "told, wanted", [("model name : A\nflags : fpu avx2 avx512f\n", {"fpu", "avx2", "avx512f"}), (None, set())]
+    "content, expected", [("model name : A\nflags : fpu avx2 avx512f\n", {"fpu", "avx2", "avx512f"}), (None, set())]
 )
-def test_the_instructions_are_those_that_the_system_tells(monkeypatch, tmp_path, told, wanted):
+def test_the_instructions_are_those_of_cpuinfo(monkeypatch, tmp_path, content, expected):
     path = tmp_path / "cpuinfo"
-    if told is not None:
-        path.write_text(told)
+    if content is not None:
+        path.write_text(content)
     monkeypatch.setattr(cpu_features.pathlib, "Path", lambda _: path)
-    assert cpu_features.instructions.__wrapped__() & {"fpu", "avx2", "avx512f"} == wanted
+    assert cpu_features.instructions.__wrapped__() & {"fpu", "avx2", "avx512f"} == expected

@@ -1,4 +1,4 @@
-"""One array in one CSV file: the same numbers as numpy reads, or a text that says what is wrong and where."""
+"""Reading one array from one CSV file: the same numbers as numpy, or an error with its cause and location."""
 
 import pathlib
 import random
@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 import storage
 from data import csv_array
 
-# Of whole numbers beyond int64, which are then read as float64.
+# numpy warns of whole numbers beyond int64, which are then read as float64.
 pytestmark = pytest.mark.filterwarnings("ignore:loadtxt")
 
 WHOLE = re.compile(r"[ \t]*[+-]?[0-9]+[ \t]*")
@@ -36,7 +36,7 @@ def read(folder, content):
 
 
 def reference(content: bytes) -> np.ndarray | None:
-    """What the file's content means, by definition; None if it is no table of numbers."""
+    """Returns the array that the content defines, or None if it is not a table of numbers."""
     try:
         text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError:
@@ -53,7 +53,7 @@ def reference(content: bytes) -> np.ndarray | None:
 
 
 def mutated(choice: random.Random) -> bytes:
-    """The content of a valid file, with up to four changes."""
+    """Returns the content of a valid file, with up to four mutations."""
     kinds = [
         lambda: str(choice.randint(0, 1)),
         lambda: str(choice.randint(-1024, 3000)),
@@ -64,12 +64,12 @@ def mutated(choice: random.Random) -> bytes:
     rows = [",".join(kind() for _ in range(columns)) for _ in range(choice.randint(1, 4))]
     text = end.join(rows) + choice.choice(["", end])
     for _ in range(choice.randint(0, 4)):
-        text = _changed(text, choice)
+        text = _mutated_once(text, choice)
     content = text.encode()
     return content if choice.random() < 0.98 else content + bytes([choice.randint(0, 255)])
 
 
-def _changed(text: str, choice: random.Random) -> str:
+def _mutated_once(text: str, choice: random.Random) -> str:
     start = choice.randint(0, len(text))
     change = choice.randrange(6)
     if change < 3:  # Insert, delete or replace.
@@ -87,7 +87,7 @@ def _changed(text: str, choice: random.Random) -> str:
 
 
 def disagreement(path: pathlib.Path, content: bytes) -> str:
-    """How the reader differs from the reference on this content, which is written to `path`; "" where it does not."""
+    """Writes the content to `path` and returns how the reader differs from the reference, or ""."""
     path.write_bytes(content)
     expected = reference(content)
     try:
@@ -103,11 +103,11 @@ def disagreement(path: pathlib.Path, content: bytes) -> str:
 
 @settings(max_examples=500, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_the_reader_agrees_with_a_strict_reference_on_every_changed_text(tmp_path_factory, choice):
-    assert not disagreement(tmp_path_factory.getbasetemp() / "changed.csv", mutated(choice))
+def test_the_reader_agrees_with_a_strict_reference_on_mutated_texts(tmp_path_factory, choice):
+    assert not disagreement(tmp_path_factory.getbasetemp() / "mutated.csv", mutated(choice))
 
 
-def test_the_changed_texts_are_both_readable_and_not():
+def test_mutated_texts_include_readable_and_unreadable_ones():
     readable = [reference(mutated(random.Random(seed))) is not None for seed in range(1000)]
     assert 250 < sum(readable) < 750
 
@@ -117,7 +117,7 @@ def test_the_changed_texts_are_both_readable_and_not():
     ["-", "+", " ", "\t", "", ".", "--1", "5-3", "1 2", "\x0b1", "1\x1c", "\u00a01", "-\t1", "1e", "0x10", "\u0663"],
 )
 @pytest.mark.parametrize("others", ["100,{},300\n1,2,3\n", "1,2,3\n4,5,{}\n", "{},0,1\n", "1.5,{}\n"])
-def test_a_cell_that_is_no_number_is_never_read_as_one(tmp_path, cell, others):
+def test_a_cell_that_is_not_a_number_is_rejected(tmp_path, cell, others):
     with pytest.raises(storage.DatasetError):
         read(tmp_path, others.format(cell))
 
@@ -149,7 +149,7 @@ def test_whole_numbers_come_back_as_written(tmp_path_factory, values):
         ("1,2\n\n3,4\n", [[1, 2], [3, 4]]),
     ],
 )
-def test_forms_that_are_read(tmp_path, text, values):
+def test_variants_of_the_format_are_read(tmp_path, text, values):
     np.testing.assert_array_equal(read(tmp_path, text), values)
 
 
@@ -157,7 +157,7 @@ def test_forms_that_are_read(tmp_path, text, values):
     "text, dtype",
     [(" 1,\t+2\r\n\r\n3,4", np.int64), ("1,2.0", np.float64), ("1e2,2", np.float64), ("9007199254740992", np.float64)],
 )
-def test_only_whole_numbers_as_written_are_integers(tmp_path, text, dtype):
+def test_only_cells_written_as_whole_numbers_give_integers(tmp_path, text, dtype):
     assert read(tmp_path, text).dtype == dtype
 
 
@@ -167,8 +167,8 @@ def test_numpys_default_format_with_commas_is_read(tmp_path):
     np.testing.assert_array_equal(csv_array.read(tmp_path / "case.csv"), values)
 
 
-def test_decimals_are_kept_and_nan_is_rejected_where_warnings_are_ignored(tmp_path):
-    # Asked for integers, numpy drops decimals with a warning, and another thread may change what happens to warnings.
+def test_decimals_are_kept_and_nan_is_rejected_if_warnings_are_ignored(tmp_path):
+    # If integers are requested, numpy drops decimals with a warning. Other threads may change the warning filters.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.testing.assert_array_equal(read(tmp_path, "1,2\n3,4.5\n"), [[1, 2], [3, 4.5]])
@@ -176,7 +176,7 @@ def test_decimals_are_kept_and_nan_is_rejected_where_warnings_are_ignored(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    "content, message",
     [
         ("", "the file is empty"),
         ("\n\n", "the file is empty"),
@@ -198,12 +198,12 @@ def test_decimals_are_kept_and_nan_is_rejected_where_warnings_are_ignored(tmp_pa
         (b"\x89PNG\r\n\x1a\n\x00\x9c", "not UTF-8 text"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(tmp_path, content, told):
+def test_faults_are_reported_with_their_location(tmp_path, content, message):
     with pytest.raises(storage.DatasetError) as caught:
         read(tmp_path, content)
     assert len(caught.value.faults) == 1
     assert caught.value.faults[0].startswith(f"{tmp_path / 'case.csv'}: ")
-    assert told in caught.value.faults[0]
+    assert message in caught.value.faults[0]
 
 
 def test_a_file_too_large_to_be_an_image_is_not_read(tmp_path, monkeypatch):
@@ -217,7 +217,7 @@ def test_a_2048_px_image_in_numpys_long_format_is_within_the_limit():
 
 
 @pytest.mark.parametrize("delimiter", [",", " "])
-def test_a_file_too_large_for_its_digits_gets_a_format_with_fewer(tmp_path, monkeypatch, delimiter):
+def test_a_file_too_large_because_of_its_digits_gets_advice_on_the_format(tmp_path, monkeypatch, delimiter):
     monkeypatch.setattr(csv_array, "MAX_FILE_MB", 0.001)
     np.savetxt(tmp_path / "case.csv", np.full((300, 300), -7.0), delimiter=delimiter)
     with pytest.raises(
@@ -227,7 +227,7 @@ def test_a_file_too_large_for_its_digits_gets_a_format_with_fewer(tmp_path, monk
         csv_array.read(tmp_path / "case.csv")
 
 
-def test_reading_needs_little_more_than_the_file_and_its_array(tmp_path):
+def test_reading_needs_little_more_memory_than_the_file_and_its_array(tmp_path):
     np.savetxt(tmp_path / "case.csv", np.full((400, 400), -7.0), delimiter=",")
     size = (tmp_path / "case.csv").stat().st_size
     tracemalloc.start()
@@ -244,7 +244,7 @@ WIDE = np.random.default_rng(0).integers(0, 256, (20, 60))
 
 
 def pixels(*channels):
-    """The channels of all pixels, side by side, as reshaping a colour image to two dimensions gives them."""
+    """Returns the channels of all pixels side by side, as if a colour image were reshaped to two dimensions."""
     return np.stack(channels, axis=-1).reshape(len(channels[0]), -1)
 
 
@@ -268,7 +268,7 @@ COLOUR = pixels(WIDE[:, :20], WIDE[:, :20] + 20, WIDE[:, :20] // 2)
             np.vstack([np.arange(-1, 6), np.column_stack([np.arange(6), IMAGE])]),
             "the first row and column count 0, 1, 2, ...: header and index of pandas.",
         ),
-        (np.vstack([np.arange(6), IMAGE[:5]]), ""),  # It has the right shape: 0, 1, 2 are its values.
+        (np.vstack([np.arange(6), IMAGE[:5]]), ""),  # The shape is right, so 0, 1, 2 are its values.
         (
             np.vstack([np.arange(5), IMAGE[:5, :5]]),
             "the first row counts 0, 1, 2, ...: a header",
@@ -281,7 +281,7 @@ COLOUR = pixels(WIDE[:, :20], WIDE[:, :20] + 20, WIDE[:, :20] // 2)
         (pixels(IMAGE, IMAGE % 10), "2 values per pixel: decimal commas. Save it with points as decimal marks."),
         (pixels(IMAGE, IMAGE * 0), "2 values per pixel: decimal commas."),
         (pixels(IMAGE, IMAGE * 0 + 5), "2 values per pixel: decimal commas."),
-        (pixels(IMAGE, IMAGE), ""),  # Negative numbers are no decimals.
+        (pixels(IMAGE, IMAGE), ""),  # Negative numbers cannot be decimal places.
         (WIDE, ""),  # A grey image of another size.
         (WIDE[:5, :10], ""),
         (WIDE[:5, :10] % 2, ""),  # A mask.
@@ -302,13 +302,13 @@ COLOUR = pixels(WIDE[:, :20], WIDE[:, :20] + 20, WIDE[:, :20] // 2)
         (np.zeros((1, 1)), ""),
     ],
 )
-def test_another_shape_is_explained_by_the_content(values, explanation):
-    found = csv_array.explain_shape(values, 6)
-    assert found.startswith(explanation)
-    assert bool(found) == bool(explanation)
+def test_an_unexpected_shape_is_explained_by_the_content(values, explanation):
+    text = csv_array.explain_shape(values, 6)
+    assert text.startswith(explanation)
+    assert bool(text) == bool(explanation)
 
 
-def test_an_unreadable_file_is_told(tmp_path):
+def test_an_unreadable_file_is_reported(tmp_path):
     (tmp_path / "case.csv").mkdir()
     with pytest.raises(storage.DatasetError, match="can't be read"):
         csv_array.read(tmp_path / "case.csv")

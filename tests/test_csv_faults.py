@@ -1,4 +1,4 @@
-"""The messages for files that are no table of numbers: each names the cause and the fix."""
+"""Messages about files that are not tables of numbers: each names the cause and the fix."""
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ def fault(text):
         ("\n\n1,2\n\n3,x\n", "row 5, column 2: 'x' is not a number."),
     ],
 )
-def test_a_cell_is_reported_with_its_place_its_cause_and_the_fix(text, message):
+def test_a_cell_is_reported_with_its_location_cause_and_fix(text, message):
     assert fault(text).startswith(message)
 
 
@@ -72,7 +72,7 @@ def test_labels_of_pandas_are_recognized(tmp_path, index_label):
 
 
 @pytest.mark.parametrize("delimiter", [" ", "\t"])
-def test_numpys_default_format_without_commas_is_called_by_its_separator(tmp_path, delimiter):
+def test_numpys_default_format_without_commas_is_reported_by_its_separator(tmp_path, delimiter):
     np.savetxt(tmp_path / "image.csv", np.full((4, 4), -5), delimiter=delimiter)
     assert fault((tmp_path / "image.csv").read_bytes()).startswith(
         "spaces or tabs between the values. Save it with commas"
@@ -112,5 +112,5 @@ def test_a_cell_is_shown_escaped_and_cut(tmp_path):
 
 
 def test_a_long_row_with_a_fault_at_its_end_is_reported_at_once():
-    # A careless regular expression would try every way to divide the digits.
+    # A regular expression with catastrophic backtracking would try every way to divide the digits.
     assert fault(",".join(["-1024.000"] * 5000) + ",12345678901234567890x").startswith("row 1, column 5001")

@@ -1,4 +1,4 @@
-"""A training that comes to nothing is ended, and the reason that is told is the one that was provoked."""
+"""Failing trainings are stopped, and the reported cause is the one that the test provoked."""
 
 import types
 
@@ -18,7 +18,7 @@ from model_training import Hyperparameters, diagnosis, train, train_final_model
 
 @pytest.fixture
 def prepared(workspace, monkeypatch):
-    """A few phantoms, and no more patience than a short training needs."""
+    """A workspace of ten phantoms, with checks that are frequent enough for short trainings."""
     phantoms.write_original_dataset(workspace.original_dataset / "A", 10, 64)
     create_preloaded_dataset(workspace)
     monkeypatch.setattr(diagnosis, "CHECK_EVERY_STEPS", 10)
@@ -43,27 +43,27 @@ def change_masks(workspace, change):
     cases.to_csv(table, index=False)
 
 
-def test_a_loss_that_is_no_number_ends_the_training_at_once(prepared):
+def test_a_non_finite_loss_stops_the_training_at_once(prepared):
     cases = preloaded_dataset.read_cases(prepared, "train").sort_values("mask_px")["case"].tolist()
 
-    def spoil(some):
+    def write_nan(chosen):
         table = pd.read_csv(prepared.preloaded_dataset / "cases.csv")
-        for case in some:
+        for case in chosen:
             preloaded_dataset.write(prepared.train_set / "images", case, np.full((64, 64), np.nan, np.float32))
             table.loc[table["case"] == case, "dtype"] = "float32"
         table.to_csv(prepared.preloaded_dataset / "cases.csv", index=False)
 
-    spoil(cases[:-2])
+    write_nan(cases[:-2])
     text = failure(prepared)
     assert " steps: the loss is not finite (nan)" in text
     assert "image values: -1" in text
-    # Where those that are looked at are so themselves, it is known before.
-    spoil(cases)
+    # NaN in the images that are checked first is reported before the training.
+    write_nan(cases)
     assert "not started: there is nothing to learn from" in (text := failure(prepared))
     assert "Likely: the images have values that are not" in text
 
 
-def test_a_window_that_shows_nothing_is_told_before_the_training(prepared):
+def test_a_window_outside_the_data_is_reported_before_the_training(prepared):
     text = failure(prepared, clip_hu=(2000, 3000), learning_rate=1.0)
     assert "not started" in text
     assert "the window clip_hu is (2000, 3000)" in text
@@ -71,19 +71,18 @@ def test_a_window_that_shows_nothing_is_told_before_the_training(prepared):
     assert "learning rate is too high" not in text
 
 
-def test_a_learning_rate_that_is_too_high_is_told(prepared, capsys):
-    # With cross-entropy alone none recovers; with the Dice in it some do, by luck, which differs from one kind of
-    # processor to the other.
+def test_a_too_high_learning_rate_is_reported(prepared, capsys):
+    # With cross-entropy alone no training recovers. With the Dice loss some do, depending on the processor.
     text = failure(prepared, learning_rate=1.0, loss="binary_crossentropy")
     assert "peak learning rate: 1" in text
     assert "Likely: the learning rate is too high. Try" in text
-    # It was said before it was over, and what was trained is out of the way of the next try, not gone.
+    # A note precedes the failure. The failed model is moved aside, not deleted.
     assert "Note: after 10 steps" in capsys.readouterr().out
     assert not prepared.unfinished_model.exists()
     assert "history.csv" in files(prepared.root / "failed model")
 
 
-def test_empty_masks_are_told_before_the_training(prepared):
+def test_empty_masks_are_reported_before_the_training(prepared):
     change_masks(prepared, np.zeros_like)
     text = failure(prepared)
     assert "The training was not started" in text
@@ -91,26 +90,26 @@ def test_empty_masks_are_told_before_the_training(prepared):
     assert "Likely: all masks are empty." in text
 
 
-def test_masks_so_small_that_nothing_is_nearly_right_are_told(prepared):
+def test_masks_so_small_that_background_is_nearly_right_are_reported(prepared):
     change_masks(prepared, lambda mask: np.pad(np.ones((2, 3), np.uint8), ((30, 32), (30, 31))))
     text = failure(prepared, loss="binary_crossentropy", learning_rate=4e-3)
     assert "the Dice coefficient is 0" in text
     assert 'Likely: the masks are so small that "all background" is nearly right' in text
 
 
-def test_one_too_short_to_be_stopped_is_told_at_its_end(prepared, capsys):
+def test_a_training_too_short_to_be_stopped_gets_a_warning_at_its_end(prepared, capsys):
     configure(prepared, TRAINING_EPOCHS=1, HYPERPARAMETERS={"filters": 2, "learning_rate": 1e-9})
     train_final_model(prepared)
-    told = capsys.readouterr().out
-    assert "Warning: the training has ended, but " in told
-    assert "peak learning rate: 1e-09 for a batch size of 2" in told
-    likely = [line for line in told.splitlines() if line.startswith("Likely: ")]
+    output = capsys.readouterr().out
+    assert "Warning: the training has ended, but " in output
+    assert "peak learning rate: 1e-09 for a batch size of 2" in output
+    likely = [line for line in output.splitlines() if line.startswith("Likely: ")]
     assert (
         likely[0] == "Likely: the training was too short, 4 steps. "
         "Raise TRAINING_EPOCHS or TRAINING_TIME_LIMIT_MINUTES in config.py."
     )
     assert likely[1].startswith("Likely: the learning rate is too low.")
-    assert "2e-10" not in told
+    assert "2e-10" not in output
 
 
 def test_a_trial_that_finds_nothing_gets_one_line_without_advice(prepared, capsys):
@@ -121,26 +120,26 @@ def test_a_trial_that_finds_nothing_gets_one_line_without_advice(prepared, capsy
     train(
         prepared.train_set, cases[:-2], values, options, prepared.root / "unfinished a", prepared.root / "a", validation
     )
-    told = capsys.readouterr().out
-    (line,) = [line for line in told.splitlines() if "nothing" in line]
+    output = capsys.readouterr().out
+    (line,) = [line for line in output.splitlines() if "nothing" in line]
     assert line.startswith("  Found nothing in 1 epoch: ")
-    assert "HYPERPARAMETERS" not in told
-    assert "Likely" not in told
+    assert "HYPERPARAMETERS" not in output
+    assert "Likely" not in output
 
 
-def test_a_trial_that_fails_has_one_line_without_advice(monkeypatch):
-    watch = diagnosis.CollapseMonitor(
+def test_a_trial_that_fails_has_one_line_without_advice():
+    monitor = diagnosis.CollapseMonitor(
         (tf.constant(PIXELS), tf.constant(PIXELS)),
         Hyperparameters(),
         types.SimpleNamespace(fraction_done=0.5),
         is_trial=True,
     )
     with pytest.raises(diagnosis.TrainingFailed) as caught:
-        watch.on_train_batch_end(0, {"loss": np.nan})
+        monitor.on_train_batch_end(0, {"loss": np.nan})
     assert str(caught.value) == "The training was stopped after 1 steps: the loss is not finite (nan)."
 
 
-def test_a_training_that_learns_is_left_alone(prepared):
+def test_a_training_that_learns_is_not_stopped(prepared):
     configure(prepared, TRAINING_EPOCHS=12, HYPERPARAMETERS={"filters": 4, "learning_rate": 4e-3})
     train_final_model(prepared)
     assert prepared.model.exists()
@@ -149,22 +148,22 @@ def test_a_training_that_learns_is_left_alone(prepared):
 PIXELS = np.array([[[[1], [0]], [[0], [0]]]])
 
 
-@pytest.mark.parametrize("looks, failed_at", [("-+-+--+", 6), ("-++-+-+", None), ("--", 2)])
-def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkeypatch, capsys):
-    # A jump of the loss, late in a training of hours, may show nothing but background for a moment.
+@pytest.mark.parametrize("checks, failed_at", [("-+-+--+", 6), ("-++-+-+", None), ("--", 2)])
+def test_only_two_consecutive_failed_checks_stop_the_training(checks, failed_at, monkeypatch, capsys):
+    # Late in a long training the loss may jump, and one check may find background only.
     monkeypatch.setattr(diagnosis, "CHECK_EVERY_STEPS", 1)
     monkeypatch.setattr(diagnosis, "PATIENCE_STEPS", 2)
-    found = {"+": PIXELS * 4.0 - 2.0, "-": PIXELS * 0.5 - 2.0}
-    seen = iter(looks)
-    watch = diagnosis.CollapseMonitor(
+    logits = {"+": PIXELS * 4.0 - 2.0, "-": PIXELS * 0.5 - 2.0}
+    remaining = iter(checks)
+    monitor = diagnosis.CollapseMonitor(
         (tf.constant(PIXELS), tf.constant(PIXELS)), Hyperparameters(), types.SimpleNamespace(fraction_done=0.5)
     )
-    watch.model = lambda image, training: tf.constant(found[next(seen)])
+    monitor.model = lambda image, training: tf.constant(logits[next(remaining)])
     steps = 0
     try:
-        for _ in looks:
+        for _ in checks:
             steps += 1
-            watch.on_train_batch_end(0, {"loss": 0.1})
+            monitor.on_train_batch_end(0, {"loss": 0.1})
     except diagnosis.TrainingFailed as failure:
         assert failed_at == steps
         assert f"stopped after {steps} steps: every pixel is predicted to be background" in str(failure)
@@ -173,7 +172,7 @@ def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkey
 
 
 @pytest.mark.parametrize(
-    "logits, masks, wanted",
+    "logits, masks, expected",
     [
         ([[2, -1], [-1, -3]], PIXELS, ""),
         ([[-2, -1], [-1, -3]], PIXELS, "every pixel is predicted to be background: the Dice coefficient is 0"),
@@ -189,16 +188,16 @@ def test_what_is_wrong_must_be_so_at_two_looks_together(looks, failed_at, monkey
         ([[2, np.nan], [2, 2]], PIXELS, "the predictions are not finite"),
         ([[-2, -1], [-1, -3]], 0 * PIXELS, ""),
         ([[2, 1], [1, 3]], 0 * PIXELS + 1, ""),
-        # 95 of 100 pixels: all of them is nearly right.
+        # The mask has 95 of 100 pixels, so a full prediction is nearly right.
         (np.arange(100.0).reshape(10, 10).tolist(), (np.arange(100).reshape(1, 10, 10, 1) >= 5).astype(int), ""),
     ],
 )
-def test_what_is_suspicious(logits, masks, wanted):
-    assert diagnosis.degenerate_prediction(np.array(logits, float)[None, ..., None], masks) == wanted
+def test_degenerate_predictions_are_recognized(logits, masks, expected):
+    assert diagnosis.degenerate_prediction(np.array(logits, float)[None, ..., None], masks) == expected
 
 
 @pytest.mark.parametrize(
-    "images, masks, told",
+    "images, masks, message",
     [
         (np.zeros((2, 8, 8, 1)), np.ones((2, 8, 8, 1)), "the images are constant"),
         (
@@ -213,12 +212,12 @@ def test_what_is_suspicious(logits, masks, wanted):
         ),
     ],
 )
-def test_what_is_likely_wrong(images, masks, told):
-    assert told in diagnosis.explanation(images, masks, Hyperparameters(clip_hu=None))
+def test_the_explanation_names_the_likely_cause(images, masks, message):
+    assert message in diagnosis.explanation(images, masks, Hyperparameters(clip_hu=None))
 
 
 def advice(mask_px, size=64, short_steps=None, **hyperparameters):
-    """What is advised for images in which nothing is wrong but the size of the masks."""
+    """Returns the advice for images in which only the size of the masks is unusual."""
     masks = (np.arange(2 * size**2).reshape(2, size, size, 1) % size**2 < mask_px).astype(np.uint8)
     images = np.linspace(-100, 100, 2 * size**2).reshape(masks.shape)
     return diagnosis.explanation(images, masks, Hyperparameters(**hyperparameters), short_steps).partition("loss: ")[2]
@@ -238,7 +237,7 @@ def advice(mask_px, size=64, short_steps=None, **hyperparameters):
         ({"loss": "weighted_binary_crossentropy", "stem_patch_px": 1}, None),
     ],
 )
-def test_for_very_small_masks_their_size_is_told_and_what_may_help_but_no_lower_rate(hyperparameters, changes):
+def test_very_small_masks_get_advice_on_loss_and_stem_patches_but_no_lower_rate(hyperparameters, changes):
     text = advice(79, size=512, **hyperparameters)
     assert 'the masks are so small that "all background" is nearly right: at most 79 px, 0.03 % of the pixels. ' in text
     assert "learning_rate" not in text
@@ -251,11 +250,11 @@ def test_for_very_small_masks_their_size_is_told_and_what_may_help_but_no_lower_
 )
 def test_a_lower_rate_is_advised_with_three_digits_and_never_below_1e_4(rate, advised):
     text = advice(500, learning_rate=rate)
-    assert (
-        (f'try HYPERPARAMETERS = {{"learning_rate": {advised}}} in' in text)
-        if advised
-        else ("train longer" in text and "learning_rate" not in text)
-    )
+    if advised:
+        assert f'try HYPERPARAMETERS = {{"learning_rate": {advised}}} in' in text
+    else:
+        assert "train longer" in text
+        assert "learning_rate" not in text
 
 
 def test_after_too_short_a_training_no_lower_rate_is_advised():
@@ -271,33 +270,33 @@ SPOT[0, 5, 5] = 1.0
 @pytest.mark.parametrize(
     "images, window, nothing",
     [
-        (255 * np.eye(32).reshape(1, 32, 32, 1), (0, 255), False),  # two values, the window's ends
-        (10 + 500 * SPOT, (100, 1000), False),  # a spot, and nothing else, within
+        (255 * np.eye(32).reshape(1, 32, 32, 1), (0, 255), False),  # two values: the ends of the window
+        (10 + 500 * SPOT, (100, 1000), False),  # only the mask is in the window
         (10 + 50 * SPOT, (100, 1000), True),
     ],
 )
-def test_a_window_shows_nothing_where_neither_ground_nor_mask_is_seen(images, window, nothing):
-    told = diagnosis.explanation(images, SPOT, Hyperparameters(clip_hu=window))
-    assert ("of the values are outside the window" in told) is nothing
+def test_a_window_is_reported_only_if_it_contains_neither_background_nor_mask(images, window, nothing):
+    text = diagnosis.explanation(images, SPOT, Hyperparameters(clip_hu=window))
+    assert ("of the values are outside the window" in text) is nothing
 
 
-@pytest.mark.parametrize("noise, maximum, hinted", [(20, 1, True), (20, 255, False), (0, 1, False)])
-def test_noise_that_drowns_the_images_gets_a_hint(capsys, noise, maximum, hinted):
+@pytest.mark.parametrize("noise, maximum, warned", [(20, 1, True), (20, 255, False), (0, 1, False)])
+def test_noise_beyond_the_value_range_gets_a_warning(capsys, noise, maximum, warned):
     diagnosis.warn_about_intensities(
         Hyperparameters(clip_hu=None, noise_sd=noise),
         pd.DataFrame({"minimum": [0] * 3, "maximum": [maximum] * 3}),
     )
-    assert ("noise_sd = 20 is strong for images with a value range of 1." in capsys.readouterr().out) is hinted
+    assert ("noise_sd = 20 is strong for images with a value range of 1." in capsys.readouterr().out) is warned
 
 
 @pytest.mark.parametrize(
-    "clip_hu, minimum, hinted", [((-200, 200), 0, True), ((-200, 200), -1024, False), (None, 0, False)]
+    "clip_hu, minimum, warned", [((-200, 200), 0, True), ((-200, 200), -1024, False), (None, 0, False)]
 )
-def test_images_that_are_no_ct_get_a_hint(capsys, clip_hu, minimum, hinted):
+def test_images_other_than_ct_get_a_warning(capsys, clip_hu, minimum, warned):
     diagnosis.warn_about_intensities(
         Hyperparameters(clip_hu=clip_hu), pd.DataFrame({"minimum": [minimum] * 3, "maximum": [255] * 3})
     )
-    assert ("do not look like Hounsfield units" in capsys.readouterr().out) is hinted
+    assert ("do not look like Hounsfield units" in capsys.readouterr().out) is warned
 
 
 def test_out_of_memory_names_the_settings_to_lower(prepared, monkeypatch):

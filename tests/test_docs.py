@@ -13,7 +13,7 @@ from conftest import ROOT, training
 from networks import saved_model
 
 README = ROOT / "README.md"
-# The user's original dataset and the demo may contain any text: the pages are named.
+# Only these folders: the user's data and the demo may contain any text.
 FOLDERS = ("docs", "benchmarks", "cluster")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).glob("*.md"))])
 PAGES.append(ROOT / "original dataset" / "README.md")

@@ -6,7 +6,7 @@ import matplotlib.pyplot
 import numpy as np
 import pytest
 
-from conftest import drawn
+from conftest import mask_from_text
 from masks import drawing
 
 
@@ -20,7 +20,7 @@ def colour_at(picture, mask, row, column):
     return picture[int((row + 0.5) * 1024 / mask.shape[0]), int((column + 0.5) * 1024 / mask.shape[1])]
 
 
-TRUE = drawn("................ " * 6 + "..####.......... " * 4 + "................ " * 6)
+TRUE = mask_from_text("................ " * 6 + "..####.......... " * 4 + "................ " * 6)
 PREDICTED = np.roll(TRUE, 2, axis=1)
 
 
@@ -41,7 +41,7 @@ def test_the_hausdorff_line_connects_both_points():
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (64, 64), (512, 512), (40, 90)])
-def test_any_shape_and_empty_masks_can_be_drawn(shape):
+def test_any_shape_and_empty_masks_can_be_plotted(shape):
     empty = np.zeros(shape, np.uint8)
     assert pixels(drawing.comparison(np.ones(shape), empty, empty, "x")).shape == (1024, 1024, 3)
     assert pixels(drawing.overlay(np.ones(shape), empty, "x")).shape == (1024, 1024, 3)
@@ -54,7 +54,7 @@ def test_the_longest_caption_is_complete():
         ends = np.flatnonzero(has_text)
         assert ends[0] > 0
         assert ends[-1] < 1024 - 10
-    # The long caption fills the width: its end is written, not only its beginning.
+    # The long caption fills the width, up to its last character.
     assert ends[-1] > 900
 
 

@@ -1,4 +1,4 @@
-"""Networks that predict together: the mean of what they find, and how far they agree, by hand and by masks.metrics."""
+"""Ensembles: mean logits and agreement of their members, computed by hand and with masks.metrics."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import storage
-from conftest import drawn, training
+from conftest import mask_from_text, training
 from masks import metrics
 from networks import build, ensemble, saved_model
 
@@ -36,15 +36,16 @@ def test_members_are_all_networks_on_the_image_and_its_mirror_image(tmp_path, im
     for number, network in enumerate(networks):
         np.testing.assert_array_equal(logits[2 * number], network(images).numpy()[..., 0])
         np.testing.assert_array_equal(logits[2 * number + 1][:, :, ::-1], network(images[:, :, ::-1]).numpy()[..., 0])
-    # As the networks see it: mean 0, standard deviation 1.
-    seen = model.scaled(images[0, ..., 0])
-    assert seen.shape == (32, 32)
-    assert abs(seen.mean()) < 1e-4
-    assert abs(seen.std() - 1) < 1e-4
+    # The input of the networks has mean 0 and standard deviation 1.
+    scaled = model.scaled(images[0, ..., 0])
+    assert scaled.shape == (32, 32)
+    assert abs(scaled.mean()) < 1e-4
+    assert abs(scaled.std() - 1) < 1e-4
 
 
-def test_one_that_was_not_trained_on_mirror_images_predicts_none(tmp_path, images):
-    write(tmp_path / "1", 1), write(tmp_path / "2", 2, test_time_flip=False)
+def test_training_without_flips_turns_test_time_augmentation_off(tmp_path, images):
+    write(tmp_path / "1", 1)
+    write(tmp_path / "2", 2, test_time_flip=False)
     assert ensemble.read([tmp_path / "2"]).logits(images).shape[0] == 1
     assert ensemble.read([tmp_path / "1", tmp_path / "2"]).logits(images).shape[0] == 2
 
@@ -54,11 +55,11 @@ def test_the_mask_is_where_the_mean_logit_is_at_least_0():
     mask = ensemble.Ensemble([], test_time_flip=False, postprocess=False).mask(logits)
     assert mask.tolist() == [[1, 0, 1]]
     assert mask.dtype == np.uint8
-    # Two specks, and nothing else.
+    # Post-processing removes the two specks.
     assert ensemble.Ensemble([], test_time_flip=False, postprocess=True).mask(logits).sum() == 0
 
 
-MASKS = [drawn("##.. ##.."), drawn(".##. .##."), drawn("##.. #...")]
+MASKS = [mask_from_text("##.. ##.."), mask_from_text(".##. .##."), mask_from_text("##.. #...")]
 
 
 def test_the_predicted_dice_is_the_mean_of_all_pairs():
@@ -68,13 +69,13 @@ def test_the_predicted_dice_is_the_mean_of_all_pairs():
 
 
 @pytest.mark.parametrize(
-    "masks, wanted", [([MASKS[0]] * 2, 1.0), ([0 * MASKS[0]] * 2, 1.0), ([MASKS[0], 0 * MASKS[0]], 0.0)]
+    "masks, expected", [([MASKS[0]] * 2, 1.0), ([0 * MASKS[0]] * 2, 1.0), ([MASKS[0], 0 * MASKS[0]], 0.0)]
 )
-def test_agreement_is_1_and_empty_against_filled_0(masks, wanted):
-    assert ensemble.predicted_dice(np.array(masks) - 0.5) == wanted
+def test_equal_masks_have_an_agreement_of_1_and_empty_against_filled_ones_0(masks, expected):
+    assert ensemble.predicted_dice(np.array(masks) - 0.5) == expected
 
 
-def test_one_member_alone_guesses_nothing():
+def test_a_single_member_has_no_predicted_dice():
     assert np.isnan(ensemble.predicted_dice(np.zeros((1, 4, 4))))
 
 
@@ -84,18 +85,18 @@ def test_a_missing_fold_names_the_step_that_makes_it(tmp_path):
 
 
 @pytest.mark.parametrize("clip_hu", [None, (-200, 200)])
-def test_compiled_logits_are_the_network_s_to_the_bit_for_any_batch_size(images, clip_hu):
+def test_compiled_logits_equal_those_of_the_network_exactly_for_any_batch_size(images, clip_hu):
     keras.utils.set_random_seed(1)
     network = build("unet", 32, 2, 2, clip_hu)
     model = ensemble.Ensemble([network], test_time_flip=True, postprocess=False)
     for batch in (100 * images[:1], 100 * images):
-        there, back = network(batch).numpy()[..., 0], network(batch[:, :, ::-1]).numpy()[:, :, ::-1, 0]
-        np.testing.assert_array_equal(model.logits(batch), [there, back])
-    seen = network.get_layer("scale_intensity")(100 * images).numpy()[2, ..., 0]
-    np.testing.assert_array_equal(model.scaled(100 * images[2, ..., 0]), seen)
+        plain, flipped = network(batch).numpy()[..., 0], network(batch[:, :, ::-1]).numpy()[:, :, ::-1, 0]
+        np.testing.assert_array_equal(model.logits(batch), [plain, flipped])
+    scaled = network.get_layer("scale_intensity")(100 * images).numpy()[2, ..., 0]
+    np.testing.assert_array_equal(model.scaled(100 * images[2, ..., 0]), scaled)
 
 
-def test_weights_that_are_not_finite_are_refused_with_the_model_s_folder(tmp_path, images):
+def test_non_finite_weights_are_refused_with_the_folder_of_the_model(tmp_path, images):
     networks, folders = [build(image_size=32, **VALUES) for _ in range(2)], [tmp_path / "1", tmp_path / "2"]
     networks[1].set_weights([np.full_like(weights, np.nan) for weights in networks[1].get_weights()])
     model = ensemble.Ensemble(networks, test_time_flip=False, postprocess=False, folders=folders)
@@ -106,15 +107,15 @@ def test_weights_that_are_not_finite_are_refused_with_the_model_s_folder(tmp_pat
     assert not isinstance(caught.value, ensemble.ImageOutOfRange)
 
 
-def test_an_image_whose_logits_are_not_finite_is_not_blamed_on_the_model(tmp_path, images):
-    # The sum of its values is beyond 32 bits.
+def test_an_image_with_non_finite_logits_is_reported_as_out_of_range(tmp_path, images):
+    # The sum of its values overflows float32.
     write(tmp_path / "1", 1)
     images[1] = 3e38
     with pytest.raises(ensemble.ImageOutOfRange, match=r"values from 3e\+38 to 3e\+38, .*Rescale the image"):
         ensemble.read([tmp_path / "1"]).logits(images)
 
 
-def test_many_networks_are_compiled_without_a_warning_of_tensorflow(images, monkeypatch):
+def test_many_networks_are_compiled_without_a_tensorflow_warning(images, monkeypatch):
     warnings = []
     monkeypatch.setattr(tf.get_logger(), "warning", lambda text, *_: warnings.append(text))
     network = build(image_size=32, **VALUES)

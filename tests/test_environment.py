@@ -1,7 +1,7 @@
 """The environment: pinned packages, the choice of Python, when .venv is created again, and messages about failures.
 
-The Pythons here are small scripts that play one: they answer what version they are, make a folder when asked for an
-environment, and note each installation in installs.txt.
+The Pythons here are stand-ins: shell scripts that print a version, create a folder for an environment, and record each
+installation in installs.txt.
 """
 
 import ast
@@ -38,12 +38,12 @@ esac
 
 
 def pins():
-    """requirements.txt as {name: [version, ...]}."""
+    """Returns requirements.txt as {name: [version, ...]}."""
     found = {}
     for line in (ROOT / "requirements.txt").read_text().splitlines():
         if line and not line.startswith("#"):
             pin = re.fullmatch(r"([\w.-]+)==([\w.]+)(; \w+ [!<=]+ \"[\w.]+\")?( +# .+)?", line)
-            assert pin, f"no pin: {line}"
+            assert pin, f"not a pin: {line}"
             found.setdefault(pin[1].lower().replace("_", "-"), []).append(pin[2])
     return found
 
@@ -52,9 +52,9 @@ def test_every_line_pins_one_version_of_a_package():
     assert {name for name, versions in pins().items() if len(versions) > 1} == {"tensorflow-addons"}
 
 
-def test_the_packages_the_project_was_asked_for_are_there():
-    asked = "tensorflow tensorflow-addons keras-tuner numpy scikit-learn scikit-image matplotlib pandas seaborn"
-    assert set(asked.split()) <= set(pins())
+def test_the_required_packages_are_pinned():
+    required = "tensorflow tensorflow-addons keras-tuner numpy scikit-learn scikit-image matplotlib pandas seaborn"
+    assert set(required.split()) <= set(pins())
 
 
 def test_every_import_is_pinned():
@@ -65,32 +65,30 @@ def test_every_import_is_pinned():
         "yaml": "pyyaml",
         "PIL": "pillow",
     }
-    own = {path.stem for folder in ("src", "tests") for path in (ROOT / folder).iterdir()} | {
-        "make_environment",
-        "config",
-        "config_template",
-    }
-    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*.py")]:
-        for name in imports(path) - own - set(sys.stdlib_module_names):
+    paths = [path for folder in ("src", "tests") for path in (ROOT / folder).rglob("*.py")]
+    project = {path.stem for path in paths} | {path.parent.name for path in paths}
+    project |= {"make_environment", "config", "config_template"}
+    for path in paths:
+        for name in imports(path) - project - set(sys.stdlib_module_names):
             assert packages.get(name, name).replace("_", "-") in pins(), f"{path.name} imports {name}"
 
 
 def imports(path):
-    """The top-level names that a file imports."""
+    """Returns the top-level names that a file imports."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     plain = {name.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for name in node.names}
     return plain | {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
-def test_windows_gets_what_shared_locks_need():
-    # Without pywin32 portalocker refuses them there, and with them every step that reads a result.
+def test_windows_gets_pywin32_for_shared_locks():
+    # Without pywin32 portalocker refuses shared locks on Windows, and no step could read a result.
     assert any(
         re.match(r'pywin32==\d+; sys_platform == "win32"', line)
         for line in (ROOT / "requirements.txt").read_text().splitlines()
     )
 
 
-def test_what_runs_here_is_what_is_pinned():
+def test_the_installed_versions_are_the_pinned_ones():
     from importlib import metadata
 
     for name in ("tensorflow", "keras-tuner", "numpy", "scikit-image"):
@@ -108,7 +106,7 @@ def test_conda_installs_the_same_pins():
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """An empty machine: a project with requirements.txt; the PATH is a folder `programs` and the system's."""
+    """A folder with a project that has a requirements.txt, and a folder `programs` that is searched for Pythons."""
     (tmp_path / "a project").mkdir()
     (tmp_path / "a project" / "requirements.txt").write_text("numpy==1.26.4\n")
     (tmp_path / "programs").mkdir()
@@ -117,7 +115,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def stand_in(machine, name, version="3.11"):
-    """Puts a program on the PATH that plays Python `version`."""
+    """Writes a program that behaves like Python `version`, and returns its path."""
     return script(machine / "programs" / name, STAND_IN.format(version=version, folder=machine))
 
 
@@ -128,18 +126,18 @@ def script(path, text):
 
 
 @needs_scripts
-def test_a_python_is_taken_only_if_it_runs_and_has_the_version(machine):
+def test_a_python_is_chosen_only_if_it_runs_and_its_version_is_supported(machine):
     folder = machine / "programs"
     not_installed = script(
         folder / "python3.11", "#!/bin/sh\necho 'pyenv: python3.11: command not found' >&2\nexit 127\n"
     )
-    boasting = script(folder / "python3.10", "#!/bin/sh\necho 3.10\nexit 1\n")
-    no_program = script(folder / "python", "")
+    failing = script(folder / "python3.10", "#!/bin/sh\necho 3.10\nexit 1\n")
+    empty = script(folder / "python", "")
     other = [stand_in(machine, f"python{version}", version) for version in ("3.9", "3.12", "3.1")]
-    gone = str(folder / "gone")
-    assert make_environment.find_python([not_installed, boasting, no_program, gone, *other]) is None
-    right = stand_in(machine, "right", "3.10")
-    assert make_environment.find_python([not_installed, *other, right, stand_in(machine, "later")]) == right
+    missing = str(folder / "missing")
+    assert make_environment.find_python([not_installed, failing, empty, missing, *other]) is None
+    suitable = stand_in(machine, "suitable", "3.10")
+    assert make_environment.find_python([not_installed, *other, suitable, stand_in(machine, "later")]) == suitable
 
 
 @needs_scripts
@@ -158,7 +156,7 @@ def test_all_folders_of_the_path_are_searched_and_3_11_comes_first(tmp_path, mon
 
 
 @needs_scripts
-def test_pyenvs_pythons_are_found_though_they_are_not_on_the_path(tmp_path, monkeypatch):
+def test_pythons_of_pyenv_are_found_although_they_are_not_on_the_path(tmp_path, monkeypatch):
     for version in ("3.9.18", "3.10.13", "3.11.7"):
         (tmp_path / "versions" / version / "bin").mkdir(parents=True)
         script(tmp_path / "versions" / version / "bin" / "python", "")
@@ -168,20 +166,19 @@ def test_pyenvs_pythons_are_found_though_they_are_not_on_the_path(tmp_path, monk
     assert [path.split(os.sep)[-3] for path in found if path.startswith(str(tmp_path))] == ["3.11.7", "3.10.13"]
 
 
-def test_any_python_from_3_9_on_can_run_it():
+def test_make_environment_runs_with_any_python_from_3_9_on():
     tree = ast.parse((ROOT / "make_environment.py").read_text(), feature_version=(3, 9))
-    # What came into the standard library after 3.9 would fail only when it runs: the list of what it imports is short
-    # enough to know.
-    known = "__future__ collections hashlib importlib os pathlib re shutil subprocess sys"
-    assert imports(ROOT / "make_environment.py") == set(known.split())
+    # Modules added to the standard library after 3.9 would fail only when it runs, so the imports are listed here.
+    expected = "__future__ collections hashlib importlib os pathlib re shutil subprocess sys"
+    assert imports(ROOT / "make_environment.py") == set(expected.split())
     assert tree.body
 
 
-# --- When .venv is made, changed, left alone ---
+# --- When .venv is created, changed, left unchanged ---
 
 
 def environment(machine):
-    """Makes the environment; the files in it, and how many installations there were up to now."""
+    """Makes the environment. Returns its files and the number of installations so far."""
     make_environment.main(machine / "a project")
     installs = machine / "installs.txt"
     venv = machine / "a project" / ".venv"
@@ -189,7 +186,7 @@ def environment(machine):
 
 
 @needs_scripts
-def test_made_once_and_then_left_alone(machine, capsys):
+def test_an_existing_environment_is_left_unchanged(machine, capsys):
     stand_in(machine, "python3.11")
     assert environment(machine) == ({"bin", "bin/python", "bin/uv", "installed"}, 1)
     assert "some minutes" in capsys.readouterr().out
@@ -200,7 +197,7 @@ def test_made_once_and_then_left_alone(machine, capsys):
 
 
 @needs_scripts
-def test_changed_pins_are_installed_into_what_is_there(machine):
+def test_changed_pins_are_installed_into_the_existing_environment(machine):
     stand_in(machine, "python3.11")
     environment(machine)
     (machine / "a project" / ".venv" / "mine").touch()
@@ -212,7 +209,7 @@ def test_changed_pins_are_installed_into_what_is_there(machine):
 
 
 @needs_scripts
-def test_a_failed_change_counts_as_unfinished_even_if_the_old_pins_come_back(machine):
+def test_a_failed_installation_is_repeated_even_if_the_old_pins_return(machine):
     stand_in(machine, "python3.11")
     environment(machine)
     (machine / "a project" / "requirements.txt").write_text("numpy==1.26.3\n")
@@ -225,7 +222,7 @@ def test_a_failed_change_counts_as_unfinished_even_if_the_old_pins_come_back(mac
 
 
 @needs_scripts
-def test_a_half_made_environment_is_made_anew(machine):
+def test_an_incomplete_environment_is_created_again(machine):
     stand_in(machine, "python3.11")
     (machine / "no network").touch()
     with pytest.raises(make_environment.SetupError):
@@ -236,7 +233,7 @@ def test_a_half_made_environment_is_made_anew(machine):
 
 
 @needs_scripts
-def test_an_environment_whose_python_is_gone_is_made_anew(machine):
+def test_an_environment_whose_python_is_missing_is_created_again(machine):
     stand_in(machine, "python3.11")
     environment(machine)
     python = machine / "a project" / ".venv" / "bin" / "python"
@@ -247,7 +244,7 @@ def test_an_environment_whose_python_is_gone_is_made_anew(machine):
 
 
 @needs_scripts
-def test_without_a_suitable_python_uv_brings_one(machine, monkeypatch, capsys):
+def test_without_a_suitable_python_uv_downloads_one(machine, monkeypatch, capsys):
     monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.13", "3.13"))
     assert environment(machine)[0] == {"bin", "bin/python", "bin/uv", "installed"}
     assert "uv will bring one" in capsys.readouterr().out
@@ -257,23 +254,23 @@ def test_without_a_suitable_python_uv_brings_one(machine, monkeypatch, capsys):
     ]
 
 
-def test_the_real_thing_in_a_folder_with_spaces(machine, monkeypatch):
-    # Nothing is asked for, so that no network is needed: Python, venv and pip are the real ones.
+def test_a_real_environment_in_a_folder_with_spaces(machine, monkeypatch):
+    # Python, venv and pip are real. Without requirements no network is needed.
     monkeypatch.setattr(make_environment, "candidates", lambda: [make_environment.THIS_PYTHON])
-    (machine / "a project" / "requirements.txt").write_text("# nothing\n")
+    (machine / "a project" / "requirements.txt").write_text("# none\n")
     make_environment.main(machine / "a project")
     python = make_environment._program(machine / "a project" / ".venv", "python")
-    asked = subprocess.run(
+    result = subprocess.run(
         [str(python), "-c", "import sys, pip; print(sys.prefix)"], capture_output=True, text=True, check=True
     )
-    assert pathlib.Path(asked.stdout.strip()).samefile(machine / "a project" / ".venv")
+    assert pathlib.Path(result.stdout.strip()).samefile(machine / "a project" / ".venv")
 
 
-# --- What the user is told ---
+# --- Error messages ---
 
 
 def failure(machine):
-    """What is told where the environment can't be made; there must be no stamp then."""
+    """Returns the error of a failed environment, which must not be marked as installed."""
     with pytest.raises(make_environment.SetupError) as caught:
         make_environment.main(machine / "a project")
     assert not (machine / "a project" / ".venv" / "installed").exists()
@@ -281,12 +278,12 @@ def failure(machine):
 
 
 @needs_scripts
-def test_a_failed_installation_shows_pips_words_and_the_way_out(machine):
+def test_a_failed_installation_shows_the_output_of_pip_and_a_fix(machine):
     stand_in(machine, "python3.11")
     (machine / "no network").touch()
-    told = failure(machine)
-    assert "ERROR: no route to host" in told
-    assert "Is there a network" in told
+    message = failure(machine)
+    assert "ERROR: no route to host" in message
+    assert "Is there a network" in message
 
 
 @needs_scripts
@@ -297,20 +294,20 @@ def test_a_python_without_ensurepip_names_debians_package(machine, monkeypatch):
 
 @needs_scripts
 @pytest.mark.parametrize("missing", ["uv's download of Python", "the network"])
-def test_where_uv_fails_the_user_is_told_to_install_python(machine, monkeypatch, missing):
+def test_if_uv_fails_the_error_says_to_install_python(machine, monkeypatch, missing):
     monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.13", "3.13"))
     if missing == "the network":
         (machine / "no network").touch()
     else:
         (machine / "a project" / ".uv" / "bin").mkdir(parents=True)
         script(machine / "a project" / ".uv" / "bin" / "uv", "#!/bin/sh\necho 'error: failed to download'\nexit 2\n")
-    told = failure(machine)
-    assert "ERROR: no route to host" in told or "error: failed to download" in told
-    assert "install Python 3.11" in told
+    message = failure(machine)
+    assert "ERROR: no route to host" in message or "error: failed to download" in message
+    assert "install Python 3.11" in message
 
 
 @pytest.mark.parametrize(
-    "line, told",
+    "line, expected",
     [
         (
             "Downloading tensorflow-2.15.1-cp311-cp311-manylinux_2_17_x86_64.whl (475.2 MB)\n",
@@ -328,8 +325,8 @@ def test_where_uv_fails_the_user_is_told_to_install_python(machine, monkeypatch,
         ("Installing collected packages: sortedcontainers, pytz\n", "  Unpacking them all"),
     ],
 )
-def test_only_large_packages_are_named_while_they_come(line, told):
-    assert make_environment._progress(line) == told
+def test_only_downloads_of_large_packages_are_printed(line, expected):
+    assert make_environment._progress(line) == expected
 
 
 # --- make ---
@@ -353,7 +350,7 @@ def test_plain_make_lists_every_target():
 
 @needs_make
 @needs_scripts
-def test_make_takes_the_first_python_that_runs(machine):
+def test_make_uses_the_first_python_that_runs(machine):
     script(machine / "programs" / "python3", "#!/bin/sh\nexit 127\n")
     script(machine / "programs" / "python3.13", "#!/bin/sh\nexit 0\n")
     script(machine / "programs" / "python3.12", "#!/bin/sh\nexit 0\n")
@@ -363,28 +360,28 @@ def test_make_takes_the_first_python_that_runs(machine):
 
 @needs_make
 def test_without_any_python_make_says_what_to_install(tmp_path):
-    told = make("-n", "environment", PATH=str(tmp_path))
-    assert told.returncode != 0
-    assert "python.org" in told.stderr
+    result = make("-n", "environment", PATH=str(tmp_path))
+    assert result.returncode != 0
+    assert "python.org" in result.stderr
 
 
 @needs_make
 @needs_scripts
 @pytest.mark.parametrize(
-    "has_venv, active_has_tensorboard, wanted",
+    "has_venv, active_has_tensorboard, expected",
     [
         (True, True, [".venv: src/show_tensorboard.py demo"]),
         (False, True, ["active: src/show_tensorboard.py demo"]),
         (False, False, ["made", ".venv: src/show_tensorboard.py demo"]),
     ],
 )
-def test_make_tensorboard_makes_no_second_environment_where_an_active_one_will_do(
-    machine, has_venv, active_has_tensorboard, wanted
+def test_make_tensorboard_creates_an_environment_only_if_none_has_tensorboard(
+    machine, has_venv, active_has_tensorboard, expected
 ):
     project, programs = machine / "a project", machine / "programs"
     shutil.copy(ROOT / "Makefile", project)
     note = f'echo "$*" | sed "s/^/{{}}: /" >> "{machine}/called"'
-    # make asks each Python what it can do by -c, and python3 makes the environment.
+    # make tests each Python with -c, and python3 makes the environment.
     script(
         programs / "python",
         f'#!/bin/sh\nif test "$1" = -c; then exit {0 if active_has_tensorboard else 1}; fi\n{note.format("active")}\n',
@@ -405,17 +402,17 @@ def test_make_tensorboard_makes_no_second_environment_where_an_active_one_will_d
         check=True,
         capture_output=True,
     )
-    assert (machine / "called").read_text().splitlines() == wanted
+    assert (machine / "called").read_text().splitlines() == expected
 
 
-# --- Nothing of the machine it was written on ---
+# --- No traces of the development machine ---
 
 
-def test_no_tracked_file_names_a_registry_or_a_place_on_somebodys_machine():
-    # Put together here, so that this file doesn't hold what it looks for.
+def test_no_tracked_file_names_a_registry_or_a_path_of_one_machine():
+    # Concatenated, so that this file does not contain the forbidden texts.
     hosts = ["pypi" + ".org", "python" + "hosted.org", "--index" + "-url", "--extra-" + "index", "--find" + "-links"]
-    places = r"(?<![\w.])/(?:" + "|".join(["work", "home", "root", "Users", "tmp/w"]) + ")" + r"/\w"
-    forbidden = re.compile("|".join([*map(re.escape, hosts), places]))
+    paths = r"(?<![\w.])/(?:" + "|".join(["work", "home", "root", "Users", "tmp/w"]) + ")" + r"/\w"
+    forbidden = re.compile("|".join([*map(re.escape, hosts), paths]))
     found = {
         f"{path.relative_to(ROOT)}: {hit[0]}"
         for path in tracked()
@@ -425,7 +422,7 @@ def test_no_tracked_file_names_a_registry_or_a_place_on_somebodys_machine():
 
 
 def tracked():
-    """The text files that git knows."""
+    """Returns the text files that git tracks."""
     try:
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -13,7 +13,7 @@ from matplotlib import pyplot
 
 import settings
 import storage
-from conftest import configure, dataset_facts, drawn, files, prediction_provenance
+from conftest import configure, dataset_facts, files, mask_from_text, prediction_provenance
 from data import csv_array, mask_folder, preloaded_dataset
 from evaluation import evaluate_test_set, pictures, report
 from masks import drawing
@@ -36,7 +36,7 @@ TRAINING = dataclasses.replace(
 
 
 def enlarged(text):
-    return np.kron(drawn(text), np.ones((8, 8), np.uint8))
+    return np.kron(mask_from_text(text), np.ones((8, 8), np.uint8))
 
 
 def sha256(text):
@@ -497,7 +497,7 @@ def test_the_methods_describe_the_actual_split_and_augmentation(predicted):
 
 @pytest.mark.parametrize("place", ["results", "images"])
 def test_an_evaluation_without_writable_results_is_not_counted(predicted, place):
-    (predicted.root / place).write_text("a user's own")
+    (predicted.root / place).write_text("a file of the user")
     with pytest.raises(storage.UserError, match=f"{place}: a file, where the results' folder must be"):
         evaluate_test_set(predicted)
     assert not predicted.evaluations.exists()

@@ -1,4 +1,4 @@
-"""A function in a separate process: its result, its errors, and its end."""
+"""Running a function in a separate process: its result, its errors and its termination."""
 
 import math
 import os
@@ -16,22 +16,22 @@ from conftest import ROOT
 from model_training.hardware import OutOfMemory
 
 
-def test_results_and_errors_come_back():
+def test_results_and_errors_are_returned():
     assert isolated_process.run(os.getpid) != os.getpid()
     assert isolated_process.run(math.hypot, 3, 4) == 5.0
     with pytest.raises(ValueError, match="math domain error"):
         isolated_process.run(math.sqrt, -1)
 
 
-def test_the_users_errors_come_back_as_they_were():
-    # Whatever is raised there is pickled on its way.
+def test_user_errors_are_returned_unchanged():
+    # Errors are pickled on their way to the caller.
     for error in (OutOfMemory(), storage.UserError("a text"), storage.DatasetError(["a: one", "b: two"])):
-        again = pickle.loads(pickle.dumps(isolated_process._picklable(error)))
-        assert type(again) is type(error)
-        assert str(again) == str(error)
+        received = pickle.loads(pickle.dumps(isolated_process._picklable(error)))
+        assert type(received) is type(error)
+        assert str(received) == str(error)
 
 
-def test_another_program_s_modules_in_the_user_s_folder_are_not_taken_for_ours(tmp_path, monkeypatch):
+def test_modules_in_the_current_folder_do_not_shadow_those_of_the_project(tmp_path, monkeypatch):
     (tmp_path / "storage.py").write_text("raise RuntimeError")
     monkeypatch.chdir(tmp_path)
     assert isolated_process.run(storage.is_disk_full, OSError(28, "full")) is True
@@ -42,16 +42,17 @@ def test_an_interrupted_process_interrupts_its_caller():
         isolated_process.run(exec, "raise KeyboardInterrupt")
 
 
-def test_a_killed_process_is_told():
+def test_a_killed_process_is_reported():
     with pytest.raises(
         isolated_process.ProcessEnded, match=r"ended by the system \(signal 9\), most likely because memory ran out"
     ):
-        isolated_process.run(os.abort) if sys.platform == "win32" else isolated_process.run(
-            signal.raise_signal, signal.SIGKILL
-        )
+        if sys.platform == "win32":
+            isolated_process.run(os.abort)
+        else:
+            isolated_process.run(signal.raise_signal, signal.SIGKILL)
 
 
-def test_it_ends_with_a_caller_that_is_killed(tmp_path):
+def test_the_process_ends_if_its_caller_is_killed(tmp_path):
     mark = tmp_path / "alive"
     inner = f"import time, pathlib\nfor _ in range(600):\n    pathlib.Path({str(mark)!r}).touch(); time.sleep(0.1)"
     script = (
@@ -69,4 +70,4 @@ def test_it_ends_with_a_caller_that_is_killed(tmp_path):
         time.sleep(0.5)
         if mark.stat().st_mtime_ns == last:
             return
-    raise AssertionError("it is still running")
+    raise AssertionError("the process is still running")

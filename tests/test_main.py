@@ -1,4 +1,4 @@
-"""All steps as a user runs them: on a copy of the project, by src/main.py, one after the other."""
+"""All steps as a user runs them: with src/main.py, one after the other, on a copy of the project."""
 
 import json
 import os
@@ -47,8 +47,8 @@ def run(project, *arguments):
 
 
 @pytest.fixture(scope="module")
-def walk(project):
-    """The runs of a user: one step too early, the first step by uncommenting its line, the others by name."""
+def runs(project):
+    """The results of one step run too early, the first step by uncommenting its line, and the others by name."""
     early = run(project, "evaluate_test_set")
     main = project.root / "src" / "main.py"
     main.write_text(main.read_text().replace("# data.original_dataset.", "data.original_dataset."))
@@ -68,8 +68,8 @@ def walk(project):
     return early, first, rest
 
 
-def test_every_step_leaves_its_result_for_the_next(project, walk):
-    early, first, rest = walk
+def test_every_step_writes_the_result_that_the_next_one_needs(project, runs):
+    early, first, rest = runs
     assert early.returncode == 1
     assert "Run step 1 first" in early.stderr
     assert "Traceback" not in early.stderr
@@ -83,14 +83,14 @@ def test_every_step_leaves_its_result_for_the_next(project, walk):
     assert sorted(table["case"]) == sorted(path.stem for path in (project.test_set / "masks").iterdir())
     assert json.loads((project.results / "summary.json").read_text())["cases"] == len(table)
     assert sorted(files(project.new_predictions)) == ["_table.csv", "new.csv", "new.png"]
-    # Nothing that TensorFlow notes for its developers reaches the user.
+    # The user sees no log messages of TensorFlow.
     assert not [
         line for line in rest.stderr.splitlines() if "oneDNN" in line or "cuda" in line.lower() or "Warning" in line
     ]
     assert run(project).stdout.count(" of 20") == len(storage.STEPS)
 
 
-def test_the_worst_case_of_that_walk_is_looked_at_and_marked_in_its_report(project, walk, open_page, tmp_path):
+def test_the_worst_case_can_be_viewed_and_marked_in_the_report(project, runs, open_page, tmp_path):
     table = pd.read_csv(project.results / "metrics.csv").sort_values(["dice", "case"], ascending=[False, True])
     page = open_page(project.results / "report.html")
     page.get_by_role("button", name="Dice", exact=True).click()
@@ -109,7 +109,7 @@ def test_the_worst_case_of_that_walk_is_looked_at_and_marked_in_its_report(proje
     assert set(marks.drop(worst)) == {""}
 
 
-def test_the_demo_s_folder_is_made_anew_and_its_settings_are_right(tmp_path, monkeypatch):
+def test_the_demo_replaces_its_folder_and_writes_valid_settings(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "CASES", 3)
     workspace = storage.Workspace(tmp_path / "demo")
     (workspace.root / "results").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Masks of known cases from anywhere: what is missing or no mask is told with its file and the remedy."""
+"""Masks of given cases from any program: missing and invalid masks are reported with file and fix."""
 
 import dataclasses
 import json
@@ -19,12 +19,12 @@ def test_both_formats_are_read(tmp_path):
     csv_array.write(tmp_path / "two.csv", MASK)
     mask_folder.check(tmp_path, ["one", "two"], "PREDICTIONS_FOLDER")
     for case in ("one", "two"):
-        found = mask_folder.read(tmp_path, case, (4, 4))
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, MASK)
+        mask = mask_folder.read(tmp_path, case, (4, 4))
+        assert mask.dtype == np.uint8
+        np.testing.assert_array_equal(mask, MASK)
 
 
-def test_all_that_is_missing_is_told_at_once(tmp_path):
+def test_all_missing_masks_are_reported_at_once(tmp_path):
     with pytest.raises(storage.DatasetError) as caught:
         mask_folder.check(tmp_path, ["one", "two"], "PREDICTIONS_FOLDER")
     assert len(caught.value.faults) == 2
@@ -34,36 +34,36 @@ def test_all_that_is_missing_is_told_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values, told",
+    "values, message",
     [
         (MASK * 255, "values 0 and 255; a mask holds 0 and 1. Divide it by 255."),
         (MASK * 2, "values 0 and 2; a mask holds 0 and 1. Export it as 1 inside"),
         (np.eye(3, dtype=int), "3 x 3 values; the reference mask has 4 x 4"),
     ],
 )  # fmt: skip
-def test_what_is_no_mask_is_told(tmp_path, values, told):
+def test_invalid_masks_are_reported(tmp_path, values, message):
     csv_array.write(tmp_path / "one.csv", values)
     with pytest.raises(storage.DatasetError) as caught:
         mask_folder.read(tmp_path, "one", (4, 4))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "one.csv" in str(caught.value)
 
 
-def test_the_maker_is_remembered(tmp_path):
+def test_the_provenance_is_read_as_it_was_written(tmp_path):
     assert mask_folder.read_provenance(tmp_path) is None
     mask_folder.write_provenance(tmp_path, provenance := prediction_provenance(image_sha256=["x"]))
     assert mask_folder.read_provenance(tmp_path) == provenance
 
 
-def test_judgements_come_back_as_written(tmp_path):
+def test_the_quality_table_is_read_as_it_was_written(tmp_path):
     assert mask_folder.read_quality_table(tmp_path) is None
     table = pd.DataFrame({"case": ["007", "b"], "predicted_dice": [0.5, np.nan], "ood_reasons": ["", "intensities"]})
     mask_folder.write_quality_table(tmp_path, table)
     pd.testing.assert_frame_equal(mask_folder.read_quality_table(tmp_path), table)
 
 
-def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
-    for values, told in (
+def test_unreadable_and_duplicate_masks_are_reported(tmp_path):
+    for values, message in (
         (np.ones(16), "16 values; the reference mask has 4 x 4"),
         (MASK[..., None], "4 x 4 x 1 values"),
         (np.array([None] * 4), "not a complete NumPy array"),
@@ -71,7 +71,7 @@ def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
         np.save(tmp_path / "one.npy", values)
         with pytest.raises(storage.DatasetError) as caught:
             mask_folder.read(tmp_path, "one", (4, 4))
-        assert told in str(caught.value)
+        assert message in str(caught.value)
         assert "one.npy" in str(caught.value)
     (tmp_path / "one.npy").write_text("no array")
     with pytest.raises(
@@ -85,7 +85,7 @@ def test_what_can_t_be_read_or_is_there_twice_is_told(tmp_path):
     np.testing.assert_array_equal(mask_folder.read(tmp_path, "one", (4, 4)), MASK)
 
 
-def test_a_table_of_facts_that_another_program_wrote_is_told(tmp_path):
+def test_a_model_json_of_another_program_is_reported(tmp_path):
     (tmp_path / "_model.json").write_text("{}")
     with pytest.raises(storage.DamagedFile, match="_model.json: id is missing.*If it is another program's, remove it"):
         mask_folder.read_provenance(tmp_path)
@@ -99,7 +99,7 @@ def test_a_table_of_facts_that_another_program_wrote_is_told(tmp_path):
         lambda content: b"version https://git-lfs.github.com/spec/v1\n",
     ],
 )
-def test_a_truncated_mask_an_empty_one_and_a_git_lfs_pointer_are_reported_with_a_fix(tmp_path, damage):
+def test_truncated_masks_empty_masks_and_git_lfs_pointers_are_reported_with_a_fix(tmp_path, damage):
     preloaded_dataset.write(tmp_path, "one", MASK)
     (tmp_path / "one.npy").write_bytes(damage((tmp_path / "one.npy").read_bytes()))
     with pytest.raises(storage.DatasetError, match=r"one\.npy: .* repeat step 4"):
@@ -139,19 +139,19 @@ def test_predictions_of_an_earlier_version_are_read(tmp_path):
     assert mask_folder.read_provenance(tmp_path) == provenance
 
 
-def places(values, *path):
-    """The path of each key of nested objects."""
+def key_paths(values, *path):
+    """Yields the path of each key of nested dicts."""
     for name, value in values.items():
         yield (*path, name)
         if isinstance(value, dict):
-            yield from places(value, *path, name)
+            yield from key_paths(value, *path, name)
 
 
-@pytest.mark.parametrize("path", places(dataclasses.asdict(prediction_provenance())), ids=".".join)
+@pytest.mark.parametrize("path", key_paths(dataclasses.asdict(prediction_provenance())), ids=".".join)
 def test_a_missing_key_and_a_value_of_another_type_are_reported_by_name(tmp_path, path):
     mask_folder.write_provenance(tmp_path, prediction_provenance())
     content = (tmp_path / "_model.json").read_text()
-    for change, told in (
+    for change, message in (
         (lambda parent, name: parent.pop(name), f"{'.'.join(path)} is missing"),
         (lambda parent, name: parent.update({name: [{}]}), path[-1]),
     ):
@@ -160,5 +160,5 @@ def test_a_missing_key_and_a_value_of_another_type_are_reported_by_name(tmp_path
             parent = parent[name]
         change(parent, path[-1])
         (tmp_path / "_model.json").write_text(json.dumps(values))
-        with pytest.raises(storage.DamagedFile, match=rf"_model\.json: .*{told}.*Repeat step 4"):
+        with pytest.raises(storage.DamagedFile, match=rf"_model\.json: .*{message}.*Repeat step 4"):
             mask_folder.read_provenance(tmp_path)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from conftest import drawn
+from conftest import mask_from_text
 from masks import metrics, nearest
 
 MASKS = arrays.arrays(bool, (9, 11), elements=st.booleans())
@@ -36,7 +36,7 @@ def xor_of_rectangles(rectangles):
     ],
 )
 def test_overlap_metrics_of_masks_drawn_as_text(true, predicted, dice, jaccard, precision, recall):
-    pair = metrics.Comparison(drawn(true), drawn(predicted))
+    pair = metrics.Comparison(mask_from_text(true), mask_from_text(predicted))
     assert [pair.dice(), pair.jaccard(), pair.precision(), pair.recall()] == pytest.approx(
         [dice, jaccard, precision, recall]
     )
@@ -140,7 +140,7 @@ def test_overlap_metrics_and_areas_equal_counts_of_pixels(true, predicted):
 
 def test_the_edge_of_the_image_is_a_border():
     # The true mask fills the whole image.
-    true, predicted = drawn("#### #### ####"), drawn("##.. ##.. ##..")
+    true, predicted = mask_from_text("#### #### ####"), mask_from_text("##.. ##.. ##..")
     assert metrics.Comparison(true, predicted).assd_px() == pytest.approx(
         np.mean([0, 0, 1, 2, 0, 2, 0, 0, 1, 2, *[0] * 5, 1])
     )

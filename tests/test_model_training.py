@@ -1,4 +1,4 @@
-"""Step 3: what lies in `model` afterwards, and that a killed training ends as one that was not."""
+"""Step 3: the content of `model`, resuming after a kill, and errors that stop the training."""
 
 import contextlib
 import dataclasses
@@ -50,7 +50,7 @@ def prepared(dataset):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A workspace with a model, trained where there was no test set to look at, and what was printed."""
+    """A workspace with a model, trained without a test set on disk, and the output of the training."""
     workspace = storage.Workspace(tmp_path_factory.mktemp("trained"))
     configure(workspace, TRAINING_BATCH_SIZE=1)
     phantoms.write_original_dataset(workspace.original_dataset / "A", 10, 64)
@@ -61,7 +61,7 @@ def trained(tmp_path_factory):
     return workspace, output.getvalue()
 
 
-def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
+def test_the_model_folder_is_complete_and_no_unfinished_model_is_left(trained):
     workspace, output = trained
     history = pd.read_csv(workspace.model / "history.csv")
     assert history["epoch"].tolist() == [1, 2]
@@ -73,19 +73,18 @@ def test_the_model_folder_is_complete_and_nothing_unfinished_is_left(trained):
     assert training["cleaning_is_harmless"] is cleaning.is_harmless(masks)
     assert not workspace.unfinished_model.exists()
     assert saved_model.read(workspace.model).count_params() > 0
-    told = re.search(
+    line = re.search(
         r"Training unet, 0.0\d+ million parameters, on 8 cases, on the CPU in float32, "
         r"[0-9.]+ s per image, ends about \d\d:\d\d\.",
         output,
     )
-    assert told
+    assert line
     assert "Epoch 2 of 2: loss" in output
     assert "Model trained for 2 epochs in" in output
 
 
-def test_the_rate_is_the_batch_size_s_and_follows_the_budget(trained):
-    # It is given for batches of 2. What is noted is that of an epoch's last step, the eighth and the sixteenth of
-    # sixteen.
+def test_the_learning_rate_is_scaled_for_the_batch_size_and_follows_the_budget(trained):
+    # The setting is for batches of 2. The history has the rate of the last step of each epoch, 8 and 16 of 16.
     rates = pd.read_csv(trained[0].model / "history.csv")["learning_rate"]
     assert rates.tolist() == pytest.approx([5e-4 * budget.cosine_factor(done / 16) for done in (7, 15)])
 
@@ -133,37 +132,37 @@ def train(workspace, kill_after=0, early=False):
     return ended.stdout.decode()
 
 
-def test_a_training_killed_twice_ends_as_one_that_was_not_killed(prepared):
-    # Deterministic, so that the results are the same to the bit.
+def test_a_training_killed_twice_gives_the_model_of_an_uninterrupted_one(prepared):
+    # Deterministic, so that the results are bit-identical.
     configure(prepared, TRAINING_EPOCHS=3, DETERMINISTIC=True)
     train(prepared)
-    wanted, network = pd.read_csv(prepared.model / "history.csv"), saved_model.read(prepared.model)
+    expected, network = pd.read_csv(prepared.model / "history.csv"), saved_model.read(prepared.model)
     train(prepared, 1)
     train(prepared, 3, early=True)
     assert prepared.model.exists()
     assert prepared.unfinished_model.exists()
-    wanted_id = saved_model.fingerprint([prepared.model])
+    expected_id = saved_model.fingerprint([prepared.model])
     assert "Resuming after epoch 2/3." in train(prepared)
-    assert saved_model.fingerprint([prepared.model]) == wanted_id
-    again = pd.read_csv(prepared.model / "history.csv")
-    pd.testing.assert_frame_equal(wanted.drop(columns="seconds"), again.drop(columns="seconds"), check_exact=True)
+    assert saved_model.fingerprint([prepared.model]) == expected_id
+    history = pd.read_csv(prepared.model / "history.csv")
+    pd.testing.assert_frame_equal(expected.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True)
     for own, other in zip(network.get_weights(), saved_model.read(prepared.model).get_weights(), strict=True):
         np.testing.assert_array_equal(own, other)
 
 
 @contextlib.contextmanager
 def stopped(monkeypatch, place, method):
-    """A training in the block is stopped, by Ctrl-C, where it calls this method."""
+    """Simulates Ctrl-C when the training in the block calls this method."""
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):  # noqa: PT012  The caller's block.
+    with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):  # noqa: PT012  The block of the caller.
         changed.setattr(place, method, stop)
         yield
 
 
-def test_an_unfinished_training_of_other_settings_is_refused_and_kept(prepared, monkeypatch):
+def test_an_unfinished_training_with_other_settings_is_refused_and_kept(prepared, monkeypatch):
     with stopped(monkeypatch, saved_model, "write"):
         train_final_model(prepared)
     before = files(prepared.unfinished_model)
@@ -174,7 +173,7 @@ def test_an_unfinished_training_of_other_settings_is_refused_and_kept(prepared, 
     assert files(prepared.unfinished_model) == before
 
 
-def test_without_a_finished_epoch_other_settings_begin_anew(prepared, monkeypatch):
+def test_without_a_finished_epoch_a_training_with_other_settings_starts_again(prepared, monkeypatch):
     with stopped(monkeypatch, keras.Model, "fit"):
         train_final_model(prepared)
     assert prepared.unfinished_model.exists()
@@ -185,9 +184,9 @@ def test_without_a_finished_epoch_other_settings_begin_anew(prepared, monkeypatc
 
 @pytest.fixture
 def stopped_after_training(prepared, monkeypatch):
-    """A workspace with a training that was stopped after its last epoch, before its model was written;
+    """A workspace with a training that was stopped after its last epoch, before its model was written.
 
-    MIXED_PRECISION decides for itself.
+    MIXED_PRECISION is automatic.
     """
     configure(prepared, TRAINING_EPOCHS=1, MIXED_PRECISION=None)
     monkeypatch.setattr(hardware, "_cpu_knows_bfloat16", lambda: True)
@@ -196,7 +195,7 @@ def stopped_after_training(prepared, monkeypatch):
     return prepared
 
 
-def test_a_training_resumes_in_its_own_precision_on_another_machine(stopped_after_training, monkeypatch, capsys):
+def test_a_training_resumes_in_its_original_precision_on_another_machine(stopped_after_training, monkeypatch, capsys):
     monkeypatch.setattr(hardware, "_cpu_knows_bfloat16", lambda: False)
     configure(stopped_after_training, TRAINING_EPOCHS=1, MIXED_PRECISION=False)
     with pytest.raises(resumable.ResumeMismatch, match=r"set MIXED_PRECISION = True"):
@@ -207,7 +206,7 @@ def test_a_training_resumes_in_its_own_precision_on_another_machine(stopped_afte
     assert saved_model.read_training(stopped_after_training.model).precision == "mixed_bfloat16"
 
 
-def test_a_training_in_a_precision_that_this_machine_lacks_is_refused_and_kept(stopped_after_training):
+def test_a_training_in_an_unsupported_precision_is_refused_and_kept(stopped_after_training):
     facts = stopped_after_training.unfinished_model / "facts.json"
     facts.write_text(facts.read_text().replace("mixed_bfloat16", "mixed_float16"))
     before = files(stopped_after_training.unfinished_model)
@@ -220,7 +219,7 @@ def test_a_training_in_a_precision_that_this_machine_lacks_is_refused_and_kept(s
 
 
 def test_a_training_whose_checkpoint_was_dropped_starts_again(stopped_after_training):
-    # As a trial's that failed, where the search was killed before that was noted.
+    # As for a failed trial, if the search was killed before it recorded the failure.
     checkpoint.drop_checkpoint(stopped_after_training.unfinished_model)
     history = stopped_after_training.unfinished_model / "history.csv"
     header, row = history.read_text().splitlines()
@@ -248,32 +247,32 @@ CHECKPOINT_DAMAGES = [
 ]
 
 
-def test_a_damaged_unfinished_training_says_what_to_delete(stopped_after_training):
-    sound = files(stopped_after_training.unfinished_model)
+def test_a_damaged_unfinished_training_names_the_folder_to_delete(stopped_after_training):
+    intact = files(stopped_after_training.unfinished_model)
     for name, damage in CHECKPOINT_DAMAGES:
         damage(stopped_after_training.unfinished_model / name)
         with pytest.raises(storage.DamagedFile, match=r"(Delete|delete) the folder 'unfinished model'"):
             train_final_model(stopped_after_training)
-        for path, content in sound.items():
+        for path, content in intact.items():
             (stopped_after_training.unfinished_model / path).write_bytes(content)
     train_final_model(stopped_after_training)
     assert stopped_after_training.model.exists()
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_a_training_that_ends_in_weights_that_are_no_numbers_writes_no_model(prepared, monkeypatch, linked):
+def test_a_training_with_non_finite_weights_writes_no_model(prepared, monkeypatch, linked):
     configure(prepared, TRAINING_EPOCHS=1)
-    if linked:  # To another disk, say.
+    if linked:  # For example to another disk.
         elsewhere = prepared.root.with_name("scratch") / "um"
         elsewhere.mkdir(parents=True)
         (prepared.root / "unfinished model").symlink_to(elsewhere)
 
     def fit(network, *arguments):
-        trained(network, *arguments)
+        original(network, *arguments)
         bias = network.get_layer("pixel_logits").bias
         bias.assign(np.full(bias.shape, np.nan))
 
-    trained = fitting.fit
+    original = fitting.fit
     monkeypatch.setattr(fitting, "fit", fit)
     with pytest.raises(diagnosis.TrainingFailed, match="weights .* are NaN or infinite: no model was written"):
         train_final_model(prepared)
@@ -286,7 +285,7 @@ def test_a_training_that_ends_in_weights_that_are_no_numbers_writes_no_model(pre
     assert not prepared.unfinished_model.exists()
 
 
-def test_a_dataset_of_another_size_is_told_and_nothing_is_begun(prepared):
+def test_a_dataset_of_another_image_size_is_reported_and_nothing_is_written(prepared):
     configure(prepared, IMAGE_SIZE=32)
     for step in (train_final_model, cross_validate_train_set, explore_hyperparameters):
         with pytest.raises(storage.DatasetError, match="images have 64 px, but IMAGE_SIZE in config.py is 32"):
@@ -294,15 +293,15 @@ def test_a_dataset_of_another_size_is_told_and_nothing_is_begun(prepared):
     assert not {path.name for path in prepared.root.iterdir()} - {"config.py", "original dataset", "preloaded dataset"}
 
 
-GROWING = [
+RESUMABLE_STEPS = [
     (train_final_model, "unfinished_model"),
     (cross_validate_train_set, "cross_validation"),
     (explore_hyperparameters, "model_tuning"),
 ]
 
 
-@pytest.mark.parametrize("step, folder", GROWING)
-def test_a_path_that_tensorflow_takes_for_a_pattern_is_told(prepared, step, folder):
+@pytest.mark.parametrize("step, folder", RESUMABLE_STEPS)
+def test_a_path_that_tensorflow_reads_as_a_pattern_is_reported(prepared, step, folder):
     workspace = storage.Workspace(prepared.root.with_name("[2026] muscle"))
     shutil.copytree(prepared.root, workspace.root)
     with pytest.raises(
@@ -313,8 +312,8 @@ def test_a_path_that_tensorflow_takes_for_a_pattern_is_told(prepared, step, fold
     assert not getattr(workspace, folder).exists()
 
 
-@pytest.mark.parametrize("step, folder", GROWING)
-def test_where_another_program_is_at_work_nothing_is_touched(prepared, step, folder):
+@pytest.mark.parametrize("step, folder", RESUMABLE_STEPS)
+def test_a_folder_that_another_program_uses_is_not_changed(prepared, step, folder):
     before = files(prepared.root)
     with (
         held_by_another_program(getattr(prepared, folder)),
@@ -336,7 +335,7 @@ with storage.locked(pathlib.Path({folder!r})):
 
 @contextlib.contextmanager
 def held_by_another_program(folder):
-    """Another program holds the lock on the folder while the block runs."""
+    """Lets another program hold the lock on the folder while the block runs."""
     script = HOLD.format(src=str(ROOT / "src"), folder=str(folder))
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdout.readline() == b"held\n"
@@ -345,7 +344,7 @@ def held_by_another_program(folder):
         assert program.wait() == 0
 
 
-def test_a_copy_of_the_train_set_is_used_where_it_is_one(prepared):
+def test_a_copy_of_the_train_set_is_used_only_if_it_is_identical(prepared):
     shutil.copytree(prepared.train_set, prepared.root / "copy")
     configure(prepared, TRAINING_EPOCHS=1, TRAIN_SET_LOCATION="copy")
     masks = sorted((prepared.root / "copy" / "masks").iterdir())
@@ -364,7 +363,7 @@ def test_a_copy_of_the_train_set_is_used_where_it_is_one(prepared):
     assert prepared.model.exists()
 
 
-def test_a_training_that_can_not_be_saved_leaves_the_former_model(prepared, monkeypatch):
+def test_a_training_that_cannot_be_saved_keeps_the_previous_model(prepared, monkeypatch):
     configure(prepared, TRAINING_EPOCHS=1)
     prepared.model.mkdir()
     (prepared.model / "former.txt").write_text("former")
@@ -376,53 +375,55 @@ def test_a_training_that_can_not_be_saved_leaves_the_former_model(prepared, monk
     with pytest.raises(storage.DiskFull, match="The disk is full"):
         train_final_model(prepared)
     assert files(prepared.model) == {"former.txt": b"former"}
-    # What was trained is not lost either.
+    # The training is not lost either.
     monkeypatch.undo()
     monkeypatch.setattr(keras.Model, "fit", None)
     train_final_model(prepared)
     assert len(pd.read_csv(prepared.model / "history.csv")) == 1
 
 
-def test_a_model_that_can_not_be_replaced_stops_the_training_at_its_start(prepared):
-    prepared.model.write_text("a user's own")
+def test_a_model_that_cannot_be_replaced_stops_the_training_at_its_start(prepared):
+    prepared.model.write_text("a file of the user")
     with pytest.raises(storage.UserError, match="model: a file, where the results' folder must be"):
         train_final_model(prepared)
-    assert prepared.model.read_text() == "a user's own"
+    assert prepared.model.read_text() == "a file of the user"
     assert not prepared.unfinished_model.exists()
 
 
-def test_no_epoch_begins_after_the_time_limit(prepared):
+def test_no_epoch_starts_after_the_time_limit(prepared):
     configure(prepared, TRAINING_EPOCHS=None, TRAINING_TIME_LIMIT_MINUTES=0.0001)
     train_final_model(prepared)
-    # It was over after the first of four steps.
+    # The time limit ended the training after the first of four steps.
     assert pd.read_csv(prepared.model / "history.csv")["images"].tolist() == [2]
 
 
-def test_no_epoch_begins_where_the_time_ends_between_two(prepared, monkeypatch):
-    monkeypatch.setattr(budget.Budget, "fraction_done", property(lambda self: float(self._drawn)))
-    monkeypatch.setattr(budget.Budget, "_drawn", False, raising=False)
+def test_no_epoch_starts_if_the_time_limit_ends_between_epochs(prepared, monkeypatch):
+    monkeypatch.setattr(budget.Budget, "fraction_done", property(lambda self: float(self._time_is_over)))
+    monkeypatch.setattr(budget.Budget, "_time_is_over", False, raising=False)
     monkeypatch.setattr(
-        tensorboard_logs.PredictionPanel, "on_epoch_end", lambda self, *_, **__: setattr(self._budget, "_drawn", True)
+        tensorboard_logs.PredictionPanel,
+        "on_epoch_end",
+        lambda self, *_, **__: setattr(self._budget, "_time_is_over", True),
     )
     train_final_model(prepared)
     assert pd.read_csv(prepared.model / "history.csv")["images"].tolist() == [8]
 
 
-def test_an_epoch_shows_every_case_and_all_batches_are_full(prepared):
+def test_an_epoch_has_every_case_and_all_batches_are_full(prepared):
     options = dataclasses.replace(settings.load(prepared.root), TRAINING_BATCH_SIZE=3)
     cases = sorted(path.stem for path in (prepared.train_set / "images").iterdir())
     assert (len(cases), steps_per_epoch(cases, options)) == (8, 3)
-    plain = Hyperparameters(horizontal_flip=False, rotation_degrees=0.0, max_log_scale=0.0, gamma=0.0)
-    batches = list(training_batches(prepared.train_set, cases, plain, options).take(3).as_numpy_iterator())
+    values = Hyperparameters(horizontal_flip=False, rotation_degrees=0.0, max_log_scale=0.0, gamma=0.0)
+    batches = list(training_batches(prepared.train_set, cases, values, options).take(3).as_numpy_iterator())
     assert [images.shape for images, _ in batches] == [(3, 64, 64, 1)] * 3
     assert len({image.tobytes() for images, _ in batches for image in images}) == 8
-    # The second epoch begins where the first one ended, also when it is the first to be asked for.
-    longer = list(training_batches(prepared.train_set, cases, plain, options).take(4).as_numpy_iterator())
-    later = next(training_batches(prepared.train_set, cases, plain, options, first_epoch=1).as_numpy_iterator())
+    # The second epoch continues the first one, also if the stream starts there.
+    longer = list(training_batches(prepared.train_set, cases, values, options).take(4).as_numpy_iterator())
+    later = next(training_batches(prepared.train_set, cases, values, options, first_epoch=1).as_numpy_iterator())
     np.testing.assert_array_equal(longer[3][0], later[0])
 
 
-def test_a_step_too_early_names_the_line_to_run(workspace):
+def test_a_missing_dataset_is_reported_with_the_line_to_run(workspace):
     with pytest.raises(storage.MissingResult, match=r"data\.original_dataset\.create_preloaded_dataset\(\)"):
         train_final_model(workspace)
 
@@ -433,28 +434,26 @@ def test_a_network_learns_a_phantom_in_a_few_steps(workspace, batch_size):
     phantoms.write_original_dataset(workspace.original_dataset / "A", 2, 64)
     create_preloaded_dataset(workspace)
     options = settings.load(workspace.root)
-    # An image of 64 px is itself small: its patches of 4 px would be 32 px of a real one.
-    plain = Hyperparameters(
+    # Patches of 4 px in an image of 64 px would be 32 px in a real image, so they are smaller here.
+    values = Hyperparameters(
         filters=16, stem_patch_px=2, learning_rate=3e-3, rotation_degrees=0.0, max_log_scale=0.0, gamma=0.0
     )
     cases = preloaded_dataset.read_cases(workspace, "train")
-    network = compiled_network(plain, cases, options)
+    network = compiled_network(values, cases, options)
     (case,) = cases["case"]
-    network.fit(training_batches(workspace.train_set, [case], plain, options), steps_per_epoch=60, epochs=1, verbose=0)
-    assert (
-        network.train_tf_function.experimental_get_tracing_count() == 1
-    )  # Built a second time, a step takes seconds more.
+    network.fit(training_batches(workspace.train_set, [case], values, options), steps_per_epoch=60, epochs=1, verbose=0)
+    assert network.train_tf_function.experimental_get_tracing_count() == 1  # A second tracing would take seconds.
     image, mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
     assert metrics.dice(mask, networks.predict_masks(network, image[None, ..., None].astype(np.float32))[0]) > 0.85
 
 
 def test_deeplabv3_plus_learns_at_batch_size_1(workspace):
-    # Its pooled branch has one value per channel there, of which no variance can be taken.
+    # There its pooled branch has one value per channel, which has no variance.
     configure(workspace, IMAGE_SIZE=32, TRAINING_BATCH_SIZE=1)
     phantoms.write_original_dataset(workspace.original_dataset / "A", 4, 32)
     create_preloaded_dataset(workspace)
     options = settings.load(workspace.root)
-    plain = Hyperparameters(
+    values = Hyperparameters(
         "deeplabv3_plus",
         loss="binary_crossentropy",
         learning_rate=5e-4,
@@ -464,9 +463,9 @@ def test_deeplabv3_plus_learns_at_batch_size_1(workspace):
         gamma=0.0,
     )
     cases = preloaded_dataset.read_cases(workspace, "train")
-    batches = training_batches(workspace.train_set, cases["case"].tolist(), plain, options)
+    batches = training_batches(workspace.train_set, cases["case"].tolist(), values, options)
     losses = (
-        compiled_network(plain, cases, options).fit(batches, steps_per_epoch=3, epochs=4, verbose=0).history["loss"]
+        compiled_network(values, cases, options).fit(batches, steps_per_epoch=3, epochs=4, verbose=0).history["loss"]
     )
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.95 * losses[0]
@@ -482,5 +481,5 @@ def test_mixed_precision_is_a_setting(prepared):
         "float32",
     }
     assert network.output.dtype == "float32"
-    # What is built afterwards is not concerned.
+    # Networks that are built afterwards are not affected.
     assert networks.build("unet", 64, 2, 4, None).layers[5].compute_dtype == "float32"

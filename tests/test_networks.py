@@ -1,4 +1,4 @@
-"""What every network keeps to: raw images in, logits of the same size out, at any batch size, and it learns."""
+"""Every network maps raw images to logits of the same size, at any batch size, and learns."""
 
 import h5py
 import numpy as np
@@ -44,7 +44,7 @@ def test_logits_have_the_images_size_and_are_float32(architecture, policy, image
     np.testing.assert_array_equal(masks, tf.sigmoid(logits)[..., 0] >= 0.5)
 
 
-def test_an_image_is_seen_the_same_in_any_batch_and_in_training_as_in_use(images):
+def test_logits_depend_neither_on_the_batch_nor_on_the_training_mode(images):
     network = build()
     alone = network(images[0][:1], training=False)
     np.testing.assert_allclose(network(images[0], training=True)[:1], alone, atol=1e-4 * np.abs(alone).max())
@@ -55,40 +55,40 @@ def test_a_unet_learns_at_any_batch_size(images, batch_size):
     network = build()
     network.compile(keras.optimizers.Adam(1e-2), objectives.binary_crossentropy_dice, [objectives.Dice()])
     network.fit(*images, batch_size=batch_size, epochs=40, verbose=0)
-    # As when predicting.
+    # In inference mode.
     assert network.evaluate(*images, verbose=0, return_dict=True)["dice"] > 0.9
 
 
 @pytest.mark.parametrize("share, probability", [(0.0, 0.119), (0.01, 0.119), (0.4, 0.4), (1.0, 0.881)])
-def test_a_training_begins_with_the_masks_share(share, probability):
+def test_the_initial_probability_is_the_foreground_fraction_of_the_masks(share, probability):
     network = build()
     networks.set_prior(network, share)
-    # Where the features are 0, the bias speaks alone.
+    # With features of 0 the logit is the bias.
     last = network.get_layer("pixel_logits")
     np.testing.assert_allclose(tf.sigmoid(last(tf.zeros((1, 1, 1, last.input_shape[-1])))), probability, atol=1e-3)
 
 
-def test_a_unet_has_the_stated_number_of_parameters_be_its_first_stage_wide_or_on_patches():
+def test_a_unet_has_the_stated_number_of_parameters_for_each_stem():
     sizes = [networks.build("unet", 64, *widths, None).count_params() / 1e6 for widths in ((32, 4), (32, 2), (16, 1))]
     assert [round(size, 1) for size in sizes] == [0.5, 1.9, 1.9]
 
 
 @pytest.mark.parametrize(
-    "arguments, told", [(("vnet", 64), "found 'vnet'"), (("unet", 100), "multiple of 32, found 100")]
+    "arguments, message", [(("vnet", 64), "found 'vnet'"), (("unet", 100), "multiple of 32, found 100")]
 )
-def test_a_wrong_name_or_size_is_refused(arguments, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_wrong_name_or_size_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
         networks.build(*arguments, filters=4, stem_patch_px=4, clip_hu=None)
 
 
-def test_a_window_is_clipped_and_stretched():
+def test_a_window_is_clipped_and_scaled():
     scaled = layers.ScaleIntensity((-200, 200))(tf.constant([[-1000.0, -200.0, 0.0, 100.0, 3000.0]])[..., None, None])
     np.testing.assert_allclose(np.ravel(scaled), [-1, -1, 0, 0.5, 1])
 
 
 def test_without_a_window_each_image_is_standardised_and_a_constant_one_is_0():
     noise = np.random.default_rng(0).uniform(0, 1, (16, 16, 1))
-    # Thousandths too: a map of diffusion, in mm2 per s.
+    # Also thousandths, such as diffusion coefficients in mm²/s.
     images = np.stack([60000 * noise, 0.003 * noise, 1000 + noise, np.full((16, 16, 1), 1000.1), 0 * noise]).astype(
         np.float32
     )
@@ -106,8 +106,8 @@ def test_hounsfield_units_are_scaled_in_float32_under_mixed_precision():
     assert scaled.numpy().item() == pytest.approx(0.505, abs=1e-6)  # bfloat16 would give 0.5039
 
 
-def test_the_encoder_sees_what_keras_preprocessing_gives():
-    # Grey -1..1 as colours of 0..255, through the function that ImageNet's weights were trained with.
+def test_the_input_of_the_encoder_equals_the_preprocessing_of_keras():
+    # Grey values of -1..1 as colours of 0..255, preprocessed as for the ImageNet weights.
     grey = np.linspace(-1, 1, 32 * 32, dtype=np.float32).reshape(1, 32, 32, 1)
     colours = np.repeat((grey + 1) * 127.5, 3, axis=-1)
     np.testing.assert_allclose(
@@ -117,23 +117,23 @@ def test_the_encoder_sees_what_keras_preprocessing_gives():
 
 @pytest.fixture(scope="module")
 def weights_file(tmp_path_factory):
-    """A file of ResNet50's weights, as Keras would download it, but random."""
+    """A file of random ResNet50 weights in the format that Keras downloads."""
     path = tmp_path_factory.mktemp("weights") / "resnet50_notop.h5"
     keras.applications.ResNet50(include_top=False, weights=None).save_weights(path)
     return path
 
 
-def test_the_encoder_starts_from_a_file_and_keeps_a_sixteenth_of_the_size(weights_file):
+def test_the_encoder_loads_a_weights_file_and_has_an_output_stride_of_16(weights_file):
     network = build("deeplabv3_plus", str(weights_file))
     encoder = network.get_layer("resnet50")
     reference = keras.applications.ResNet50(include_top=False, weights=str(weights_file))
-    for own, wanted in zip(encoder.get_weights(), reference.get_weights(), strict=True):
-        np.testing.assert_array_equal(own, wanted)
+    for loaded, expected in zip(encoder.get_weights(), reference.get_weights(), strict=True):
+        np.testing.assert_array_equal(loaded, expected)
     assert [output.shape[1:] for output in encoder.outputs] == [(16, 16, 256), (4, 4, 2048)]
 
 
-def test_the_dilated_encoder_computes_what_resnet50_does_where_both_look(weights_file):
-    # Before its last stage the encoder is ResNet50 itself.
+def test_the_dilated_encoder_equals_resnet50_at_common_pixels(weights_file):
+    # Up to its last stage the encoder equals ResNet50.
     network = build("deeplabv3_plus", str(weights_file)).get_layer("resnet50")
     reference = keras.applications.ResNet50(include_top=False, weights=str(weights_file), input_shape=(64, 64, 3))
     image = np.random.default_rng(0).normal(0, 50, (1, 64, 64, 3)).astype(np.float32)
@@ -141,13 +141,13 @@ def test_the_dilated_encoder_computes_what_resnet50_does_where_both_look(weights
         keras.Model(model.input, model.get_layer("conv4_block6_out").output)(image) for model in (network, reference)
     ]
     np.testing.assert_allclose(*ends, rtol=1e-4, atol=1e-4)
-    # At its end it is so at every other pixel, where the dilated kernels look at what the strided ones do.
+    # After it they agree at every other pixel, where dilated and strided kernels see the same pixels.
     ends = [network(image)[-1].numpy()[:, ::2, ::2], reference(image).numpy()]
     np.testing.assert_allclose(*ends, rtol=1e-3, atol=1e-3 * np.abs(ends[1]).max())
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_the_pooled_branch_is_the_same_everywhere_and_so_is_its_gradient(policy):
+def test_the_pooled_branch_and_its_gradient_are_constant_over_the_image(policy):
     keras.mixed_precision.set_global_policy(policy)
     inputs = keras.Input((32, 32, 8))
     branch = keras.Model(inputs, deeplabv3_plus._pooled_branch(inputs))
@@ -158,26 +158,26 @@ def test_the_pooled_branch_is_the_same_everywhere_and_so_is_its_gradient(policy)
         loss = tf.reduce_mean(pooled)
     assert pooled.shape == (1, 32, 32, 256)
     assert np.ptp(pooled.numpy(), axis=(1, 2)).max() == 0
-    # Each of the 1,024 pixels has its share in it: summed up in 16 bit, they would come to a quarter.
+    # The gradient is a sum over 1,024 pixels. In 16 bit the sum would be a quarter of this.
     active = pooled[0, 0, 0].numpy() > 0
     np.testing.assert_allclose(tape.gradient(loss, bias), active / 256, rtol=0.02)
 
 
-def test_imagenet_weights_are_asked_of_keras_and_a_failed_download_says_what_to_set(monkeypatch):
-    asked = []
+def test_imagenet_weights_come_from_keras_and_a_failed_download_names_the_setting(monkeypatch):
+    calls = []
 
     def no_network(**keywords):
-        asked.append(keywords)
+        calls.append(keywords)
         raise Exception("URL fetch failure")  # Keras' own type for it
 
     monkeypatch.setattr(keras.applications, "ResNet50", no_network)
     with pytest.raises(storage.UserError, match="URL fetch failure.*Set ENCODER_WEIGHTS in config.py"):
         build("deeplabv3_plus", "imagenet")
-    assert asked == [{"include_top": False, "weights": "imagenet"}]
+    assert calls == [{"include_top": False, "weights": "imagenet"}]
 
 
 @pytest.mark.parametrize("content", [None, b"not HDF5"])
-def test_a_missing_or_broken_weights_file_says_what_to_set(tmp_path, content):
+def test_a_missing_or_broken_weights_file_is_reported_with_the_setting(tmp_path, content):
     path = tmp_path / "weights.h5"
     if content:
         path.write_bytes(content)
@@ -198,31 +198,31 @@ def test_encoder_weights_that_refer_to_other_files_are_not_read(tmp_path, weight
 
 
 @pytest.mark.parametrize("channels, groups", [(12, 4), (3, 1), (2, 2)])
-def test_group_normalization_is_keras_own(channels, groups):
-    own, keras_own = layers.GroupNormalization(groups), keras.layers.GroupNormalization(groups)
+def test_group_normalization_equals_that_of_keras(channels, groups):
+    ours, theirs = layers.GroupNormalization(groups), keras.layers.GroupNormalization(groups)
     random = np.random.default_rng(groups)
     inputs = tf.constant(random.normal(1, 2, (2, 6, 5, channels)).astype(np.float32))
-    found = []
-    for layer in (own, keras_own):
+    results = []
+    for layer in (ours, theirs):
         layer.build(inputs.shape)
         layer.set_weights([np.linspace(0.5, 2, channels), np.linspace(-1, 1, channels)])
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = layer(inputs)
             loss = tf.reduce_sum(outputs**3)
-        found.append([outputs, *tape.gradient(loss, [inputs, *layer.trainable_weights])])
-    for here, there in zip(*found, strict=True):
-        np.testing.assert_allclose(here, there, rtol=1e-3, atol=1e-4 * np.abs(there).max())
+        results.append([outputs, *tape.gradient(loss, [inputs, *layer.trainable_weights])])
+    for result, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("value", [0.0, 1e4])
-def test_what_is_the_same_everywhere_is_normalized_to_0(value):
+def test_constant_features_are_normalized_to_0(value):
     assert np.abs(layers.GroupNormalization(2)(tf.fill((1, 4, 4, 4), value))).max() < 0.1
 
 
 @pytest.mark.parametrize("channels, filters", [(3, 5), (5, 3), (4, 4)])
 @pytest.mark.parametrize("size", [3, 5])
-def test_a_weight_gradient_by_products_is_tensorflows(channels, filters, size):
+def test_a_weight_gradient_by_matrix_products_equals_that_of_tensorflow(channels, filters, size):
     random = np.random.default_rng(size)
     inputs, kernel = (
         tf.constant(random.normal(size=shape)) for shape in ((3, 9, 7, channels), (size, size, channels, filters))
@@ -237,12 +237,12 @@ def test_a_weight_gradient_by_products_is_tensorflows(channels, filters, size):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_a_unets_gradients_are_the_same_on_any_processor(policy, images, monkeypatch):
+def test_the_gradients_of_a_unet_are_the_same_on_any_processor(policy, images, monkeypatch):
     keras.mixed_precision.set_global_policy(policy)
     network = build()
-    found = {}
-    for known in ("avx avx2", "avx avx2 avx512f"):
-        monkeypatch.setattr(cpu_convolution.cpu_features, "instructions", lambda known=known: frozenset(known.split()))
+    results = []
+    for flags in ("avx avx2", "avx avx2 avx512f"):
+        monkeypatch.setattr(cpu_convolution.cpu_features, "instructions", lambda flags=flags: frozenset(flags.split()))
 
         @tf.function
         def gradients():
@@ -250,16 +250,14 @@ def test_a_unets_gradients_are_the_same_on_any_processor(policy, images, monkeyp
                 loss = tf.reduce_mean(objectives.binary_crossentropy_dice(images[1], network(images[0], training=True)))
             return tape.gradient(loss, network.trainable_variables)
 
-        weighted = [
+        filter_gradients = [
             node.type
             for node in gradients.get_concrete_function().graph.get_operations()
             if node.type == "Conv2DBackpropFilter"
         ]
-        found[known] = (len(weighted), [np.ravel(gradient) for gradient in gradients()])
-    (products, few), (tensorflows, all_of_them) = found.values()
-    # Those of the two steps up, by 2 x 2, and of the logits, 1 x 1, are not products.
-    assert (products, tensorflows) == (3, 13)
+        results.append((len(filter_gradients), np.concatenate([np.ravel(gradient) for gradient in gradients()])))
+    (count_with_products, with_products), (count_without, without) = results
+    # The gradients of the two 2 x 2 upsampling kernels and of the 1 x 1 logits kernel are never products.
+    assert (count_with_products, count_without) == (3, 13)
     tolerance = 1e-4 if policy == "float32" else 0.1
-    assert np.linalg.norm(np.concatenate(few) - np.concatenate(all_of_them)) < tolerance * np.linalg.norm(
-        np.concatenate(all_of_them)
-    )
+    assert np.linalg.norm(with_products - without) < tolerance * np.linalg.norm(without)

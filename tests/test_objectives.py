@@ -18,13 +18,13 @@ def pixel_losses():
     return -np.log(np.where(MASKS, probability, 1 - probability))
 
 
-def test_binary_crossentropy():
+def test_binary_crossentropy_equals_its_definition():
     np.testing.assert_allclose(
         objectives.binary_crossentropy(MASKS, LOGITS), pixel_losses().mean(axis=(1, 2, 3)), rtol=1e-5
     )
 
 
-def test_weighted_binary_crossentropy_counts_both_classes_alike():
+def test_weighted_binary_crossentropy_weights_both_classes_equally():
     losses = pixel_losses()
     mixed = (losses[0][MASKS[0] == 1].mean() + losses[0][MASKS[0] == 0].mean()) / 2
     np.testing.assert_allclose(
@@ -58,13 +58,14 @@ def test_extreme_predictions_give_finite_losses_and_gradients(name, logit):
 
 
 @pytest.mark.parametrize("name", objectives.LOSSES)
-def test_the_right_answer_costs_nearly_nothing(name):
-    right = np.where(MASKS, 50.0, -50.0).astype(np.float32)
-    assert np.max(objectives.LOSSES[name](MASKS, right)) < 1e-3 < np.min(objectives.LOSSES[name](MASKS, -right))
+def test_a_correct_prediction_has_a_loss_near_0(name):
+    correct = np.where(MASKS, 50.0, -50.0).astype(np.float32)
+    assert np.max(objectives.LOSSES[name](MASKS, correct)) < 1e-3
+    assert np.min(objectives.LOSSES[name](MASKS, -correct)) > 1e-3
 
 
 def measured(logits, masks=MASKS):
-    """The Dice coefficient and the false positives after two batches."""
+    """Returns the Dice coefficient and the false positives after two batches."""
     metric = objectives.Dice()
     metric.update_state(masks[:2], logits[:2])
     metric.update_state(masks[2:], logits[2:])
@@ -72,9 +73,9 @@ def measured(logits, masks=MASKS):
 
 
 @pytest.mark.parametrize("logit", [-1, 1])
-def test_dice_is_the_mean_of_what_masks_metrics_gives_over_the_images_whose_mask_is_not_empty(logit):
+def test_dice_is_the_mean_of_masks_metrics_over_images_with_non_empty_masks(logit):
     logits = LOGITS.copy()
-    logits[1] = logit  # Of the empty mask: neither right nor wrong answers count.
+    logits[1] = logit  # The prediction for the empty mask does not count.
     expected = [
         metrics.dice(mask[..., 0], logit[..., 0] >= 0) for mask, logit in zip(MASKS, logits, strict=True) if mask.any()
     ]
@@ -82,7 +83,7 @@ def test_dice_is_the_mean_of_what_masks_metrics_gives_over_the_images_whose_mask
     assert measured(logits)[0] == pytest.approx(np.mean(expected), abs=1e-6)
 
 
-def test_a_network_that_finds_nothing_has_a_dice_of_0_however_many_masks_are_empty():
+def test_empty_predictions_have_a_dice_of_0_even_if_masks_are_empty():
     nothing = np.full(LOGITS.shape, -1, np.float32)
     assert measured(nothing) == (0, 0)
     assert measured(nothing, np.zeros_like(MASKS)) == (0, 0)

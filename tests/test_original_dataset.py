@@ -1,4 +1,4 @@
-"""Step 1: a data set with exactly one fault yields exactly that line, and what is right arrives as it was."""
+"""Step 1: valid pairs are stored unchanged, and a data set with one fault gives exactly one message."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import storage
-from conftest import ROOT, configure, drawn, files, write_pair
+from conftest import ROOT, configure, files, mask_from_text, write_pair
 from data import csv_array, original_dataset, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 
@@ -33,7 +33,7 @@ def mask(number):
 
 @pytest.fixture
 def five(workspace):
-    """A workspace with five faultless pairs of 32 x 32 in `original dataset/A`, specks kept."""
+    """A workspace with five valid pairs of 32 x 32 in `original dataset/A`, without removal of specks."""
     configure(workspace, IMAGE_SIZE=SIDE, MASK_SPECK_PX=0)
     for number in range(5):
         write_pair(workspace.original_dataset / "A", f"case{number}", image(number), mask(number))
@@ -50,7 +50,7 @@ def cases(workspace):
     return pd.read_csv(workspace.preloaded_dataset / "cases.csv")
 
 
-def test_every_pair_arrives_under_its_name_as_it_was(five):
+def test_every_pair_is_stored_unchanged_under_its_name(five):
     create_preloaded_dataset(five)
     table = cases(five).set_index("case")
     assert sorted(table.index) == [f"A__case{number}" for number in range(5)]
@@ -69,7 +69,7 @@ def test_every_pair_arrives_under_its_name_as_it_was(five):
     assert len(files(five.preloaded_dataset)) == 3 + 10
 
 
-def test_ct_takes_two_bytes_a_pixel_and_masks_one(five):
+def test_ct_needs_two_bytes_per_pixel_and_masks_one(five):
     create_preloaded_dataset(five)
     sizes = {len(content) - 128 for name, content in files(five.preloaded_dataset).items() if name.endswith(".npy")}
     assert sizes == {SIDE * SIDE, 2 * SIDE * SIDE}
@@ -102,48 +102,50 @@ BAD_PAIRS = {
 
 
 @pytest.mark.parametrize("fault", BAD_PAIRS)
-def test_one_fault_yields_one_line_and_leaves_the_former_dataset(five, fault):
+def test_one_fault_gives_one_message_and_keeps_the_previous_dataset(five, fault):
     create_preloaded_dataset(five)
     before = files(five.preloaded_dataset)
-    bad_image, bad_mask, told = BAD_PAIRS[fault]
+    bad_image, bad_mask, message = BAD_PAIRS[fault]
     write_pair(five.original_dataset / "A", "bad", bad_image, bad_mask)
     lines = faults(five)
     assert len(lines) == 1
-    assert told in lines[0]
+    assert message in lines[0]
     assert files(five.preloaded_dataset) == before
     assert not list(five.root.glob(".*"))
 
 
-def test_all_faults_are_told_at_once(five):
+def test_all_faults_are_reported_at_once(five):
     for number, (bad_image, bad_mask, _) in enumerate(BAD_PAIRS.values()):
         write_pair(five.original_dataset / "A", f"bad{number}", bad_image, bad_mask)
     assert {
-        told for _, _, told in BAD_PAIRS.values() if not any(told.split("bad.csv")[-1] in line for line in faults(five))
+        message
+        for _, _, message in BAD_PAIRS.values()
+        if not any(message.split("bad.csv")[-1] in line for line in faults(five))
     } == set()
 
 
-def test_the_same_case_name_twice(five):
+def test_a_duplicate_case_name_is_reported(five):
     write_pair(five.original_dataset / "A__b", "c", image(20), mask(20))
     write_pair(five.original_dataset / "A", "b__c", image(21), mask(21))
     (line,) = faults(five)
     assert "its case name, A__b__c, is also that of" in line
 
 
-def test_a_folder_without_data_is_told(five):
+def test_a_folder_without_data_is_reported(five):
     (five.original_dataset / "B").mkdir()
     assert "B: no CSV files in its folders images and masks" in faults(five)[0]
 
 
-def test_a_folder_too_deep_is_told(five):
+def test_a_folder_one_level_too_deep_is_reported(five):
     write_pair(five.original_dataset / "B" / "C", "x", image(9), mask(9))
     assert "one level too deep" in faults(five)[0]
 
 
-def test_no_data_at_all_says_where_it_belongs(workspace):
+def test_an_empty_dataset_is_reported_with_the_expected_paths(workspace):
     assert "original dataset/<subdirectory>/images/<name>.csv" in faults(workspace)[0]
 
 
-def test_hidden_and_foreign_files_are_passed_over(five):
+def test_hidden_and_other_files_are_ignored(five):
     for folder in (five.original_dataset, five.original_dataset / "A", five.original_dataset / "A" / "images"):
         for name in (".DS_Store", "Thumbs.db", "._case0.csv", "notes.txt"):
             (folder / name).write_text("x")
@@ -151,7 +153,7 @@ def test_hidden_and_foreign_files_are_passed_over(five):
     assert len(cases(five)) == 5
 
 
-def test_another_size_is_left_out_and_named(five, capsys):
+def test_a_pair_of_another_size_is_excluded_and_named(five, capsys):
     write_pair(five.original_dataset / "A", "large", np.zeros((40, 40), int), mask(9))
     create_preloaded_dataset(five)
     left_out = pd.read_csv(five.preloaded_dataset / "left out.csv")
@@ -161,7 +163,7 @@ def test_another_size_is_left_out_and_named(five, capsys):
     assert "A__large" not in set(cases(five).case)
 
 
-def test_all_of_another_size_says_what_to_set(five):
+def test_if_all_pairs_have_another_size_the_error_names_the_setting(five):
     configure(five, IMAGE_SIZE=64)
     (line,) = faults(five)
     assert "All 5 pairs have another size" in line
@@ -177,10 +179,10 @@ def test_empty_and_full_masks_are_allowed_with_a_warning(five, capsys):
     assert "Warning: A__full: the mask covers more than 90%" in output
 
 
-def test_specks_are_taken_out_and_counted(five, capsys):
+def test_specks_are_removed_and_counted(five, capsys):
     configure(five, IMAGE_SIZE=SIDE, MASK_SPECK_PX=4)
     speckled = np.zeros((SIDE, SIDE), int)
-    speckled[:6, :6] = drawn("##...# ...... .####. .####. .....# ......")
+    speckled[:6, :6] = mask_from_text("##...# ...... .####. .####. .....# ......")
     speckled[20:22, 20:22] = 1
     for number in range(5):
         write_pair(five.original_dataset / "A", f"case{number}", image(number), speckled)
@@ -188,14 +190,14 @@ def test_specks_are_taken_out_and_counted(five, capsys):
     assert preloaded_dataset.read_facts(five).mask_speck_px == 4
     row = cases(five).iloc[0]
     kept = preloaded_dataset.read(five.preloaded_dataset / f"{row.split} set" / "masks", row.case)
-    # The 2 px in the corner, the 1 px at the edge and the square of 4 px go; what touches the large area at a corner
-    # stays.
+    # The 2 px in the corner, the 1 px at the edge and the square of 4 px are removed. The pixel that touches the large
+    # component at a corner is kept.
     assert row.specks_removed_px == 2 + 1 + 4
     assert kept.sum() == row.mask_px == speckled.sum() - 7
     assert "Removed components of at most 4 px from 5 masks (35 px)." in capsys.readouterr().out
 
 
-def test_the_split_has_the_stated_share_and_repeats(dataset):
+def test_the_split_has_the_given_share_and_is_reproducible(dataset):
     create_preloaded_dataset(dataset)
     first = cases(dataset)
     assert (first.split == "test").sum() == 2
@@ -203,7 +205,7 @@ def test_the_split_has_the_stated_share_and_repeats(dataset):
     pd.testing.assert_frame_equal(first, cases(dataset))
 
 
-def test_the_split_does_not_depend_on_the_disk_s_order(five, monkeypatch):
+def test_the_split_does_not_depend_on_the_order_of_files(five, monkeypatch):
     create_preloaded_dataset(five)
     first = cases(five)
     listed = pathlib.Path.iterdir
@@ -213,7 +215,7 @@ def test_the_split_does_not_depend_on_the_disk_s_order(five, monkeypatch):
 
 
 @pytest.mark.parametrize("rule", [r"patient(\d)", "subdirectory"])
-def test_a_group_never_lies_on_both_sides(workspace, rule):
+def test_no_group_is_in_both_splits(workspace, rule):
     configure(workspace, IMAGE_SIZE=SIDE, GROUP_CASES_BY=rule, TEST_SHARE=0.3)
     for patient in range(4):
         for number in range(3):
@@ -227,7 +229,7 @@ def test_a_group_never_lies_on_both_sides(workspace, rule):
     assert set(table.split) == {"train", "test"}
 
 
-def test_of_several_groups_in_the_expression_the_one_that_took_part_counts(workspace):
+def test_a_case_belongs_to_the_capturing_group_that_matched(workspace):
     configure(workspace, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"patient(\d+)|pat(\d+)", TEST_SHARE=0.5)
     for number, name in enumerate(("patient1_a", "patient1_b", "pat2_a", "pat2_b")):
         write_pair(workspace.original_dataset / "A", name, image(number), mask(number))
@@ -235,27 +237,27 @@ def test_of_several_groups_in_the_expression_the_one_that_took_part_counts(works
     assert cases(workspace)["group"].tolist() == [2, 2, 1, 1]
 
 
-def test_two_files_that_differ_in_capitals_only_are_told(five):
+def test_two_files_that_differ_only_in_case_are_reported(five):
     folder = five.original_dataset / "A" / "images"
     if (folder / "CASE0.csv").exists():
-        pytest.skip("this disk does not know capitals")
+        pytest.skip("this file system is case-insensitive")
     (folder / "case0.CSV").write_text((folder / "case1.csv").read_text())
     (line,) = faults(five)
     assert "case0.CSV: differs from case0.csv only in upper and lower case. Rename or remove one of them." in line
 
 
-def test_a_group_rule_that_finds_nothing_is_told(five):
+def test_a_group_rule_that_does_not_match_is_reported(five):
     configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"case([0-3])")
-    told = "GROUP_CASES_BY = r'case([0-3])' finds nothing in 1 of 5 case names: A__case4. Change it in config.py."
-    assert faults(five) == [told]
+    message = "GROUP_CASES_BY = r'case([0-3])' finds nothing in 1 of 5 case names: A__case4. Change it in config.py."
+    assert faults(five) == [message]
 
 
-def test_one_group_can_not_be_split(five):
+def test_a_single_group_cannot_be_split(five):
     configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY="subdirectory")
     assert "a split needs at least two groups of cases, found 1" in faults(five)[0]
 
 
-def test_a_step_that_is_killed_while_it_writes_leaves_the_former_dataset(five, monkeypatch):
+def test_an_error_while_writing_keeps_the_previous_dataset(five, monkeypatch):
     create_preloaded_dataset(five)
     before = files(five.preloaded_dataset)
 
@@ -268,13 +270,13 @@ def test_a_step_that_is_killed_while_it_writes_leaves_the_former_dataset(five, m
     assert files(five.preloaded_dataset) == before
 
 
-def test_the_user_s_files_are_only_read(five):
+def test_the_original_dataset_is_not_changed(five):
     before = files(five.original_dataset)
     create_preloaded_dataset(five)
     assert files(five.original_dataset) == before
 
 
-def test_values_that_are_no_whole_numbers_are_kept(five):
+def test_fractional_values_are_kept(five):
     fractions = np.round(np.random.default_rng(0).normal(size=(SIDE, SIDE)), 3)
     text = "\n".join(",".join(map(str, row)) for row in fractions)
     write_pair(five.original_dataset / "A", "case0", text, mask(0))
@@ -303,7 +305,7 @@ def test_an_original_dataset_that_is_a_broken_link_is_a_fault(workspace):
     assert "original dataset: a symbolic link to /mnt/unmounted, which can't be reached." in line
 
 
-def test_a_broken_link_is_one_fault_not_an_image_without_mask_too(five):
+def test_a_broken_link_is_one_fault_and_not_also_an_image_without_mask(five):
     mask_file = five.original_dataset / "A" / "masks" / "case0.csv"
     mask_file.unlink()
     mask_file.symlink_to("../.git/annex/objects/case0.csv")
@@ -315,13 +317,13 @@ def test_a_broken_link_is_one_fault_not_an_image_without_mask_too(five):
 def test_a_folder_whose_name_differs_in_upper_and_lower_case_is_one_fault(five, kind):
     rename(five, f"A/{kind}", f"A/{kind.title()}")
     if (five.original_dataset / "A" / kind).exists():
-        pytest.skip("this disk does not tell them apart")
+        pytest.skip("this file system is case-insensitive")
     (line,) = faults(five)
     assert f"{kind.title()}: differs from {kind} only in upper and lower case. Rename it to {kind}." in line
 
 
 @pytest.mark.parametrize("kind", ["images", "masks"])
-def test_a_folder_without_the_other_is_one_fault(five, kind):
+def test_images_without_masks_or_masks_without_images_are_one_fault(five, kind):
     shutil.rmtree(five.original_dataset / "A" / kind)
     (line,) = faults(five)
     assert f"original dataset/A: no CSV files in its folder {kind}." in line
@@ -346,8 +348,10 @@ def test_images_without_a_subdirectory_are_a_fault_with_its_fix(five):
         rename(five, f"A/{kind}", kind)
     (five.original_dataset / "A").rmdir()
     (line,) = faults(five)
-    told = "2 times: its CSV files lie one level too high. Create a folder, such as original dataset/series 1, and move"
-    assert line.startswith(told)
+    message = (
+        "2 times: its CSV files lie one level too high. Create a folder, such as original dataset/series 1, and move"
+    )
+    assert line.startswith(message)
 
 
 def test_files_one_folder_too_deep_are_a_fault(five):
@@ -364,35 +368,35 @@ def test_a_folder_of_images_and_masks_beside_others_is_too_deep(five):
     assert "A/B: its images lie one level too deep. Move the folder up, beside A." in line
 
 
-def test_what_is_skipped_is_reported_once_per_kind_with_or_without_faults(five, capsys):
+def test_skipped_files_are_reported_once_per_kind_with_or_without_faults(five, capsys):
     folder = five.original_dataset / "A"
     for name in ("README.md", "A/notes.csv", "A/images/x.dcm", "A/images/y.dcm", "table.xlsx"):
         (five.original_dataset / name).write_text("x")
     (folder / "__MACOSX" / "images").mkdir(parents=True)
     (folder / "old").mkdir()
     (folder / "old" / "x.csv").write_text("1\n")
-    told = [
+    lines = [
         f"Warning: {folder / 'images'}: 2 .dcm files skipped: only CSV files are read.",
         f"Warning: {folder}: 1 .csv file skipped: only the folders images and masks are read.",
         f"Warning: {folder / 'old'}: a folder of CSV files, skipped: only the folders images and masks are read.",
         f"Warning: {folder.parent}: 1 .xlsx file skipped: only CSV files in <subdirectory>/images and /masks are read.",
     ]
     create_preloaded_dataset(five)
-    assert [line for line in capsys.readouterr().out.splitlines() if "skipped" in line] == told
+    assert [line for line in capsys.readouterr().out.splitlines() if "skipped" in line] == lines
     (folder / "masks" / "case0.csv").write_text("")
     faults(five)
-    assert [line for line in capsys.readouterr().out.splitlines() if "skipped" in line] == told
+    assert [line for line in capsys.readouterr().out.splitlines() if "skipped" in line] == lines
 
 
-NO_CASE_NAMES = {
+INVALID_CASE_NAMES = {
     "a file name that is not UTF-8": b"A/%s/b\xff.csv", "a file name with a carriage return": b"A/%s/b\r.csv",
     "a folder name that is not UTF-8": b"A\xff/%s/b.csv", "a folder name with a line break": b"A\n/%s/b.csv",
     "too long together": b"A" * 200 + b"/%s/" + b"b" * 46 + b".csv",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NO_CASE_NAMES.values(), ids=list(NO_CASE_NAMES))
-def test_a_case_name_that_no_file_can_have_is_a_fault_and_its_files_are_not_read(five, name, monkeypatch):
+@pytest.mark.parametrize("name", INVALID_CASE_NAMES.values(), ids=list(INVALID_CASE_NAMES))
+def test_an_invalid_case_name_is_a_fault_and_its_files_are_not_read(five, name, monkeypatch):
     for kind, values in ((b"images", image(9)), (b"masks", mask(9))):
         path = five.original_dataset / os.fsdecode(name % kind)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -402,32 +406,33 @@ def test_a_case_name_that_no_file_can_have_is_a_fault_and_its_files_are_not_read
     monkeypatch.setattr(joblib, "Parallel", lambda *_, **__: unread)
     lines = "\n".join(faults(five)).split("\n")
     assert read == [f"A__case{number}" for number in range(5)]
-    assert all(line.isprintable() and line.encode() for line in lines)
+    assert all(line.isprintable() for line in lines)
+    assert all(line.encode() for line in lines)
     assert "name" in lines[0]
 
 
-def test_case_names_that_look_equal_are_a_fault(five):
+def test_case_names_that_differ_only_in_unicode_normalization_are_a_fault(five):
     for number, form in enumerate(("NFC", "NFD")):
         folder = five.original_dataset / unicodedata.normalize(form, "Klinik ä")
         write_pair(folder, "x", image(20 + number), mask(20 + number))
     if len(list(five.original_dataset.iterdir())) == 2:
-        pytest.skip("this disk does not tell them apart")
+        pytest.skip("this file system normalizes Unicode")
     (line,) = faults(five)
     assert "encoded differently (Unicode NFC and NFD). Rename one of them." in line
 
 
 @pytest.mark.parametrize(
-    "name, told", [("CASE0", "upper and lower case. Give both the same name."), ("é", "NFC and NFD")]
+    "name, message", [("CASE0", "upper and lower case. Give both the same name."), ("é", "NFC and NFD")]
 )
-def test_a_mask_whose_name_differs_slightly_from_its_image_s_is_one_fault(five, name, told):
+def test_a_mask_with_a_slightly_different_name_is_one_fault(five, name, message):
     rename(five, "A/images/case0.csv", f"A/images/{unicodedata.normalize('NFD', name)}.csv")
     rename(five, "A/masks/case0.csv", f"A/masks/{unicodedata.normalize('NFC', name.lower())}.csv")
     (line,) = faults(five)
     assert "the name of its mask" in line
-    assert told in line
+    assert message in line
 
 
-def test_a_group_rule_that_finds_nothing_is_one_fault_before_any_file_is_read(five, monkeypatch):
+def test_a_group_rule_that_does_not_match_is_one_fault_before_any_file_is_read(five, monkeypatch):
     configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"CASE(\d)")
     monkeypatch.setattr(csv_array, "read", None)
     for number in range(5, 60):
@@ -438,14 +443,14 @@ def test_a_group_rule_that_finds_nothing_is_one_fault_before_any_file_is_read(fi
     assert line.count("A__case") == 10
 
 
-def test_one_group_is_told_before_any_file_is_read(five):
+def test_a_single_group_is_reported_before_any_file_is_read(five):
     configure(five, IMAGE_SIZE=SIDE, GROUP_CASES_BY="subdirectory")
     (five.original_dataset / "A" / "images" / "case0.csv").write_text("not read")
     (line,) = faults(five)
     assert "a split needs at least two groups of cases, found 1" in line
 
 
-def test_equal_faults_are_told_once_with_their_count_and_the_first_ten(five):
+def test_equal_faults_are_reported_once_with_their_count_and_the_first_ten(five):
     for number in range(20):
         write_pair(five.original_dataset / "A", f"bad{number:02d}", "", mask(9))
     (line,) = faults(five)
@@ -461,7 +466,7 @@ def with_header(values):
 
 
 @pytest.mark.parametrize("kind", ["images", "masks"])
-def test_a_size_with_an_explanation_is_a_fault_not_left_out(five, kind):
+def test_a_size_with_an_explanation_is_a_fault_and_not_excluded(five, kind):
     values = mask(0) if kind == "masks" else image(0)
     (five.original_dataset / "A" / kind / "case0.csv").write_text(with_header(values))
     (line,) = faults(five)
@@ -469,7 +474,7 @@ def test_a_size_with_an_explanation_is_a_fault_not_left_out(five, kind):
     assert "header" in line
 
 
-def test_a_mask_that_only_held_specks_says_that_step_1_emptied_it(five, capsys):
+def test_a_mask_emptied_by_speck_removal_gets_a_warning(five, capsys):
     configure(five, IMAGE_SIZE=SIDE, MASK_SPECK_PX=4)
     for number in range(5):
         block = np.zeros((SIDE, SIDE), int)
@@ -479,8 +484,8 @@ def test_a_mask_that_only_held_specks_says_that_step_1_emptied_it(five, capsys):
     speck[5, 5:8] = 1
     write_pair(five.original_dataset / "A", "speck", image(9), speck)
     create_preloaded_dataset(five)
-    told = "A__speck: the mask is now empty: all its components, 3 px, were removed as specks (MASK_SPECK_PX = 4)."
-    assert f"Warning: {told}" in capsys.readouterr().out
+    message = "A__speck: the mask is now empty: all its components, 3 px, were removed as specks (MASK_SPECK_PX = 4)."
+    assert f"Warning: {message}" in capsys.readouterr().out
 
 
 def with_masks(workspace, filled, empty):
@@ -506,7 +511,7 @@ def test_train_masks_that_are_all_empty_are_a_fault(workspace):
     assert "All 4 train masks are empty: a network can't learn from them. Check the export of the masks" in line
 
 
-def test_train_masks_that_step_1_emptied_say_what_to_set(workspace):
+def test_train_masks_emptied_by_speck_removal_are_reported_with_the_setting(workspace):
     configure(workspace, IMAGE_SIZE=SIDE, MASK_SPECK_PX=SIDE * SIDE)
     with_masks(workspace, filled=5, empty=0)
     (line,) = faults(workspace)
@@ -528,7 +533,7 @@ def test_test_masks_that_are_all_empty_are_a_warning_with_its_fix(workspace, cap
     assert "Change SEED or TEST_SHARE" in output
 
 
-def test_the_groups_on_each_side_are_counted(workspace, capsys):
+def test_the_groups_of_each_split_are_counted(workspace, capsys):
     configure(workspace, IMAGE_SIZE=SIDE, GROUP_CASES_BY=r"patient(\d)", TEST_SHARE=0.25, MASK_SPECK_PX=0)
     for number in range(12):
         write_pair(workspace.original_dataset / "A", f"patient{number // 3}_{number}", image(number), mask(number))
@@ -536,7 +541,7 @@ def test_the_groups_on_each_side_are_counted(workspace, capsys):
     assert "9 train cases (3 groups), 3 test cases (1 group); no group is in both." in capsys.readouterr().out
 
 
-def test_memory_that_does_not_suffice_for_one_file_is_that_file_s_fault(five, monkeypatch):
+def test_too_little_memory_for_one_file_is_a_fault_of_that_file(five, monkeypatch):
     read = csv_array.read
 
     def refuse(path):
@@ -562,7 +567,7 @@ create_preloaded_dataset(storage.Workspace(pathlib.Path(sys.argv[2])))
 
 
 def processes(session):
-    """The command lines of all processes of a session that have not ended, by their ids."""
+    """Returns the command lines of the running processes of a session, by process id."""
     found = {}
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -587,7 +592,7 @@ def wait_until(condition, seconds):
 
 @pytest.fixture
 def running(workspace):
-    """Step 1 in a process, in a session of its own, whose workers have just been started and have much to do."""
+    """Step 1 in a separate session. Its workers have just started and have many files to read."""
     if not pathlib.Path("/proc/self/stat").exists() or joblib.cpu_count() < 2:
         pytest.skip("needs Linux and two processors")
     configure(workspace, IMAGE_SIZE=SIDE)
@@ -615,7 +620,7 @@ def test_workers_end_when_the_step_is_killed(running):
 
 
 @pytest.mark.parametrize("seconds", [0, 0.1, 0.3])
-def test_ctrl_c_while_workers_start_prints_one_word_and_leaves_nothing(running, workspace, seconds):
+def test_ctrl_c_while_workers_start_prints_one_word_and_leaves_no_files(running, workspace, seconds):
     time.sleep(seconds)
     os.killpg(running.pid, signal.SIGINT)
     output, errors = running.communicate(timeout=60)
@@ -626,7 +631,7 @@ def test_ctrl_c_while_workers_start_prints_one_word_and_leaves_nothing(running, 
     assert not workspace.preloaded_dataset.exists()
 
 
-def test_a_worker_that_the_system_ends_is_told_in_plain_words(running, workspace):
+def test_a_worker_killed_by_the_system_is_reported_without_traceback(running, workspace):
     time.sleep(0.5)
     os.kill(workers(running.pid)[0], signal.SIGKILL)
     output, errors = running.communicate(timeout=60)

@@ -12,32 +12,32 @@ def scaled(seed):
 
 
 @pytest.fixture(scope="module")
-def known():
+def statistics():
     """The statistics of twelve phantoms."""
     cases = [scaled(seed) for seed in range(12)]
     return out_of_distribution.train_set_statistics((image for image, _ in cases), [mask.mean() for _, mask in cases])
 
 
-def test_others_of_the_same_kind_are_not_strange(known):
-    assert [out_of_distribution.ood_reasons(*scaled(seed), known) for seed in range(20, 32)] == [[]] * 12
+def test_similar_images_are_in_distribution(statistics):
+    assert [out_of_distribution.ood_reasons(*scaled(seed), statistics) for seed in range(20, 32)] == [[]] * 12
 
 
 @pytest.mark.parametrize(
     "changed",
     [lambda image: -image, lambda image: np.full_like(image, -1.0), lambda image: np.clip(image + 0.6, -1, 1)],
 )
-def test_other_intensities_are(known, changed):
+def test_other_intensities_are_out_of_distribution(statistics, changed):
     image, mask = scaled(20)
-    assert out_of_distribution.ood_reasons(changed(image), mask, known) == ["intensities"]
+    assert out_of_distribution.ood_reasons(changed(image), mask, statistics) == ["intensities"]
 
 
-def test_masks_of_another_size_are(known):
+def test_masks_smaller_or_larger_than_any_of_the_train_set_are_out_of_distribution(statistics):
     image, mask = scaled(20)
-    assert out_of_distribution.ood_reasons(image, np.zeros_like(mask), known) == ["mask smaller than any"]
-    assert out_of_distribution.ood_reasons(image, np.ones_like(mask), known) == ["mask larger than any"]
+    assert out_of_distribution.ood_reasons(image, np.zeros_like(mask), statistics) == ["mask smaller than any"]
+    assert out_of_distribution.ood_reasons(image, np.ones_like(mask), statistics) == ["mask larger than any"]
 
 
-def test_empty_masks_are_known_where_the_train_set_has_some():
+def test_empty_masks_are_in_distribution_if_the_train_set_has_some():
     image, mask = scaled(0)
     assert (
         out_of_distribution.ood_reasons(
@@ -47,7 +47,7 @@ def test_empty_masks_are_known_where_the_train_set_has_some():
     )
 
 
-def test_a_train_set_of_copies_still_knows_its_like():
+def test_images_like_those_of_a_train_set_of_copies_are_in_distribution():
     image, mask = scaled(0)
-    known = out_of_distribution.train_set_statistics([image] * 3, [mask.mean()] * 3)
-    assert out_of_distribution.ood_reasons(image + 0.001, mask, known) == []
+    statistics = out_of_distribution.train_set_statistics([image] * 3, [mask.mean()] * 3)
+    assert out_of_distribution.ood_reasons(image + 0.001, mask, statistics) == []

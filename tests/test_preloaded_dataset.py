@@ -1,4 +1,4 @@
-"""What training reads is what was written, in an order that anybody can repeat."""
+"""Training reads the arrays that step 1 wrote, in a reproducible order. Damaged files are reported."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import storage
-from conftest import configure, dataset_facts
+from conftest import configure, dataset_facts, write_pair
 from data import original_dataset, pipeline, preloaded_dataset
 
 CASES = ["a", "b", "c", "d", "e"]
@@ -15,7 +15,7 @@ CASES = ["a", "b", "c", "d", "e"]
 
 @pytest.fixture
 def folder(tmp_path):
-    """A set of five cases, whose images are of all three types; the image of the case number n is n everywhere."""
+    """Five cases whose images have all three dtypes. All values of image n are n."""
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
     for number, case in enumerate(CASES):
@@ -35,13 +35,13 @@ def folder(tmp_path):
         ([0, 0.5], np.float32),
     ],
 )
-def test_the_smallest_type_that_loses_nothing(values, dtype):
+def test_arrays_get_the_smallest_lossless_dtype(values, dtype):
     small = preloaded_dataset.smallest_lossless(np.array([values], np.float64))
     assert small.dtype == dtype
     assert small.tolist() == [values]
 
 
-def test_pairs_come_as_written_in_the_order_asked_for(folder):
+def test_pairs_are_read_as_written_in_the_given_order(folder):
     pairs = list(pipeline.pairs(folder, ["c", "a", "b"], 32).as_numpy_iterator())
     assert [image.mean() for image, _ in pairs] == [2, 0, 1]
     for image, mask in pairs:
@@ -54,27 +54,27 @@ def numbers(folder, count, seed=7, start=0):
     return [int(image.mean()) for _, image, _ in stream.take(count).as_numpy_iterator()]
 
 
-def test_each_round_shows_every_case_once_in_another_order(folder):
+def test_each_epoch_has_every_case_once_in_another_order(folder):
     seen = numbers(folder, 20)
-    rounds = [seen[start : start + 5] for start in range(0, 20, 5)]
-    assert all(sorted(cases) == [0, 1, 2, 3, 4] for cases in rounds)
-    assert len({tuple(cases) for cases in rounds}) > 1
+    epochs = [seen[start : start + 5] for start in range(0, 20, 5)]
+    assert all(sorted(cases) == [0, 1, 2, 3, 4] for cases in epochs)
+    assert len({tuple(cases) for cases in epochs}) > 1
     assert numbers(folder, 20, seed=8) != seen
 
 
-def test_a_stream_that_starts_later_goes_on_as_if_it_had_not_stopped(folder):
+def test_a_stream_resumes_at_any_sample(folder):
     assert numbers(folder, 20)[8:] == numbers(folder, 12, start=8)
 
 
-def test_no_two_samples_have_the_same_lot(folder):
-    lots = {
+def test_no_two_samples_have_the_same_seed(folder):
+    seeds = {
         tuple(sample_seed)
         for sample_seed, _, _ in pipeline.endless_pairs(folder, CASES, 32, 7).take(30).as_numpy_iterator()
     }
-    assert len(lots) == 30
+    assert len(seeds) == 30
 
 
-def test_a_missing_file_is_told_with_the_step_to_run(dataset):
+def test_a_missing_file_is_reported_with_the_step_to_run(dataset):
     with pytest.raises(storage.MissingResult, match="Run step 1 first"):
         preloaded_dataset.read_cases(dataset, "train")
     original_dataset.create_preloaded_dataset(dataset)
@@ -85,9 +85,7 @@ def test_a_missing_file_is_told_with_the_step_to_run(dataset):
 
 
 def test_case_names_stay_text(workspace):
-    # As pandas guesses, 007 would become 7 and NA a missing value.
-    from conftest import write_pair
-
+    # By default pandas reads 007 as 7 and NA as a missing value.
     configure(workspace, IMAGE_SIZE=32)
     for number, name in enumerate(("007", "NA", "1e5")):
         write_pair(workspace.original_dataset / "1", name, np.full((32, 32), number + 5), np.eye(32, dtype=int))
@@ -100,7 +98,7 @@ def test_case_names_stay_text(workspace):
 
 
 @pytest.fixture
-def made(dataset):
+def prepared(dataset):
     original_dataset.create_preloaded_dataset(dataset)
     return dataset
 
@@ -117,23 +115,23 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("told", CHANGES)
-def test_a_table_of_cases_that_was_changed_is_rejected_with_the_step_to_repeat(made, told):
-    file = made.preloaded_dataset / "cases.csv"
-    file.write_text(CHANGES[told](file.read_text()))
-    with pytest.raises(storage.DamagedFile, match=told) as caught:
-        preloaded_dataset.read_cases(made, "train")
+@pytest.mark.parametrize("message", CHANGES)
+def test_a_changed_table_of_cases_is_rejected_with_the_step_to_repeat(prepared, message):
+    file = prepared.preloaded_dataset / "cases.csv"
+    file.write_text(CHANGES[message](file.read_text()))
+    with pytest.raises(storage.DamagedFile, match=message) as caught:
+        preloaded_dataset.read_cases(prepared, "train")
     assert str(file) in str(caught.value)
     assert "Run step 1 again" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", None])
-def test_an_incomplete_image_is_found_before_anything_is_read(made, content):
-    case = preloaded_dataset.read_cases(made, "train")["case"][0]
-    file = made.train_set / "images" / f"{case}.npy"
+def test_an_incomplete_image_is_reported_before_any_image_is_read(prepared, content):
+    case = preloaded_dataset.read_cases(prepared, "train")["case"][0]
+    file = prepared.train_set / "images" / f"{case}.npy"
     file.write_bytes(file.read_bytes()[:-1] if content is None else content)
     with pytest.raises(storage.DamagedFile, match="bytes, expected .*: incomplete, or not the file that step 1 wrote"):
-        preloaded_dataset.read_cases(made, "train")
+        preloaded_dataset.read_cases(prepared, "train")
 
 
 @pytest.mark.parametrize(

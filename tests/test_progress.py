@@ -1,4 +1,4 @@
-"""Progress bars: hidden where nobody looks, silent when they are interrupted."""
+"""Progress bars: hidden if the output is a file, silent if they are interrupted."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The records of trainings and predictions survive JSON, and refuse what no training writes."""
+"""Records of trainings and predictions survive JSON and reject invalid values."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ from conftest import prediction_provenance, training
         prediction_provenance(image_sha256=["a", "b"]),
     ],
 )
-def test_a_record_comes_back_from_json_as_it_was(record):
+def test_a_record_is_read_from_json_as_it_was_written(record):
     values = json.loads(json.dumps(dataclasses.asdict(record)))
     assert storage.to_record(values, type(record), pathlib.Path("a.json"), "") == record
 

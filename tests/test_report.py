@@ -18,7 +18,7 @@ CASES = 5
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The report on five phantoms: the predictions miss more and more rows of the masks; the fifth is empty."""
+    """The report on five phantoms: the predictions miss increasingly many rows of the masks, and the fifth is empty."""
     workspace = storage.Workspace(tmp_path_factory.mktemp("report"))
     configure(workspace, IMAGES_TO_DRAW={})
     for folder in (workspace.test_set / "images", workspace.test_set / "masks", workspace.predictions):
@@ -279,7 +279,7 @@ def test_print_shows_all_cases_and_no_controls(page):
     boxes = [page.locator("#cases .box"), page.locator(".scroll").first]
     assert boxes[0].evaluate(clipped)[0]  # It scrolls on the screen.
     page.emulate_media(media="print")
-    page.set_viewport_size({"width": 1000, "height": 740})  # About A4 landscape.
+    page.set_viewport_size({"width": 1000, "height": 740})  # About A4 in landscape.
     assert not page.locator("#save").is_visible()
     assert [box.evaluate(clipped) for box in boxes] == [[False, False]] * 2
 

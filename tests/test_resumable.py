@@ -1,4 +1,4 @@
-"""Work that was begun goes on only with the same facts, and nothing that lies in its way is lost."""
+"""Interrupted work resumes only with the same facts, and no other files are lost."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ import storage
 from conftest import ROOT
 
 
-def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
+def test_a_folder_without_facts_is_not_replaced(tmp_path):
     (tmp_path / "work" / "fold 1").mkdir(parents=True)
     for restart in (False, True):
         with pytest.raises(resumable.ResumeMismatch, match="has files, but no facts.json"):
@@ -22,7 +22,7 @@ def test_a_folder_of_unknown_work_is_not_replaced(tmp_path):
     resumable.start_or_resume(tmp_path / "work", {"seed": 1})
 
 
-def test_work_goes_on_with_the_same_facts_only(tmp_path):
+def test_work_resumes_only_with_the_same_facts(tmp_path):
     folder = tmp_path / "work"
     facts = {"seed": 1, "values": {"rate": 0.1, "window": (1, 2)}, "hashes": ["a" * 64, "b" * 64]}
     resumable.start_or_resume(folder, facts)
@@ -49,12 +49,12 @@ def test_a_worker_waits_for_the_chief_and_writes_nothing(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
-def test_a_folder_with_nothing_but_the_file_system_s_own_is_empty(tmp_path):
+def test_a_folder_with_lost_and_found_only_counts_as_empty(tmp_path):
     (tmp_path / "work" / "lost+found").mkdir(parents=True)
     resumable.start_or_resume(tmp_path / "work", {"seed": 1})
 
 
-def test_anew_the_former_work_is_renamed_and_its_name_told(tmp_path):
+def test_a_restart_renames_the_previous_work_and_returns_its_name(tmp_path):
     assert resumable.start_or_resume(tmp_path / "work", {"seed": 1}) == ""
     (tmp_path / "work" / "half.txt").write_text("done")
     name = resumable.start_or_resume(tmp_path / "work", {"seed": 2}, restart=True)
@@ -86,7 +86,7 @@ def test_no_two_programs_work_in_one_folder(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
-def test_a_killed_program_keeps_nobody_out(tmp_path):
+def test_a_killed_program_releases_its_lock(tmp_path):
     script = f"""
 import os, pathlib, signal, sys
 sys.path.insert(0, {str(ROOT / "src")!r})
@@ -106,8 +106,8 @@ def test_differences_are_named_as_in_the_settings(tmp_path):
         resumable.start_or_resume(
             tmp_path / "work", {"seed": 2, "precision": "float32", "hyperparameters": {"filters": 16}}
         )
-    for told in ("SEED (was 1, is 2)", "set MIXED_PRECISION = True", 'HYPERPARAMETERS["filters"] (was 8, is 16)'):
-        assert told in str(caught.value)
+    for text in ("SEED (was 1, is 2)", "set MIXED_PRECISION = True", 'HYPERPARAMETERS["filters"] (was 8, is 16)'):
+        assert text in str(caught.value)
 
 
 def test_damaged_facts_say_which_folder_to_delete(tmp_path):

@@ -1,4 +1,4 @@
-"""A model on disk predicts what it predicted in memory, to the bit, and holds neither code nor pickle."""
+"""A saved model predicts bit-identically. Damaged and harmful files are reported."""
 
 import dataclasses
 import json
@@ -18,12 +18,12 @@ from networks import saved_model
 
 def random_weights(network):
     rng = np.random.default_rng(0)
-    # No weight is as it was first; all are positive, as variances must be.
+    # All weights change, and all are positive, as variances must be.
     network.set_weights([rng.uniform(0.01, 0.1, weights.shape) for weights in network.get_weights()])
 
 
 @pytest.mark.parametrize("architecture, clip_hu", [("unet", (-150.0, 250.0)), ("deeplabv3_plus", None)])
-def test_saved_and_loaded_predictions_are_equal_to_the_bit(tmp_path, architecture, clip_hu):
+def test_predictions_of_a_loaded_model_are_bit_identical(tmp_path, architecture, clip_hu):
     network = networks.build(architecture, 64, 4, 4, clip_hu)
     random_weights(network)
     images = np.random.default_rng(0).normal(0, 300, (2, 64, 64, 1)).astype(np.float32)
@@ -42,7 +42,7 @@ def test_saved_and_loaded_predictions_are_equal_to_the_bit(tmp_path, architectur
     ]
 
 
-def test_weights_of_mixed_precision_are_kept_in_full(tmp_path):
+def test_weights_of_mixed_precision_are_saved_as_float32(tmp_path):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         network = networks.build("unet", 64, 4, 4, (-200, 200))
@@ -60,8 +60,8 @@ def test_a_missing_model_names_the_step(tmp_path):
         saved_model.read(tmp_path / "model")
 
 
-def test_a_model_that_a_crash_left_aside_is_found(tmp_path):
-    # As it lies between the two renamings of storage.atomic_folder.
+def test_a_model_that_a_crash_left_under_its_temporary_name_is_found(tmp_path):
+    # The state between the two renames of storage.atomic_folder.
     (tmp_path / ".model.former").mkdir()
     values = dataclasses.asdict(training(image_size=64))
     (tmp_path / ".model.former" / "training.json").write_text(json.dumps(values))
@@ -86,7 +86,7 @@ def model(tmp_path, written):
 
 
 def edit(name, **values):
-    """Changes values in a JSON file of a model; None deletes one."""
+    """Returns a change of values in a JSON file of a model. None deletes a value."""
 
     def change(folder):
         changed = json.loads((folder / name).read_text()) | values
@@ -132,11 +132,11 @@ DAMAGES = {
         "hyperparameters.json: filters changed after the training. Copy",
     ),
     "no image size": (edit("training.json", image_size=None), f"training.json: image_size is missing.*{DELETE}"),
-    "an image size that is a text": (
+    "an image size that is a string": (
         edit("training.json", image_size="32"),
         "training.json: image_size: Input should be a valid integer",
     ),
-    "an image size of another kind": (
+    "an image size that is not a multiple of 32": (
         edit("training.json", image_size=33),
         "training.json: image_size = .*: must be a multiple of 32",
     ),
@@ -144,7 +144,7 @@ DAMAGES = {
         edit("training.json", image_size=32 * 10**9),
         "training.json: image_size = .*: must be a multiple of 32 from 32 to 8192",
     ),
-    "a format that is none": (
+    "an invalid format": (
         edit("training.json", format="new"),
         "training.json: format = .*: must be a whole number",
     ),
@@ -163,10 +163,10 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage, told", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_model_is_told_with_file_cause_and_fix(model, damage, told):
+@pytest.mark.parametrize("damage, message", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_model_is_reported_with_file_cause_and_fix(model, damage, message):
     damage(model)
-    with pytest.raises(storage.DamagedFile, match=told):
+    with pytest.raises(storage.DamagedFile, match=message):
         saved_model.read(model)
 
 
@@ -188,9 +188,9 @@ OUT_OF_LIMITS = [
 
 
 @pytest.mark.parametrize("name, value", OUT_OF_LIMITS)
-def test_values_that_no_setting_allows_are_refused_before_a_network_is_built(model, monkeypatch, name, value):
+def test_invalid_hyperparameters_are_refused_before_a_network_is_built(model, monkeypatch, name, value):
     monkeypatch.setattr(networks, "build", None)
-    # Somebody else's model, with both files alike.
+    # Both files of the model agree.
     edit("hyperparameters.json", **{name: value})(model)
     edit("training.json", hyperparameters=json.loads((model / "hyperparameters.json").read_text()))(model)
     with pytest.raises(storage.DamagedFile, match=rf"training\.json: .*{name}.*[^.]\. It was damaged.*{DELETE}"):
@@ -207,7 +207,7 @@ def test_values_that_no_setting_allows_are_refused_before_a_network_is_built(mod
         ({"quantiles": []}, "quantiles"),
     ],
 )
-def test_statistics_that_are_no_numbers_are_refused(model, statistics, fault):
+def test_invalid_statistics_are_refused(model, statistics, fault):
     if isinstance(statistics, dict):
         statistics = dataclasses.asdict(TRAINING.train_set_statistics) | statistics
     edit("training.json", train_set_statistics=statistics)(model)
@@ -224,13 +224,13 @@ def test_a_missing_key_of_the_training_is_named(model, name):
         saved_model.read_training(model)
 
 
-def test_a_byte_order_mark_is_no_damage(model):
+def test_a_byte_order_mark_is_accepted(model):
     for name in ("training.json", "hyperparameters.json"):
         (model / name).write_bytes(b"\xef\xbb\xbf" + (model / name).read_bytes())
     assert saved_model.read(model).count_params() > 0
 
 
-def test_a_model_one_folder_too_deep_is_told(tmp_path, model):
+def test_a_model_one_folder_too_deep_is_reported(tmp_path, model):
     model.rename(tmp_path / "inner")
     model.mkdir()
     (tmp_path / "inner").rename(model / "model")
@@ -243,7 +243,7 @@ def test_an_empty_folder_is_a_missing_model(tmp_path):
         saved_model.read(tmp_path)
 
 
-def test_the_fix_of_a_fold_is_the_cross_validation(model):
+def test_a_damaged_fold_is_reported_with_the_cross_validation_to_repeat(model):
     fold = model.rename(model.with_name("fold 1"))
     (fold / "weights.weights.h5").unlink()
     with pytest.raises(storage.DamagedFile, match="'fold 1'.* run step 7 .cross_validate_train_set"):
@@ -251,7 +251,7 @@ def test_the_fix_of_a_fold_is_the_cross_validation(model):
 
 
 def test_a_newer_format_names_both_versions(model):
-    edit("training.json", version="3.1", format=2, image_size="of another kind")(model)
+    edit("training.json", version="3.1", format=2, image_size="another type")(model)
     with pytest.raises(
         storage.UserError,
         match=r"written by version '3\.1' .*\(format 2\); this is version 1\.0 \(format 1\)\. Update this program",
@@ -266,7 +266,7 @@ def test_a_model_without_versions_is_read(model):
     assert saved_model.read_training(model) == TRAINING
 
 
-def test_the_fingerprint_tells_models_apart(tmp_path, model):
+def test_different_models_have_different_fingerprints(tmp_path, model):
     other = pathlib.Path(shutil.copytree(model, tmp_path / "other"))
     assert (
         saved_model.fingerprint([model]) == saved_model.fingerprint([other]) != saved_model.fingerprint([model, other])

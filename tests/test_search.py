@@ -1,4 +1,4 @@
-"""The search with trainings that take no time: its decisions, and that a kill loses and repeats no finished trial."""
+"""The search with simulated trainings: its decisions, and that no finished trial is lost or repeated after a kill."""
 
 import dataclasses
 import math
@@ -21,7 +21,7 @@ from settings import hyperparameters
 
 
 class Killed(BaseException):
-    """No handler of exceptions catches it, as for a real kill."""
+    """Simulates a kill: `except Exception` does not catch it."""
 
 
 class Trainings:
@@ -335,7 +335,7 @@ def planned_repeats(workspace, monkeypatch):
     row = run(workspace, Trainings(), EXPLORATION_MAX_TRIALS=1)[0]
     options, folder = settings.load(workspace.root), workspace.model_tuning / "repeats"
     planned = [trial for trial, _ in repeats.missing([row], 2)]
-    monkeypatch.setattr(repeats.time, "sleep", lambda seconds: 1 / 0)  # The chief waits: nobody trains yet.
+    monkeypatch.setattr(repeats.time, "sleep", lambda seconds: 1 / 0)  # The chief waits, because no worker trains yet.
     with pytest.raises(ZeroDivisionError):
         repeats.delegate(folder, options, planned)
     return options, folder
@@ -421,7 +421,7 @@ def test_an_error_that_the_user_must_fix_ends_the_search(workspace):
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_search_killed_at_any_write_resumes_without_repeating_finished_trials(tmp_path, monkeypatch, half):
-    """`half`: the kill is within the write, when the draft is half written; else directly after it."""
+    """`half`: the kill is during the write, when the draft is half written. Otherwise it is directly after the write."""
     write, count = storage.atomic_write, [0]
 
     def killing(file, content):

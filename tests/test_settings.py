@@ -22,14 +22,14 @@ def load(tmp_path, text):
     return settings.load(tmp_path)
 
 
-def test_without_config_the_template_holds(tmp_path):
+def test_without_config_py_the_defaults_apply(tmp_path):
     options = settings.load(tmp_path)
     assert (options.IMAGE_SIZE, options.TEST_SHARE, options.SEED) == (512, 0.2, 1)
 
 
 def test_every_default_is_valid():
-    for name, known in settings.DECLARATIONS.items():
-        assert known.rule.accepts(known.default), name
+    for name, declaration in settings.DECLARATIONS.items():
+        assert declaration.rule.accepts(declaration.default), name
 
 
 def test_the_template_has_every_setting_with_its_default(tmp_path):
@@ -44,7 +44,7 @@ def test_the_generated_documents_are_current(file, text):
     assert (ROOT / file).read_text(encoding="utf-8") == text(), "Type: make docs"
 
 
-def test_settings_that_must_not_change_are_those_declared_so(tmp_path):
+def test_fixed_returns_the_settings_that_must_not_change_during_a_search(tmp_path):
     fixed = load(tmp_path, "SEED = 7\nEXPLORATION_EPOCHS = 3\n").fixed(settings.SEARCH)
     assert fixed["SEED"] == 7
     assert fixed["EXPLORATION_EPOCHS"] == 3
@@ -67,14 +67,14 @@ def test_settings_are_loaded_without_tensorflow():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_own_values_and_own_helpers(tmp_path):
+def test_config_py_may_have_helper_variables(tmp_path):
     options = load(tmp_path, "import math\nsize = 64\nIMAGE_SIZE = size * 2\n")
     assert options.IMAGE_SIZE == 128
     assert options.TEST_SHARE == 0.2
 
 
 @pytest.mark.parametrize(
-    "line, told",
+    "line, message",
     [
         ("TRAINING_EPOCH = 3", "TRAINING_EPOCH is not known. Did you mean TRAINING_EPOCHS?"),
         ("IMAGE_SIZE = 500", "IMAGE_SIZE = 500: must be a multiple of 32"),
@@ -87,20 +87,20 @@ def test_own_values_and_own_helpers(tmp_path):
         ("SEED = ", "can't be run: SyntaxError"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path, line, told):
+def test_an_invalid_setting_is_reported_with_the_valid_values(tmp_path, line, message):
     with pytest.raises(settings.SettingsError) as caught:
         load(tmp_path, line + "\n")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(tmp_path / "config.py") in str(caught.value)
 
 
-def test_all_faults_are_told_at_once(tmp_path):
+def test_all_faults_are_reported_at_once(tmp_path):
     with pytest.raises(settings.SettingsError) as caught:
         load(tmp_path, "SEED = -1\nTEST_SHARE = 2\nNOTHING_LIKE_IT = 0\n")
     assert len(str(caught.value).splitlines()) == 3
 
 
-def test_paths_begin_at_the_project_s_folder(tmp_path):
+def test_relative_paths_start_at_the_folder_of_the_project(tmp_path):
     text = 'ENCODER_WEIGHTS, TRAIN_SET_LOCATION = "weights.h5", "gs://bucket/train set"\n'
     options = load(tmp_path, text + 'PIXEL_SPACING_MM, PREDICTIONS_FOLDER = 0.7, "/their masks"\n')
     assert options.ENCODER_WEIGHTS == str(tmp_path / "weights.h5")
@@ -115,13 +115,13 @@ def test_paths_begin_at_the_project_s_folder(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["8", "None", "[1]", "{'first': -1}"])
-def test_odd_counts_of_images_are_told(tmp_path, value):
+def test_invalid_counts_of_images_are_reported(tmp_path, value):
     (tmp_path / "config.py").write_text(f"IMAGES_TO_DRAW = {value}\n")
     with pytest.raises(settings.SettingsError, match="IMAGES_TO_DRAW = .*must be a dict of counts"):
         settings.load(tmp_path)
 
 
-NOT_FINITE_OR_ABSURD = [
+INVALID_VALUES = [
     ("IMAGE_SIZE", ["320000000", "0", "-32", "512.0"]),
     ("TEST_SHARE", ["0", "1", "1.0", "math.nan", "math.inf", "'0.2'"]),
     ("TRAINING_BATCH_SIZE", ["10**30", "10**5000", "0", "2.0", "'2'"]),
@@ -148,8 +148,8 @@ NOT_FINITE_OR_ABSURD = [
 ]
 
 
-@pytest.mark.parametrize("name, value", [(name, value) for name, values in NOT_FINITE_OR_ABSURD for value in values])
-def test_a_value_that_would_fail_later_is_rejected_on_one_line_with_the_setting_s_name(tmp_path, name, value):
+@pytest.mark.parametrize("name, value", [(name, value) for name, values in INVALID_VALUES for value in values])
+def test_an_invalid_value_is_rejected_on_one_line_with_the_name_of_its_setting(tmp_path, name, value):
     with pytest.raises(settings.SettingsError) as caught:
         load(tmp_path, f"import math, re\nimport numpy as np\n{name} = {value}\n")
     (line,) = str(caught.value).splitlines()
@@ -158,7 +158,7 @@ def test_a_value_that_would_fail_later_is_rejected_on_one_line_with_the_setting_
     assert len(line) < 400 + len(str(tmp_path))
 
 
-def test_numpy_s_scalars_and_pathlib_s_paths_are_taken_as_python_s(tmp_path):
+def test_numpy_scalars_and_pathlib_paths_are_converted(tmp_path):
     text = """
 import pathlib, numpy as np
 IMAGE_SIZE, TEST_SHARE, PIXEL_SPACING_MM = np.int64(64), np.float64(0.25), np.float32(0.5)
@@ -166,20 +166,20 @@ DETERMINISTIC, IMAGES_TO_DRAW = np.bool_(True), {'first': np.int32(3)}
 PREDICTIONS_FOLDER = pathlib.Path('theirs')
 """
     options = load(tmp_path, text)
-    found = (
+    values = (
         options.IMAGE_SIZE,
         options.TEST_SHARE,
         options.PIXEL_SPACING_MM,
         options.DETERMINISTIC,
         options.IMAGES_TO_DRAW["first"],
     )
-    assert found == (64, 0.25, 0.5, True, 3)
-    assert [type(value) for value in found] == [int, float, float, bool, int]
+    assert values == (64, 0.25, 0.5, True, 3)
+    assert [type(value) for value in values] == [int, float, float, bool, int]
     assert str(tmp_path / "theirs") == options.PREDICTIONS_FOLDER
 
 
 # fmt: off
-ODD = [
+UNUSUAL_VALUES = [
     None, True, False, 0, 1, -1, 2, 10**30, -(10**30), 10**5000, 0.5, 1e300, math.nan, math.inf, -math.inf, 1j,
     decimal.Decimal("0.5"), "", "x", "0.2", "a\0b", "\ud800", "(", "x" * 10**5, b"x", (), (1, 2), (2, 1),
     (-math.inf, math.inf), (math.nan, 1), ("a", "b"), [], [1, 2], [[1, 2]], [None], {}, {1: 2}, {"a": 1},
@@ -191,22 +191,24 @@ ODD = [
 
 
 @pytest.mark.parametrize("name", settings.DECLARATIONS)
-def test_any_value_is_either_usable_or_rejected_by_the_setting_s_name(tmp_path, monkeypatch, name):
-    usable = (type(None), bool, int, float, str, dict)
+def test_any_value_is_accepted_or_rejected_with_the_name_of_its_setting(tmp_path, monkeypatch, name):
+    types = (type(None), bool, int, float, str, dict)
     (tmp_path / "config.py").touch()
-    for value in ODD:
+    for value in UNUSUAL_VALUES:
         monkeypatch.setattr(settings.runpy, "run_path", {str(tmp_path / "config.py"): {name: value}}.__getitem__)
         try:
-            found = getattr(settings.load(tmp_path), name)
+            accepted = getattr(settings.load(tmp_path), name)
         except settings.SettingsError as error:
             assert any(text in str(error) for text in (f": {name} = ", f": {name}: ", f": {name}[", "are both None"))
         else:
-            assert type(found) in usable
-            assert not (isinstance(found, float) and not math.isfinite(found))
-            assert not isinstance(found, int) or found < 2**31
+            assert type(accepted) in types
+            if isinstance(accepted, float):
+                assert math.isfinite(accepted)
+            if isinstance(accepted, int):
+                assert accepted < 2**31
 
 
-def test_a_setting_s_name_in_small_letters_is_a_slip_but_a_helper_beside_the_setting_and_a_function_are_not(tmp_path):
+def test_a_setting_in_lower_case_is_rejected_unless_it_is_a_helper_or_a_function(tmp_path):
     with pytest.raises(settings.SettingsError, match="image_size is not known. Write IMAGE_SIZE, in capitals."):
         load(tmp_path, "image_size = 256\n")
     with pytest.raises(settings.SettingsError, match="Write TEST_SHARE"):
@@ -216,7 +218,7 @@ def test_a_setting_s_name_in_small_letters_is_a_slip_but_a_helper_beside_the_set
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, message",
     [
         ("import sys\n\nsys.exit()\n", "calls sys.exit() or ends the program in another way (line 3)"),
         ("quit()\n", "(line 1)"),
@@ -227,10 +229,10 @@ def test_a_setting_s_name_in_small_letters_is_a_slip_but_a_helper_beside_the_set
         ("SEED = 1\nraise ValueError('a\\nb')\n", "ValueError: a (line 2)"),
     ],
 )
-def test_a_config_that_can_not_be_run_is_told_with_the_line(tmp_path, text, told):
+def test_a_config_py_that_fails_is_reported_with_the_line(tmp_path, text, message):
     with pytest.raises(settings.SettingsError) as caught:
         load(tmp_path, text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -240,7 +242,7 @@ def test_ctrl_c_while_config_runs_ends_the_program(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    "content, message",
     [
         ("# Größe\nSEED = 1\n".encode("latin-1"), "not a text in UTF-8"),
         ("SEED = 1\n".encode("utf-16"), "not a text in UTF-8"),
@@ -249,11 +251,11 @@ def test_ctrl_c_while_config_runs_ends_the_program(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 5\n", "a Git LFS pointer"),
     ],
 )
-def test_a_file_that_is_no_text_is_told_as_such(tmp_path, content, told):
+def test_a_config_py_that_is_not_a_text_is_reported(tmp_path, content, message):
     (tmp_path / "config.py").write_bytes(content)
     with pytest.raises(storage.UserError) as caught:
         settings.load(tmp_path)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(tmp_path / "config.py") in str(caught.value)
 
 
@@ -265,7 +267,7 @@ def test_a_byte_order_mark_and_a_coding_line_are_accepted(tmp_path, content):
     assert settings.load(tmp_path).SEED == 7
 
 
-def test_a_folder_or_a_dangling_link_named_config_py_is_not_passed_over(tmp_path):
+def test_a_folder_or_a_broken_link_named_config_py_is_reported(tmp_path):
     (tmp_path / "one" / "config.py").mkdir(parents=True)
     (tmp_path / "two").mkdir()
     os.symlink("nowhere", tmp_path / "two" / "config.py")

@@ -1,4 +1,4 @@
-"""TensorBoard's server: on localhost only, ended by Ctrl-C, with plain errors."""
+"""TensorBoard's server: on localhost only, stopped by Ctrl-C, errors without traceback."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def write_curve(folder):
 
 
 def shown_runs(port, count, seconds=60):
-    """The runs that TensorBoard shows, sorted, as soon as there are `count`, or when `seconds` have passed."""
+    """Waits until TensorBoard shows `count` runs, or for `seconds`. Returns the sorted names of the runs."""
     runs, end = [], time.monotonic() + seconds
     while len(runs) < count and time.monotonic() < end:
         time.sleep(0.2)
@@ -52,7 +52,7 @@ def port():
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_all_trainings_of_a_workspace_are_shown_until_ctrl_c(tmp_path, port):
-    workspace = tmp_path / "a project, mine"  # A comma parts what TensorBoard is to show.
+    workspace = tmp_path / "a project, mine"  # A comma separates the folders in TensorBoard's option.
     for folder in (
         "model/logs/train",
         "unfinished model/logs/train",
@@ -62,13 +62,13 @@ def test_all_trainings_of_a_workspace_are_shown_until_ctrl_c(tmp_path, port):
         write_curve(workspace / folder)
     process = started(workspace, "--port", port)
     try:
-        wanted = [
+        expected = [
             "cross-validation/fold 1/logs/train",
             "exploration/0001/logs/train",
             "final model/train",
             "training/train",
         ]
-        assert shown_runs(port, len(wanted)) == wanted
+        assert shown_runs(port, len(expected)) == expected
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
     finally:
@@ -80,7 +80,7 @@ def test_all_trainings_of_a_workspace_are_shown_until_ctrl_c(tmp_path, port):
     assert len(errors.strip().splitlines()) == 1
 
 
-def test_a_port_that_is_taken_and_a_workspace_without_trainings_are_told(tmp_path):
+def test_a_port_in_use_and_a_workspace_without_trainings_are_reported(tmp_path):
     with socket.socket() as taken:
         taken.bind(("localhost", 0))
         taken.listen()
@@ -93,17 +93,17 @@ def test_a_port_that_is_taken_and_a_workspace_without_trainings_are_told(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "arguments, told",
+    "arguments, message",
     [
         (["nowhere"], "nowhere: no such folder."),
         (["--port", "70000"], "from 1 to 65535"),
         (["--port", "x"], "invalid int"),
     ],
 )
-def test_a_wrong_folder_or_port_is_told(arguments, told, monkeypatch, capsys, tmp_path):
+def test_an_invalid_folder_or_port_is_reported(arguments, message, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["show_tensorboard.py", *arguments])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with pytest.raises((show_tensorboard.storage.UserError, SystemExit)) as caught:
         show_tensorboard.main()
-    assert told in str(caught.value) + capsys.readouterr().err
+    assert message in str(caught.value) + capsys.readouterr().err

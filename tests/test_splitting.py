@@ -1,4 +1,4 @@
-"""Groups stay whole, and lots fall alike on every machine."""
+"""Splits and folds keep groups whole and are identical on every machine."""
 
 import numpy as np
 from hypothesis import given
@@ -8,14 +8,14 @@ from data import splitting
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40), st.floats(0.05, 0.95), st.integers(0, 99))
-def test_a_split_keeps_groups_whole_and_both_sides_filled(groups, share, seed):
+def test_a_split_keeps_groups_whole_and_neither_side_is_empty(groups, share, seed):
     if len(set(groups)) < 2:
         return
-    aside = splitting.split(groups, share, seed)
-    assert {group for group, out in zip(groups, aside, strict=True) if out}.isdisjoint(
-        group for group, out in zip(groups, aside, strict=True) if not out
+    in_test_set = splitting.split(groups, share, seed)
+    assert {group for group, out in zip(groups, in_test_set, strict=True) if out}.isdisjoint(
+        group for group, out in zip(groups, in_test_set, strict=True) if not out
     )
-    assert 0 < aside.sum() < len(groups)
+    assert 0 < in_test_set.sum() < len(groups)
 
 
 def test_a_split_of_single_cases_has_exactly_the_share():
@@ -24,9 +24,9 @@ def test_a_split_of_single_cases_has_exactly_the_share():
 
 def test_a_split_does_not_change_with_the_order_of_the_cases():
     names = [f"case{number:03d}" for number in range(50)]
-    aside = splitting.split(names, 0.2, 3)
+    in_test_set = splitting.split(names, 0.2, 3)
     again = splitting.split(names[::-1], 0.2, 3)[::-1]
-    np.testing.assert_array_equal(aside, again)
+    np.testing.assert_array_equal(in_test_set, again)
 
 
 @given(
@@ -34,7 +34,7 @@ def test_a_split_does_not_change_with_the_order_of_the_cases():
     st.integers(2, 3),
     st.integers(0, 5),
 )
-def test_folds_keep_groups_whole_and_hold_every_case_once(groups, count, seed):
+def test_folds_keep_groups_whole_and_contain_every_case_once(groups, count, seed):
     folds = splitting.folds(groups, count, seed)
     assert set(folds) == set(range(count))
     assert len(folds) == len(groups)
@@ -44,7 +44,7 @@ def test_folds_keep_groups_whole_and_hold_every_case_once(groups, count, seed):
 
 
 def test_folds_are_the_same_on_every_machine():
-    # Told once, by this code: other processors, or another NumPy, are not to change it, as they do scikit-learn's
+    # Recorded from this code. Other processors and NumPy versions must not change it, as they change scikit-learn's
     # GroupKFold.
     assert splitting.folds([f"case {number}" for number in range(12)], 4, 1).tolist() == [
         2,
@@ -65,6 +65,7 @@ def test_folds_are_the_same_on_every_machine():
 
 def test_folds_are_even_and_the_seed_matters():
     names = [f"case {number}" for number in range(20)]
-    drawn = [splitting.folds(names, 5, seed) for seed in (1, 2)]
-    assert [np.bincount(folds).tolist() for folds in drawn] == [[4] * 5] * 2
-    assert not np.array_equal(*drawn)
+    first, second = (splitting.folds(names, 5, seed) for seed in (1, 2))
+    assert np.bincount(first).tolist() == [4] * 5
+    assert np.bincount(second).tolist() == [4] * 5
+    assert not np.array_equal(first, second)

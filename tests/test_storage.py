@@ -1,4 +1,4 @@
-"""A result arrives whole or not at all, and a step that comes too early is told which one to run."""
+"""Atomic replacement of results, locks between programs, and errors about missing and damaged files."""
 
 import contextlib
 import errno
@@ -27,7 +27,7 @@ def target(tmp_path):
     return folder
 
 
-def test_the_new_result_takes_the_place_of_the_former(target):
+def test_a_new_result_replaces_the_previous_one(target):
     with storage.atomic_folder(target) as draft:
         (draft / "new.txt").write_text("new")
         assert files(target) == {"former.txt": b"former"}
@@ -35,7 +35,7 @@ def test_the_new_result_takes_the_place_of_the_former(target):
 
 
 @pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
-def test_a_step_that_fails_half_way_leaves_the_former_result(target, stop):
+def test_a_failed_step_keeps_the_previous_result(target, stop):
     with pytest.raises(stop), storage.atomic_folder(target) as draft:  # noqa: PT012
         (draft / "new.txt").write_text("half")
         raise stop
@@ -43,14 +43,14 @@ def test_a_step_that_fails_half_way_leaves_the_former_result(target, stop):
 
 
 def test_a_crash_between_the_two_renames_loses_nothing(target):
-    # What lies on disk if the machine stops just there.
+    # The files on disk if the machine stops there.
     target.rename(target.with_name(".a result.former"))
     target.with_name(".a result.draft").mkdir()
     storage.require(target, "train_final_model")
     assert files(target) == {"former.txt": b"former"}
 
 
-def test_a_crash_after_the_renames_leaves_no_litter(target):
+def test_a_crash_after_the_renames_leaves_no_temporary_files(target):
     former = target.with_name(".a result.former")
     former.mkdir()
     (former / "old.txt").write_text("old")
@@ -75,18 +75,18 @@ def test_a_missing_result_names_the_step_and_its_line(tmp_path):
         (MemoryError(), False),
     ],
 )
-def test_a_full_disk_is_told_from_other_errors(error, full):
+def test_a_full_disk_is_distinguished_from_other_errors(error, full):
     assert storage.is_disk_full(error) is full
 
 
-def test_faults_stay_as_they_are_on_their_way_between_processes():
-    again = pickle.loads(pickle.dumps(storage.DatasetError(["a: one", "b: two"])))
-    assert str(again) == "a: one\nb: two"
-    assert again.faults == ["a: one", "b: two"]
+def test_errors_survive_pickling():
+    received = pickle.loads(pickle.dumps(storage.DatasetError(["a: one", "b: two"])))
+    assert str(received) == "a: one\nb: two"
+    assert received.faults == ["a: one", "b: two"]
     assert str(pickle.loads(pickle.dumps(storage.DiskFull()))).startswith("The disk is full")
 
 
-def test_a_result_that_is_a_symbolic_link_is_replaced_where_it_leads(tmp_path):
+def test_a_result_that_is_a_symbolic_link_is_replaced_at_its_target(tmp_path):
     elsewhere = tmp_path / "another disk" / "my results"
     elsewhere.mkdir(parents=True)
     (elsewhere / "former.txt").write_text("former")
@@ -99,7 +99,7 @@ def test_a_result_that_is_a_symbolic_link_is_replaced_where_it_leads(tmp_path):
     assert files(elsewhere.parent) == {"my results/new.txt": b"new"}
 
 
-def test_a_link_that_leads_nowhere_fails_before_the_work(tmp_path):
+def test_a_broken_link_fails_before_the_work(tmp_path):
     (tmp_path / "results").symlink_to(tmp_path / "unmounted disk" / "results")
     with pytest.raises(
         storage.UserError, match="results: a symbolic link to .*, which can't be reached. Connect that disk"
@@ -110,14 +110,14 @@ def test_a_link_that_leads_nowhere_fails_before_the_work(tmp_path):
         storage.follow(tmp_path / "circle")
 
 
-def test_a_file_in_a_results_place_is_kept(tmp_path):
-    (tmp_path / "results").write_text("a user's own")
+def test_a_file_in_place_of_a_result_is_kept(tmp_path):
+    (tmp_path / "results").write_text("a file of the user")
     with pytest.raises(storage.UserError, match="a file, where the results' folder must be"):
         storage.atomic_folder(tmp_path / "results").__enter__()
-    assert files(tmp_path) == {"results": b"a user's own"}
+    assert files(tmp_path) == {"results": b"a file of the user"}
 
 
-def test_whether_a_result_can_be_replaced_is_found_without_a_change(target):
+def test_the_check_whether_a_result_can_be_replaced_changes_nothing(target):
     storage.check_replaceable(target)
     storage.check_replaceable(target.with_name("not there yet"))
     assert files(target.parent) == {"a result/former.txt": b"former"}
@@ -163,7 +163,7 @@ def run_mounted(mount, target, task):
         ["unshare", "-rm", "sh", "-c", commands, sys.executable, script], capture_output=True, text=True, check=False
     )
     if ended.returncode and "Operation not permitted" in ended.stderr:
-        pytest.skip("nothing can be mounted here")
+        pytest.skip("this account may not mount")
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.splitlines()
 
@@ -174,7 +174,7 @@ MOUNTS = ["mount -t tmpfs none '{target}'", "mount --bind '{device}' '{target}'"
 
 @needs_unshare
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_a_mount_point_is_replaced_in_its_place(tmp_path, mount):
+def test_the_content_of_a_mount_point_is_replaced(tmp_path, mount):
     former = '(target / "former.txt").write_text("former")\n'
     lines = run_mounted(mount, tmp_path / "model", former + REPLACE.format(inside="") * 2)
     assert lines == ["['folder', 'folder/new.txt']"] * 2
@@ -182,14 +182,14 @@ def test_a_mount_point_is_replaced_in_its_place(tmp_path, mount):
 
 @needs_unshare
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_a_step_that_fails_leaves_a_mount_point_as_it_was(tmp_path, mount):
+def test_a_failed_step_keeps_the_content_of_a_mount_point(tmp_path, mount):
     former = '(target / "former.txt").write_text("former")\n'
     lines = run_mounted(mount, tmp_path / "model", former + REPLACE.format(inside='raise RuntimeError("half way")'))
     assert lines == ["failed: half way", "['former.txt']"]
 
 
 @needs_unshare
-def test_a_crash_at_any_rename_in_a_mount_point_leaves_the_former_result_or_the_new_one(tmp_path):
+def test_a_crash_at_any_rename_in_a_mount_point_leaves_the_previous_or_the_new_result(tmp_path):
     task = """
 former = {"a.txt": "former", "b.txt": "former"}
 results = set()
@@ -215,7 +215,7 @@ print(sorted(results))
 
 
 @needs_unshare
-def test_what_a_kill_left_of_the_former_result_does_not_stop_the_next_one(tmp_path):
+def test_files_that_a_killed_step_left_do_not_stop_the_next_one(tmp_path):
     # Killed while it deleted the former result, when the new one was complete.
     left = 'old = target / ".former" / "folder"; old.mkdir(parents=True); (old / "old.txt").write_text("old")\n'
     lines = run_mounted(MOUNTS[0], tmp_path / "model", REPLACE.format(inside="") + left + REPLACE.format(inside=""))
@@ -223,7 +223,7 @@ def test_what_a_kill_left_of_the_former_result_does_not_stop_the_next_one(tmp_pa
 
 
 @needs_unshare
-def test_an_undone_exchange_that_is_killed_in_turn_loses_nothing(tmp_path):
+def test_a_kill_while_an_exchange_is_undone_loses_nothing(tmp_path):
     task = """
 from storage import atomic
 results = set()
@@ -253,7 +253,7 @@ print(sorted(results))
     assert run_mounted(MOUNTS[0], tmp_path / "model", task) == ["['former', 'new']"]
 
 
-def test_an_exchange_that_another_program_completes_meanwhile_is_left_alone(target, monkeypatch):
+def test_an_exchange_that_another_program_completes_is_not_repeated(target, monkeypatch):
     (target / ".staged").mkdir()
 
     @contextlib.contextmanager
@@ -266,9 +266,9 @@ def test_an_exchange_that_another_program_completes_meanwhile_is_left_alone(targ
     assert files(target) == {"former.txt": b"former"}
 
 
-def test_a_reader_does_not_delete_the_former_result_of_a_program_at_work(target):
+def test_a_reader_does_not_delete_the_previous_result_of_a_running_program(target):
     former = target.with_name(".a result.former")
-    with storage.locked(target, shared=True):  # As another program that holds the lock.
+    with storage.locked(target, shared=True):  # As if another program held the lock.
         former.mkdir()
         (former / "only copy.txt").write_text("former")
         storage.require(target, "train_final_model")
@@ -278,7 +278,7 @@ def test_a_reader_does_not_delete_the_former_result_of_a_program_at_work(target)
 
 
 @needs_unshare
-def test_a_folder_that_is_a_mount_point_is_emptied_and_its_contents_are_moved(tmp_path):
+def test_a_mount_point_is_emptied_and_its_content_can_be_moved(tmp_path):
     task = """
 (target / "a.txt").write_text("a")
 storage.move(target, target.with_name("moved"))
@@ -294,7 +294,7 @@ print(list(target.iterdir()), target.with_name("moved").exists())
 
 @needs_unshare
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_emptying_a_mount_point_keeps_its_lock_and_the_file_system_s_own_folder(tmp_path, mount):
+def test_emptying_a_mount_point_keeps_its_lock_and_lost_and_found(tmp_path, mount):
     task = """
 (target / "lost+found").mkdir()
 (target / "folder").mkdir()
@@ -321,21 +321,21 @@ def test_a_second_rename_that_fails_undoes_the_first(target, monkeypatch):
     assert files(target.parent) == {"a result/former.txt": b"former"}
 
 
-def test_what_is_written_reaches_the_disk_before_it_is_renamed(target, monkeypatch):
+def test_files_are_synced_to_disk_before_the_rename(target, monkeypatch):
     events, sync, rename = [], os.fsync, pathlib.Path.rename
 
-    def noted_sync(descriptor):
+    def recorded_sync(descriptor):
         events.append(os.readlink(f"/proc/self/fd/{descriptor}"))
         sync(descriptor)
 
-    def noted_rename(path, new):
+    def recorded_rename(path, new):
         events.append(("rename", path.name))
         return rename(path, new)
 
     if not os.path.isdir("/proc/self/fd"):
-        pytest.skip("this system does not show what a file descriptor is")
-    monkeypatch.setattr(os, "fsync", noted_sync)
-    monkeypatch.setattr(pathlib.Path, "rename", noted_rename)
+        pytest.skip("this system has no /proc/self/fd")
+    monkeypatch.setattr(os, "fsync", recorded_sync)
+    monkeypatch.setattr(pathlib.Path, "rename", recorded_rename)
     with storage.atomic_folder(target) as draft:
         (draft / "below").mkdir()
         (draft / "below" / "new.txt").write_text("new")
@@ -377,7 +377,7 @@ def test_one_program_writes_or_several_read(target):
 
 
 def test_a_reader_waits_while_another_one_deletes_the_lock_file(target):
-    # A reader that ends takes an exclusive lock for this.
+    # A reader takes an exclusive lock for this at its end.
     held = (target.parent / ".a result.lock").open("a+")
     portalocker.lock(held, portalocker.LOCK_EX)
     threading.Timer(0.2, held.close).start()
@@ -398,7 +398,7 @@ def test_a_reader_that_may_not_create_a_lock_reads_without_one(target, monkeypat
     assert files(target.parent) == {"a result/former.txt": b"former"}
 
 
-def test_a_file_system_without_locks_keeps_nobody_out(target, monkeypatch):
+def test_a_file_system_without_locks_is_used_without_them(target, monkeypatch):
     def unsupported(*_):
         raise portalocker.LockException(OSError(errno.ENOLCK, "No locks available"))
 
@@ -409,7 +409,7 @@ def test_a_file_system_without_locks_keeps_nobody_out(target, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    "content, message",
     [
         (b"", "the file is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "a Git LFS pointer"),
@@ -419,16 +419,16 @@ def test_a_file_system_without_locks_keeps_nobody_out(target, monkeypatch):
         (b'{"b": 2}', "a is missing"),
     ],
 )
-def test_a_damaged_json_file_is_reported_with_its_fix(tmp_path, content, told):
+def test_a_damaged_json_file_is_reported_with_its_fix(tmp_path, content, message):
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(storage.DamagedFile) as caught:
         storage.read_json(tmp_path / "x.json", "Delete it.", ["a"])
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "x.json"))
     assert str(caught.value).endswith("Delete it.")
 
 
-def test_a_byte_order_mark_does_no_harm(tmp_path):
+def test_a_byte_order_mark_is_accepted(tmp_path):
     (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
     assert storage.read_json(tmp_path / "x.json", "", ["a"]) == {"a": 1}
@@ -436,7 +436,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    "content, message",
     [
         (b"a;b\n1;2\n", "semicolons between its cells"),
         (b"a,c\n1,2\n", "no column b"),
@@ -445,9 +445,9 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
         (b"a,b\n1,2\n1,2,3\n", "can't be read as a table"),
     ],
 )
-def test_a_table_that_a_spreadsheet_changed_is_reported(tmp_path, content, told):
+def test_a_table_that_a_spreadsheet_changed_is_reported(tmp_path, content, message):
     (tmp_path / "x.csv").write_bytes(content)
-    with pytest.raises(storage.DamagedFile, match=told) as caught:
+    with pytest.raises(storage.DamagedFile, match=message) as caught:
         storage.read_table(tmp_path / "x.csv", "Run step 1 again.", ["a", "b"])
     assert str(caught.value).endswith("Run step 1 again.")
 

@@ -33,7 +33,7 @@ class Named(Trial):
 
 ROWS = [
     row("lucky", 0.95, [0.80, 0.81, 0.82], rate=1e-4),
-    row("failed", 0, failure="the loss is no finite number"),
+    row("failed", 0, failure="the loss is not finite"),
     row("not repeated", 0.93),
     row("good", 0.94, [0.90, 0.91, 0.92], rate=2e-3),
     row("as good", 0.92, [0.89, 0.92, 0.90], rate=3e-3),
@@ -46,7 +46,7 @@ def test_trials_with_repeats_rank_first_by_their_mean_and_failed_trials_last(tmp
     assert table["trial"].tolist() == ["good", "as good", "lucky", "not repeated", "failed"]
     assert table["repeats_mean"][0] == pytest.approx(0.91)
     assert table["repeats_sd"][0] == pytest.approx(0.01)
-    assert table["failure"].iloc[-1] == "the loss is no finite number"
+    assert table["failure"].iloc[-1] == "the loss is not finite"
     assert table["repeats"][0] == "0.9000 0.9100 0.9200"
     assert json.loads((tmp_path / "best hyperparameters.json").read_text())["learning_rate"] == 2e-3
     assert pyplot.imread(tmp_path / "trials.png").shape[1] == 1300
@@ -78,7 +78,7 @@ def test_the_report_lists_failed_repeats(tmp_path, capsys):
 
 
 def test_if_all_trials_failed_the_error_gives_the_reasons(tmp_path):
-    with pytest.raises(storage.UserError, match="(?s)All trials failed.*failed: the loss is no finite number"):
+    with pytest.raises(storage.UserError, match="(?s)All trials failed.*failed: the loss is not finite"):
         summary.report(tmp_path, ROWS[1:2])
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 1
 

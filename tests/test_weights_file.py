@@ -51,7 +51,7 @@ def assert_equal(network, other):
 
 
 @pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
-def test_the_file_is_the_one_that_keras_writes_and_reads(tmp_path, architecture):
+def test_the_file_equals_that_of_keras_and_each_reads_that_of_the_other(tmp_path, architecture):
     network, ours, theirs = (
         random_weights(build(architecture)),
         tmp_path / "ours.weights.h5",
@@ -76,7 +76,7 @@ def test_the_file_is_the_one_that_keras_writes_and_reads(tmp_path, architecture)
     assert_equal(network, read_by_us)
 
 
-def test_the_checksum_follows_the_weights_alone(tmp_path, file):
+def test_the_checksum_depends_only_on_the_weights(tmp_path, file):
     other = tmp_path / "other.h5"
     content = arrays(file)
     with h5py.File(other, "w", track_order=True) as opened:
@@ -111,15 +111,15 @@ def test_a_full_disk_is_an_error_of_the_operating_system(network):
     assert caught.value.errno == errno.ENOSPC
 
 
-# --- Files made to do harm ---
+# --- Harmful files ---
 
 NAME = "layers/conv2d/vars/0"
 
 
 def replaced(make):
-    """Deletes one dataset and puts something else in its place:
+    """Returns a change that replaces one dataset by what `make` writes.
 
-    `make` is given the file, its array and a file of secrets.
+    `make` gets the opened file, the array and the path of a secret file.
     """
 
     def change(opened, secret):
@@ -187,7 +187,7 @@ def one_more(opened, array, secret):
 
 
 def declared_only(opened, secret):
-    # 40 GB in some bytes, in a place that the network does not look at.
+    # A few bytes that declare 40 GB, at a path that the network does not read.
     opened.create_dataset("metrics/vars/0", (10**10,), np.float32)
 
 
@@ -222,7 +222,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=NAMES)
-def test_what_is_not_a_plain_array_of_the_network_s_shape_is_refused(tmp_path, file, change):
+def test_anything_but_a_plain_array_of_the_expected_shape_is_refused(tmp_path, file, change):
     secret = tmp_path / "secret.h5"
     with h5py.File(secret, "w") as opened:
         opened["data"] = np.full(arrays(file)[NAME].shape, 7, np.float32)
@@ -239,7 +239,7 @@ def test_what_is_not_a_plain_array_of_the_network_s_shape_is_refused(tmp_path, f
 
 
 @pytest.mark.parametrize("change", [external_storage, external_link, virtual, compressed, texts])
-def test_the_checksum_reads_no_other_file_either(tmp_path, file, change):
+def test_the_checksum_reads_no_other_file(tmp_path, file, change):
     (tmp_path / "secret.h5").write_bytes(file.read_bytes())
     with h5py.File(file, "r+") as opened:
         replaced(change)(opened, tmp_path / "secret.h5")
@@ -248,7 +248,7 @@ def test_the_checksum_reads_no_other_file_either(tmp_path, file, change):
 
 
 @pytest.mark.parametrize("change", [shared_storage, circle])
-def test_hard_links_do_not_multiply_the_data_nor_lead_in_a_circle(tmp_path, file, change):
+def test_repeated_and_circular_hard_links_are_read_once(tmp_path, file, change):
     with h5py.File(file, "r+") as opened:
         change(opened, None)
     expected = arrays(file)  # Each object once.
@@ -256,7 +256,7 @@ def test_hard_links_do_not_multiply_the_data_nor_lead_in_a_circle(tmp_path, file
     assert weights_file.checksum(file, FIX)
 
 
-def test_weights_that_are_no_finite_numbers_are_refused(tmp_path):
+def test_non_finite_weights_are_refused(tmp_path):
     network = build()
     for value in (np.nan, np.inf):
         bias = network.get_layer("pixel_logits").bias
@@ -277,7 +277,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_file_is_told_with_what_to_do(file, damage):
+def test_a_damaged_file_is_reported_with_its_fix(file, damage):
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(storage.DamagedFile, match=FIX) as caught:
         weights_file.load(build(), file, FIX)
