@@ -181,6 +181,11 @@ def dataset_facts(**changes):
     return preloaded_dataset.DatasetFacts(**facts | changes)
 
 
+def script_command(name, *arguments):
+    """Returns the command that runs tests/scripts/<name>.py."""
+    return [sys.executable, str(ROOT / "tests" / "scripts" / f"{name}.py"), *map(str, arguments)]
+
+
 def files(folder):
     """Returns all files below a folder, as {path: content}."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

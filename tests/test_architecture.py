@@ -1,7 +1,6 @@
 """The architecture rules, checked on the source: layers, one importer per large dependency, sizes, names, words."""
 
 import ast
-import pathlib
 import re
 import statistics
 import subprocess

@@ -43,13 +43,11 @@ def test_an_interrupted_process_interrupts_its_caller():
 
 
 def test_a_killed_process_is_reported():
+    task = (os.abort,) if sys.platform == "win32" else (signal.raise_signal, signal.SIGKILL)
     with pytest.raises(
         isolated_process.ProcessEnded, match=r"ended by the system \(signal 9\), most likely because memory ran out"
     ):
-        if sys.platform == "win32":
-            isolated_process.run(os.abort)
-        else:
-            isolated_process.run(signal.raise_signal, signal.SIGKILL)
+        isolated_process.run(*task)
 
 
 def test_the_process_ends_if_its_caller_is_killed(tmp_path):

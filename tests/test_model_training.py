@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ import networks
 import resumable
 import settings
 import storage
-from conftest import ROOT, configure, files
+from conftest import configure, files, script_command
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
@@ -97,33 +96,13 @@ def test_tensorboard_shows_loss_dice_rate_and_predictions(trained):
     assert EventAccumulator(str(logs / "predictions")).Reload().Tags()["tensors"] == ["train cases"]
 
 
-TRAIN = """
-import sys, pathlib
-sys.path.insert(0, {src!r})
-import storage, model_training
-from model_training import checkpoint, tensorboard_logs
+def train(workspace, kill_after=0, time="after"):
+    """Trains in another process and returns its output.
 
-class TrainingCheckpoint(checkpoint.TrainingCheckpoint):
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch + 1 == {kill_after} and {early}:
-            import os, signal; os.kill(os.getpid(), signal.SIGKILL)
-        super().on_epoch_end(epoch, logs)
-        if epoch + 1 == {kill_after}:
-            import os, signal; os.kill(os.getpid(), signal.SIGKILL)
-
-checkpoint.TrainingCheckpoint = TrainingCheckpoint
-model_training.train_final_model(storage.Workspace(pathlib.Path({root!r})))
-"""
-
-
-def train(workspace, kill_after=0, early=False):
-    """Trains in a process of its own, which is killed behind an epoch, or just before that is written down.
-
-    What it printed.
+    `kill_after`: the number of the epoch at whose end it is killed; `time`: before or after it has saved a checkpoint.
     """
-    script = TRAIN.format(src=str(ROOT / "src"), root=str(workspace.root), kill_after=kill_after, early=early)
     ended = subprocess.run(
-        [sys.executable, "-c", script],
+        script_command("train_and_kill", workspace.root, kill_after, time),
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         check=False,
@@ -138,7 +117,7 @@ def test_a_training_killed_twice_gives_the_model_of_an_uninterrupted_one(prepare
     train(prepared)
     expected, network = pd.read_csv(prepared.model / "history.csv"), saved_model.read(prepared.model)
     train(prepared, 1)
-    train(prepared, 3, early=True)
+    train(prepared, 3, "before")
     assert prepared.model.exists()
     assert prepared.unfinished_model.exists()
     expected_id = saved_model.fingerprint([prepared.model])
@@ -146,8 +125,8 @@ def test_a_training_killed_twice_gives_the_model_of_an_uninterrupted_one(prepare
     assert saved_model.fingerprint([prepared.model]) == expected_id
     history = pd.read_csv(prepared.model / "history.csv")
     pd.testing.assert_frame_equal(expected.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True)
-    for own, other in zip(network.get_weights(), saved_model.read(prepared.model).get_weights(), strict=True):
-        np.testing.assert_array_equal(own, other)
+    for weights, resumed in zip(network.get_weights(), saved_model.read(prepared.model).get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, resumed)
 
 
 @contextlib.contextmanager
@@ -323,21 +302,11 @@ def test_a_folder_that_another_program_uses_is_not_changed(prepared, step, folde
     assert files(prepared.root) == before
 
 
-HOLD = """
-import sys, pathlib
-sys.path.insert(0, {src!r})
-import storage
-with storage.locked(pathlib.Path({folder!r})):
-    print('held', flush=True)
-    sys.stdin.read()
-"""
-
-
 @contextlib.contextmanager
 def held_by_another_program(folder):
     """Lets another program hold the lock on the folder while the block runs."""
-    script = HOLD.format(src=str(ROOT / "src"), folder=str(folder))
-    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+    command = script_command("hold_lock", folder)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdout.readline() == b"held\n"
         yield
         program.stdin.close()

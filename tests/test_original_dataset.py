@@ -6,7 +6,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import unicodedata
 
@@ -16,7 +15,7 @@ import pandas as pd
 import pytest
 
 import storage
-from conftest import ROOT, configure, files, mask_from_text, write_pair
+from conftest import configure, files, mask_from_text, script_command, write_pair
 from data import csv_array, original_dataset, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 
@@ -556,16 +555,6 @@ def test_too_little_memory_for_one_file_is_a_fault_of_that_file(five, monkeypatc
     assert "A/images/case3.csv: this machine's memory is too small" in line
 
 
-STEP = """
-import pathlib, sys
-sys.path.insert(0, sys.argv[1])
-import command_line, storage
-command_line.install_error_handler()
-from data.original_dataset import create_preloaded_dataset
-create_preloaded_dataset(storage.Workspace(pathlib.Path(sys.argv[2])))
-"""
-
-
 def processes(session):
     """Returns the command lines of the running processes of a session, by process id."""
     found = {}
@@ -601,7 +590,7 @@ def running(workspace):
         for kind in ("images", "masks"):
             folder = workspace.original_dataset / "A" / kind
             os.link(folder / "case0.csv", folder / f"case{number}.csv")
-    command = [sys.executable, "-c", STEP, str(ROOT / "src"), str(workspace.root)]
+    command = script_command("create_dataset", workspace.root)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, start_new_session=True, **pipes)
     try:

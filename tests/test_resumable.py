@@ -2,14 +2,13 @@
 
 import signal
 import subprocess
-import sys
 import threading
 
 import pytest
 
 import resumable
 import storage
-from conftest import ROOT
+from conftest import script_command
 
 
 def test_a_folder_without_facts_is_not_replaced(tmp_path):
@@ -64,15 +63,9 @@ def test_a_restart_renames_the_previous_work_and_returns_its_name(tmp_path):
 
 
 def in_another_program(folder, writes=True):
-    """What another program prints that works in `folder`: "inside", or the error's text."""
-    script = f"""
-import sys; sys.path.insert(0, {str(ROOT / "src")!r})
-import pathlib, resumable, storage
-try:
-    with resumable.exclusive_lock(pathlib.Path({str(folder)!r}), {writes}): print("inside")
-except storage.InUse as error: print(error)
-"""
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    """Returns the output of another program that locks `folder`: "inside", or the error."""
+    command = script_command("lock_folder", folder, int(writes))
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_no_two_programs_work_in_one_folder(tmp_path):
@@ -87,14 +80,8 @@ def test_no_two_programs_work_in_one_folder(tmp_path):
 
 
 def test_a_killed_program_releases_its_lock(tmp_path):
-    script = f"""
-import os, pathlib, signal, sys
-sys.path.insert(0, {str(ROOT / "src")!r})
-import resumable
-with resumable.exclusive_lock(pathlib.Path({str(tmp_path / "work")!r})):
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    command = script_command("lock_and_kill", tmp_path / "work")
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     with resumable.exclusive_lock(tmp_path / "work"):
         pass
 

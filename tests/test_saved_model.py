@@ -50,9 +50,9 @@ def test_weights_of_mixed_precision_are_saved_as_float32(tmp_path):
         keras.mixed_precision.set_global_policy("float32")
     random_weights(network)
     saved_model.write(tmp_path, network, training({"filters": 4}, image_size=64), pd.DataFrame())
-    for own, other in zip(network.get_weights(), saved_model.read(tmp_path).get_weights(), strict=True):
-        assert own.dtype == np.float32
-        np.testing.assert_array_equal(own, other)
+    for weights, loaded in zip(network.get_weights(), saved_model.read(tmp_path).get_weights(), strict=True):
+        assert weights.dtype == np.float32
+        np.testing.assert_array_equal(weights, loaded)
 
 
 def test_a_missing_model_names_the_step(tmp_path):

@@ -5,7 +5,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import types
 
 import pandas as pd
@@ -14,7 +13,7 @@ from keras_tuner.engine import trial as engine
 
 import settings
 import storage
-from conftest import ROOT, configure
+from conftest import configure, script_command
 from model_exploration import default_trial, oracle, repeats, search, search_space, trainer, trials
 from model_training import budget
 from settings import hyperparameters
@@ -421,7 +420,7 @@ def test_an_error_that_the_user_must_fix_ends_the_search(workspace):
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_search_killed_at_any_write_resumes_without_repeating_finished_trials(tmp_path, monkeypatch, half):
-    """`half`: the kill is during the write, when the draft is half written. Otherwise it is directly after the write."""
+    """`half`: the kill is during the write, when the draft is half written. Otherwise it is right after it."""
     write, count = storage.atomic_write, [0]
 
     def killing(file, content):
@@ -457,30 +456,9 @@ def test_a_search_killed_at_any_write_resumes_without_repeating_finished_trials(
     assert at > 16
 
 
-KILLED = """
-import os, pathlib, signal, sys, types
-sys.path[:0] = [{src!r}, {tests!r}]
-import storage, test_search
-from conftest import configure
-
-write, count = storage.atomic_write, [0]
-
-def killing(file, content):
-    count[0] += 1
-    if count[0] == 9:
-        file.with_name(f".{{file.name}}.draft").write_text(content[:20])
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(file, content)
-
-storage.atomic_write = killing
-test_search.run(storage.Workspace(pathlib.Path({root!r})), test_search.Trainings())
-"""
-
-
 def test_a_search_killed_by_sigkill_while_saving_a_trial_resumes(workspace):
-    script = KILLED.format(src=str(ROOT / "src"), tests=str(ROOT / "tests"), root=str(workspace.root))
     ended = subprocess.run(
-        [sys.executable, "-c", script],
+        script_command("search_and_kill", workspace.root),
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         check=False,

@@ -8,7 +8,6 @@ import pickle
 import random
 import shutil
 import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -16,7 +15,7 @@ import portalocker
 import pytest
 
 import storage
-from conftest import ROOT, files
+from conftest import files, script_command
 
 
 @pytest.fixture
@@ -132,35 +131,17 @@ def test_windows_sharing_violation_names_the_other_program():
     assert storage.describe(error).endswith("Another program uses it. Close that program and run the step again.")
 
 
-MOUNTED = """
-import os, pathlib, shutil, sys
-sys.path.insert(0, {source!r})
-import storage
-target = pathlib.Path({target!r})
-{task}
-"""
-REPLACE = """
-try:
-    with storage.atomic_folder(target) as draft:
-        (draft / "folder").mkdir()
-        (draft / "folder" / "new.txt").write_text("new")
-        {inside}
-except (RuntimeError, OSError) as error:
-    print("failed:", error)
-storage.require(target, "train_final_model")
-print(sorted(str(path.relative_to(target)) for path in target.rglob("*")))
-"""
-
-
 def run_mounted(mount, target, task):
-    """What a program prints for which the folder `target` is a mount point of its own."""
+    """Runs a task of scripts/mount_point.py with `target` as a mount point. Returns the lines of its output."""
     target.mkdir()
-    script = MOUNTED.format(source=str(ROOT / "src"), target=str(target), task=task)
-    other = target.with_name("device")
-    other.mkdir()
-    commands = f'{mount.format(device=other, target=target)} && exec "$0" -c "$1"'
+    device = target.with_name("device")
+    device.mkdir()
+    commands = f'{mount.format(device=device, target=target)} && exec "$@"'
     ended = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", commands, sys.executable, script], capture_output=True, text=True, check=False
+        ["unshare", "-rm", "sh", "-c", commands, "sh", *script_command("mount_point", task, target)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if ended.returncode and "Operation not permitted" in ended.stderr:
         pytest.skip("this account may not mount")
@@ -175,82 +156,29 @@ MOUNTS = ["mount -t tmpfs none '{target}'", "mount --bind '{device}' '{target}'"
 @needs_unshare
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_the_content_of_a_mount_point_is_replaced(tmp_path, mount):
-    former = '(target / "former.txt").write_text("former")\n'
-    lines = run_mounted(mount, tmp_path / "model", former + REPLACE.format(inside="") * 2)
-    assert lines == ["['folder', 'folder/new.txt']"] * 2
+    assert run_mounted(mount, tmp_path / "model", "replace_twice") == ["['folder', 'folder/new.txt']"] * 2
 
 
 @needs_unshare
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_a_failed_step_keeps_the_content_of_a_mount_point(tmp_path, mount):
-    former = '(target / "former.txt").write_text("former")\n'
-    lines = run_mounted(mount, tmp_path / "model", former + REPLACE.format(inside='raise RuntimeError("half way")'))
-    assert lines == ["failed: half way", "['former.txt']"]
+    assert run_mounted(mount, tmp_path / "model", "fail") == ["failed: half way", "['former.txt']"]
 
 
 @needs_unshare
 def test_a_crash_at_any_rename_in_a_mount_point_leaves_the_previous_or_the_new_result(tmp_path):
-    task = """
-former = {"a.txt": "former", "b.txt": "former"}
-results = set()
-for number in range(1, 12):
-    for path in list(target.iterdir()): shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for name, text in former.items(): (target / name).write_text(text)
-    if not os.fork():
-        renames = []
-        def crash(event, arguments):
-            renames.extend([event] * (event == "os.rename"))
-            if len(renames) == number: os._exit(9)
-        sys.addaudithook(crash)
-        with storage.atomic_folder(target) as draft:
-            for name in "bc": (draft / f"{name}.txt").write_text("new")
-        os._exit(0)
-    os.wait()
-    storage.require(target, "train_final_model")
-    left = {path.name: path.read_text() for path in target.iterdir() if path.name not in (".lock", ".draft")}
-    results.add("former" if left == former else "new" if left == {"b.txt": "new", "c.txt": "new"} else str(left))
-print(sorted(results))
-"""
-    assert run_mounted(MOUNTS[0], tmp_path / "model", task) == ["['former', 'new']"]
+    assert run_mounted(MOUNTS[0], tmp_path / "model", "crash_at_each_rename") == ["['former', 'new']"]
 
 
 @needs_unshare
 def test_files_that_a_killed_step_left_do_not_stop_the_next_one(tmp_path):
-    # Killed while it deleted the former result, when the new one was complete.
-    left = 'old = target / ".former" / "folder"; old.mkdir(parents=True); (old / "old.txt").write_text("old")\n'
-    lines = run_mounted(MOUNTS[0], tmp_path / "model", REPLACE.format(inside="") + left + REPLACE.format(inside=""))
+    lines = run_mounted(MOUNTS[0], tmp_path / "model", "replace_after_kill")
     assert lines == ["['folder', 'folder/new.txt']"] * 2
 
 
 @needs_unshare
 def test_a_kill_while_an_exchange_is_undone_loses_nothing(tmp_path):
-    task = """
-from storage import atomic
-results = set()
-for number in range(1, 9):
-    for path in list(target.iterdir()): shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for name in "abc": (target / f"{name}.txt").write_text("former")
-    if not os.fork():
-        renames = []
-        def crash(event, arguments):
-            renames.extend([event] * (event == "os.rename"))
-            if len(renames) == number: os._exit(9)
-            if event == "os.rename" and ".placing" in str(arguments[1]): raise OSError(5, "Input/output error")
-        sys.addaudithook(crash)
-        try:
-            with storage.atomic_folder(target) as draft: (draft / "b.txt").write_text("new")
-        except OSError: pass
-        os._exit(0)
-    os.wait()
-    with storage.atomic_folder(target) as draft:
-        left = {path.name: path.read_text() for path in target.iterdir() if path.is_file() and path.name != ".lock"}
-        if left == {"b.txt": "new"}:
-            results.add("new")
-        else:
-            results.add("former" if left == dict.fromkeys(("a.txt", "b.txt", "c.txt"), "former") else str(left))
-print(sorted(results))
-"""
-    assert run_mounted(MOUNTS[0], tmp_path / "model", task) == ["['former', 'new']"]
+    assert run_mounted(MOUNTS[0], tmp_path / "model", "crash_while_undoing") == ["['former', 'new']"]
 
 
 def test_an_exchange_that_another_program_completes_is_not_repeated(target, monkeypatch):
@@ -279,32 +207,14 @@ def test_a_reader_does_not_delete_the_previous_result_of_a_running_program(targe
 
 @needs_unshare
 def test_a_mount_point_is_emptied_and_its_content_can_be_moved(tmp_path):
-    task = """
-(target / "a.txt").write_text("a")
-storage.move(target, target.with_name("moved"))
-print([path.name for path in target.with_name("moved").iterdir()], list(target.iterdir()))
-(target / "b.txt").write_text("b")
-storage.remove(target)
-storage.remove(target.with_name("moved"))
-storage.remove(target.with_name("never there"))
-print(list(target.iterdir()), target.with_name("moved").exists())
-"""
-    assert run_mounted(MOUNTS[1], tmp_path / "unfinished model", task) == ["['a.txt'] []", "[] False"]
+    lines = run_mounted(MOUNTS[1], tmp_path / "unfinished model", "move_and_remove")
+    assert lines == ["['a.txt'] []", "[] False"]
 
 
 @needs_unshare
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_emptying_a_mount_point_keeps_its_lock_and_lost_and_found(tmp_path, mount):
-    task = """
-(target / "lost+found").mkdir()
-(target / "folder").mkdir()
-(target / "link").symlink_to(target / "folder")
-with storage.locked(target):
-    before = {path.name for path in target.iterdir()} - {"folder", "link"}
-    storage.remove(target)
-    print({path.name for path in target.iterdir()} == before, storage.content(target))
-"""
-    assert run_mounted(mount, tmp_path / "unfinished model", task) == ["True []"]
+    assert run_mounted(mount, tmp_path / "unfinished model", "remove_while_locked") == ["True []"]
 
 
 def test_a_second_rename_that_fails_undoes_the_first(target, monkeypatch):
@@ -345,34 +255,22 @@ def test_files_are_synced_to_disk_before_the_rename(target, monkeypatch):
     assert str(target.parent) in events[place:]
 
 
-IN_ANOTHER_PROGRAM = """
-import pathlib, sys
-sys.path.insert(0, {source!r})
-import storage
-try:
-    with {task}: print("inside")
-except storage.UserError as error: print(error)
-"""
-
-
-def in_another_program(task):
-    """What another program prints that runs a block within `task`, an expression."""
-    script = IN_ANOTHER_PROGRAM.format(source=str(ROOT / "src"), task=task)
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+def in_another_program(use, folder):
+    """Returns the output of another program that reads or writes a result: "inside", or the error."""
+    command = script_command("open_result", use, folder)
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_one_program_writes_or_several_read(target):
-    place = f"pathlib.Path({str(target)!r})"
-    read, write = f"storage.reading({place}, 'train_final_model')", f"storage.atomic_folder({place})"
     with storage.atomic_folder(target) as draft:
         (draft / "new.txt").write_text("new")
-        assert "Another program works in 'a result'" in in_another_program(write)
-        assert "Another program changes 'a result'" in in_another_program(read)
+        assert "Another program works in 'a result'" in in_another_program("write", target)
+        assert "Another program changes 'a result'" in in_another_program("read", target)
     with storage.reading(target, "train_final_model"):
-        assert in_another_program(read) == "inside"
-        assert "Another program works in 'a result'" in in_another_program(write)
+        assert in_another_program("read", target) == "inside"
+        assert "Another program works in 'a result'" in in_another_program("write", target)
         assert files(target.parent) == {"a result/new.txt": b"new", ".a result.lock": b""}
-    assert in_another_program(write) == "inside"
+    assert in_another_program("write", target) == "inside"
     assert files(target.parent) == {}
 
 

@@ -1,4 +1,4 @@
-"""Weights files equal Keras' own; damaged or harmful files are rejected before any data are read."""
+"""Weights files equal those of Keras. Damaged and harmful files are rejected before any data are read."""
 
 import errno
 import pathlib
