@@ -29,27 +29,27 @@ def main(*arguments, **environment):
 @pytest.mark.parametrize("path", [None, "both", "other"])
 def test_without_arguments_main_lists_the_steps_for_any_pythonpath(path, tmp_path):
     value = {None: "", "both": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "other": str(tmp_path)}[path]
-    ended = main(PYTHONPATH=value)
-    assert ended.returncode == 0
-    assert ended.stderr == ""
+    completed = main(PYTHONPATH=value)
+    assert completed.returncode == 0
+    assert completed.stderr == ""
     for step in storage.STEPS:
-        assert step.function in ended.stdout
-        assert step.title in ended.stdout
-    assert "python src/main.py 1 3-5" in ended.stdout
+        assert step.function in completed.stdout
+        assert step.title in completed.stdout
+    assert "python src/main.py 1 3-5" in completed.stdout
 
 
 def test_listing_the_steps_imports_neither_tensorflow_nor_pandas():
     script = "import sys, main; print('tensorflow' in sys.modules, 'pandas' in sys.modules)"
     command = [sys.executable, "-c", script]
-    ended = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=False)
-    assert ended.stdout.splitlines()[-1] == "False False"
+    completed = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=False)
+    assert completed.stdout.splitlines()[-1] == "False False"
 
 
 def test_an_unknown_step_is_reported_with_a_similar_one():
-    ended = main("train_final")
-    assert ended.returncode == 1
-    assert "train_final is not known. Did you mean train_final_model?" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    completed = main("train_final")
+    assert completed.returncode == 1
+    assert "train_final is not known. Did you mean train_final_model?" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 def test_the_list_gives_the_date_of_results_and_names_unfinished_work(workspace):
@@ -65,9 +65,9 @@ def test_the_list_gives_the_date_of_results_and_names_unfinished_work(workspace)
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_is_the_list_of_steps(option):
-    ended = main(option)
-    assert ended.returncode == 0
-    assert ended.stdout == main().stdout
+    completed = main(option)
+    assert completed.returncode == 0
+    assert completed.stdout == main().stdout
 
 
 def numbers(argument):
@@ -102,9 +102,9 @@ def test_a_step_prints_its_title_before_it_loads_tensorflow(workspace):
         f"command_line.model_training.train_final_model(storage.Workspace(pathlib.Path({str(workspace.root)!r})))"
     )
     command = [sys.executable, "-c", script]
-    ended = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=False)
-    assert ended.stdout == "\nStep 3: Train the final model\n"
-    assert "import of tensorflow halted" in ended.stderr
+    completed = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=False)
+    assert completed.stdout == "\nStep 3: Train the final model\n"
+    assert "import of tensorflow halted" in completed.stderr
 
 
 def test_the_first_step_reports_invalid_hyperparameters(workspace):
@@ -136,19 +136,21 @@ def test_missing_packages_are_reported_with_the_command_that_installs_them(tmp_p
     shutil.copytree(ROOT / "src", tmp_path / "src")
     program = [*tmp_path.glob("empty/bin/python"), *tmp_path.glob("empty/Scripts/python.exe")][0]
     command = [program, tmp_path / "src" / name, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert re.search(r"No module named '\w+' in this Python .*Run `make environment`.*\.venv/bin/python", ended.stderr)
-    assert "Traceback" not in ended.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 1
+    assert re.search(
+        r"No module named '\w+' in this Python .*Run `make environment`.*\.venv/bin/python", completed.stderr
+    )
+    assert "Traceback" not in completed.stderr
 
 
 def test_a_too_old_python_is_reported_with_the_command_that_installs_another():
     script = "import sys; sys.version_info = (3, 9, 6); sys.path.insert(0, sys.argv[1]); import command_line"
     command = [sys.executable, "-c", script, str(ROOT / "src")]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert re.search(r"This is Python .*which is too old\. Run `make environment`", ended.stderr)
-    assert "Traceback" not in ended.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 1
+    assert re.search(r"This is Python .*which is too old\. Run `make environment`", completed.stderr)
+    assert "Traceback" not in completed.stderr
 
 
 def test_other_errors_keep_their_traceback(capsys):
@@ -200,20 +202,20 @@ def test_an_error_of_the_operating_system_is_reported_with_file_and_fix(capsys):
 def test_closed_or_unread_output_ends_without_traceback():
     command = f'"{sys.executable}" "{ROOT / "src" / "main.py"}"'
     for rest in (">&-", ">&- 2>&-", "| true", "| head -n 1"):
-        ended = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
-        assert ended.stderr == "", rest
+        completed = subprocess.run(["bash", "-c", f"{command} {rest}"], capture_output=True, text=True, check=False)
+        assert completed.stderr == "", rest
     # The reading program has ended by then, so the output can't be written.
     script = (
         f"import sys, time; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; "
         "command_line.install_error_handler(); time.sleep(1); print('x' * 100000)"
     )
-    ended = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -c "{script}" | true; echo ${{PIPESTATUS[0]}}'],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (ended.stderr, ended.stdout) == ("", "1\n")
+    assert (completed.stderr, completed.stdout) == ("", "1\n")
 
 
 def test_characters_that_the_terminal_cannot_show_are_escaped():
@@ -221,14 +223,14 @@ def test_characters_that_the_terminal_cannot_show_are_escaped():
         f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import command_line; "
         "command_line.install_error_handler(); print('m\\u00fcller \\u2212 \\udcff', flush=True); print('done')"
     )
-    ended = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         check=False,
     )
-    assert ended.stdout.splitlines() == [rb"m\xfcller \u2212 \udcff", b"done"]
-    assert ended.stderr == b""
+    assert completed.stdout.splitlines() == [rb"m\xfcller \u2212 \udcff", b"done"]
+    assert completed.stderr == b""
 
 
 def test_a_result_with_a_broken_link_is_listed(workspace):

@@ -44,7 +44,7 @@ def start(command, **environment):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ended(processes, seconds=150):
+def wait_for(processes, seconds=150):
     """Returns (exit status, output, errors) of each process. All are killed if one takes longer than `seconds`."""
     try:
         return [
@@ -65,7 +65,7 @@ def train(workspace, count, step="train_final_model", killed=None, kill_after=0)
         last_epoch = kill_after if index == killed else 0
         command = script_command("train_worker", step, workspace.root, weights[-1], last_epoch)
         processes.append(start(command, TF_CONFIG=json.dumps(task)))
-    return ended(processes), weights
+    return wait_for(processes), weights
 
 
 def arrays(file):
@@ -141,13 +141,13 @@ def test_two_devices_of_one_machine_give_the_weights_of_one_device(prepared, ref
     configure(prepared, **SETTINGS)
     weights = prepared.root / "weights.npz"
     command = script_command("train_worker", "train_final_model", prepared.root, weights, 0, "two_devices")
-    ((status, _, errors),) = ended([start(command)])
+    ((status, _, errors),) = wait_for([start(command)])
     assert status == 0, errors
     assert_similar(arrays(weights), reference, prepared)
 
 
 def test_batch_normalization_of_the_encoder_is_over_the_batch_of_all_devices():
-    ((status, output, errors),) = ended([start(script_command("normalize_on_two_devices"))])
+    ((status, output, errors),) = wait_for([start(script_command("normalize_on_two_devices"))])
     assert status == 0, errors
     batch = np.array([1, 2, 30, 50])
     np.testing.assert_allclose(
@@ -182,7 +182,7 @@ def test_a_chief_and_two_workers_share_the_trials_although_one_is_killed(prepare
         for process in processes.values():
             process.kill()
         raise
-    results = ended(processes.values())
+    results = wait_for(processes.values())
     assert [status for status, *_ in results] == [0, 0, 0], results
     # Each trial was trained once, and both workers trained some.
     trained = [

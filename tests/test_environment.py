@@ -386,10 +386,10 @@ def test_make_tensorboard_creates_an_environment_only_if_none_has_tensorboard(
         programs / "python",
         f'#!/bin/sh\nif test "$1" = -c; then exit {0 if active_has_tensorboard else 1}; fi\n{note.format("active")}\n',
     )
-    made = f'mkdir -p .venv/bin && cp "{machine}/venv python" .venv/bin/python && touch .venv/installed'
-    made += f' && echo made >> "{machine}/called"'
+    create = f'mkdir -p .venv/bin && cp "{machine}/venv python" .venv/bin/python && touch .venv/installed'
+    create += f' && echo made >> "{machine}/called"'
     script(machine / "venv python", f"#!/bin/sh\n{note.format('.venv')}\n")
-    script(programs / "python3", f'#!/bin/sh\ntest "$1" = -c || test -e .venv/installed || {{ {made}; }}\n')
+    script(programs / "python3", f'#!/bin/sh\ntest "$1" = -c || test -e .venv/installed || {{ {create}; }}\n')
     if has_venv:
         (project / ".venv" / "bin").mkdir(parents=True)
         shutil.copy(machine / "venv python", project / ".venv" / "bin" / "python")

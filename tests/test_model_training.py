@@ -101,14 +101,14 @@ def train(workspace, kill_after=0, time="after"):
 
     `kill_after`: the number of the epoch at whose end it is killed; `time`: before or after it has saved a checkpoint.
     """
-    ended = subprocess.run(
+    completed = subprocess.run(
         script_command("train_and_kill", workspace.root, kill_after, time),
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         check=False,
     )
-    assert ended.returncode == (-signal.SIGKILL if kill_after else 0), ended.stderr.decode()
-    return ended.stdout.decode()
+    assert completed.returncode == (-signal.SIGKILL if kill_after else 0), completed.stderr.decode()
+    return completed.stdout.decode()
 
 
 def test_a_training_killed_twice_gives_the_model_of_an_uninterrupted_one(prepared):

@@ -457,13 +457,13 @@ def test_a_search_killed_at_any_write_resumes_without_repeating_finished_trials(
 
 
 def test_a_search_killed_by_sigkill_while_saving_a_trial_resumes(workspace):
-    ended = subprocess.run(
+    completed = subprocess.run(
         script_command("search_and_kill", workspace.root),
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         check=False,
     )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert completed.returncode == -signal.SIGKILL, completed.stderr.decode()
     again = Trainings()
     assert len(run(workspace, again)) == 6
     assert 0 < len(again.started) < 6

@@ -137,16 +137,16 @@ def run_mounted(mount, target, task):
     device = target.with_name("device")
     device.mkdir()
     commands = f'{mount.format(device=device, target=target)} && exec "$@"'
-    ended = subprocess.run(
+    completed = subprocess.run(
         ["unshare", "-rm", "sh", "-c", commands, "sh", *script_command("mount_point", task, target)],
         capture_output=True,
         text=True,
         check=False,
     )
-    if ended.returncode and "Operation not permitted" in ended.stderr:
+    if completed.returncode and "Operation not permitted" in completed.stderr:
         pytest.skip("this account may not mount")
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.splitlines()
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout.splitlines()
 
 
 needs_unshare = pytest.mark.skipif(shutil.which("unshare") is None, reason="this system has no unshare")
