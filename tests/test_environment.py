@@ -65,10 +65,9 @@ def test_every_import_is_pinned():
         "yaml": "pyyaml",
         "PIL": "pillow",
     }
-    paths = [path for folder in ("src", "tests") for path in (ROOT / folder).rglob("*.py")]
-    project = {path.stem for path in paths} | {path.parent.name for path in paths}
+    project = {path.stem for folder in ("src", "tests", "tests/scripts") for path in (ROOT / folder).iterdir()}
     project |= {"make_environment", "config", "config_template"}
-    for path in paths:
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
         for name in imports(path) - project - set(sys.stdlib_module_names):
             assert packages.get(name, name).replace("_", "-") in pins(), f"{path.name} imports {name}"
 
