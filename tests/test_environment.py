@@ -64,6 +64,7 @@ def test_every_import_is_pinned():
         "grpc": "grpcio",
         "yaml": "pyyaml",
         "PIL": "pillow",
+        "SimpleITK": "simpleitk",
     }
     project = {path.stem for folder in ("src", "tests", "tests/scripts") for path in (ROOT / folder).iterdir()}
     project |= {"make_environment", "config", "config_template"}

@@ -1,0 +1,25 @@
+"""Images and masks in the formats of scanners, viewers and annotation programs.
+
+CSV, NPY, PNG, TIFF, BMP, JPEG (images only), DICOM (images, SEG, RTSTRUCT), NIfTI, NRRD, MetaImage, sliceOmatic tags.
+"""
+
+from data.formats.grid import Block, Grid
+from data.formats.images import read_image
+from data.formats.mask_files import read_mask
+from data.formats.names import ENDINGS, is_readable, kind, stem
+from data.formats.records import Image, Mask
+from data.formats.writing import write_mask
+
+__all__ = [
+    "ENDINGS",
+    "Block",
+    "Grid",
+    "Image",
+    "Mask",
+    "is_readable",
+    "kind",
+    "read_image",
+    "read_mask",
+    "stem",
+    "write_mask",
+]
