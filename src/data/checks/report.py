@@ -1,0 +1,29 @@
+"""Writes the findings beside the preloaded dataset: a table of all cases, and pictures of the worst ones."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from data import preloaded_dataset
+from data.checks.features import CaseFeatures
+from data.checks.finding import Finding
+from data.checks.tables import table, worst
+from masks import drawing
+
+TABLE, PICTURES = "checks.csv", "checks"
+
+
+def write(
+    folder: pathlib.Path, data: pathlib.Path, features: Mapping[str, CaseFeatures], findings: Sequence[Finding]
+) -> None:
+    """Writes `folder`/checks.csv, and a picture per finding into `folder`/checks: image and mask of its worst cases.
+
+    `data`: the folder with the images and masks of all cases.
+    """
+    table(features, findings).to_csv(folder / TABLE, index=False)
+    if not findings:
+        return
+    (folder / PICTURES).mkdir()
+    for number, (finding, cases) in enumerate(worst(findings), 1):
+        images, masks = ([preloaded_dataset.read(data / kind, case) for case in cases] for kind in ("images", "masks"))
+        picture = drawing.panel(images, masks, masks, max_side_px=512)
+        (folder / PICTURES / f"{number} {finding.check}.png").write_bytes(drawing.to_png(picture))
