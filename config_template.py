@@ -7,16 +7,30 @@ see HYPERPARAMETERS. This file is generated (`make docs`).
 
 # --- Dataset (step 1) -------------------------------------------------------------------------------------------------
 
-# Height and width of every image, in px: a multiple of 32. Pairs of another size are excluded and listed.
+# Height and width of every image, in px: a multiple of 32. Images of another size are excluded and listed, or fitted
+# (see FIT_IMAGES).
 IMAGE_SIZE = 512
+
+# True: images of another size are padded to a square and resized to IMAGE_SIZE, with their masks. False: they are
+# excluded and listed.
+FIT_IMAGES = False
+
+# The labels that belong to the structure, if the masks hold several: values, names of segments, or colours as #rrggbb.
+# None: whatever is not background; masks with several labels are then an error that lists them.
+# Example: MASK_LABELS = (1, 2) takes the labels 1 and 2 as one structure.
+MASK_LABELS = None
+
+# Whether slices of a volume become cases if their mask is empty. Slices that nobody annotated must stay out.
+INCLUDE_EMPTY_SLICES = False
 
 # Proportion of the cases in the test set. The test set is never used for training.
 TEST_SHARE = 0.2
 
 # How cases are grouped, for example by patient. A group is never split between train, validation and test set, which
-# would be data leakage. None: every case is a group of its own. "subdirectory": all cases of one subdirectory of
-# `original dataset`. Or a regular expression that is searched in the case name `<subdirectory>__<file stem>`: cases
-# with the same match (of the first capturing group, if there is one) form a group.
+# would be data leakage. None: by the patients in DICOM headers; slices of a volume form a group, any other case is a
+# group of its own. "subdirectory": the cases of one subdirectory of the original dataset. "case": every file is a group
+# of its own. Or a regular expression that is searched in the case name `<subdirectory>__<file stem>`: cases with the
+# same match (of the first capturing group, if there is one) form a group.
 # Example: GROUP_CASES_BY = r"patient(\d+)" groups names such as hospital__patient07_slice3 by patient.
 GROUP_CASES_BY = None
 
@@ -123,11 +137,12 @@ IMAGES_TO_DRAW = {"first": 0, "random": 8, "worst_dice": 4, "worst_hausdorff": 4
 # Draws a line between the two points whose distance is the Hausdorff distance.
 DRAW_HAUSDORFF_LINE = False
 
-# Side of a pixel in mm, such as 0.78; or the path of a CSV file with the columns case and spacing_mm. Areas are then
-# also reported in cm², distances in mm. None: unknown.
+# Side of a pixel of the image files in mm, such as 0.78; or the path of a CSV file with the columns case and
+# spacing_mm. Areas are then also reported in cm², distances in mm. None: the pixel spacing in the headers of the image
+# files, if they have one.
 PIXEL_SPACING_MM = None
 
-# Tolerance of the surface Dice, in mm; it needs PIXEL_SPACING_MM. None: 2 px.
+# Tolerance of the surface Dice, in mm; it needs a pixel spacing. None: 2 px.
 SURFACE_DICE_TOLERANCE_MM = None
 
 # A folder of masks from another program, <case>.csv or <case>.npy, that step 5 evaluates instead of the model's, such

@@ -24,7 +24,7 @@ import settings
 import storage
 from data import pipeline, preloaded_dataset, splitting
 from masks import agreement, drawing, metrics
-from model_training import diagnosis, distribution, fitting, hardware
+from model_training import diagnosis, distribution, fitting, hardware, window
 from networks import ensemble
 from settings import Settings, hyperparameters
 
@@ -38,9 +38,10 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
     Raises the errors of `train_final_model`, and DatasetError for fewer groups than folds.
     """
     options = settings.load(workspace.root)
-    values = options.hyperparameters
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+        options = window.settings_for(options, cases)
+        values = options.hyperparameters
         folds = _assign_folds(cases, options)
         hardware.prepare(options)
         facts = _facts(values, options, cases, folds)

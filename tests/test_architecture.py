@@ -112,7 +112,9 @@ def test_only_trainers_import_another_step():
         ("tensorflow_addons", {"data.augmentation"}),
         ("keras_tuner", {"model_exploration"}),
         ("matplotlib", {"masks"}),
-        ("PIL", {"masks.drawing"}),
+        ("PIL", {"masks.drawing", "data.formats.pictures"}),
+        ("SimpleITK", {"data.formats.spatial"}),
+        ("pydicom", {"data.formats.dicom"}),
         ("pydantic", {"storage.readers"}),
         ("tqdm", {"progress"}),
         ("seaborn", {"masks.charts"}),
@@ -241,6 +243,8 @@ def test_every_module_has_a_test_file():
     elsewhere = {"demo", "masks.nearest", "data.file_names", "data.pipeline", "data", "masks"}
     # Parts of step 1.
     elsewhere |= {"worker_pool", "data.dataset_summary", "data.grouping", "data.image_mask_pairs"}
+    # With the conversion of files into cases, or with the diagnosis of a training.
+    elsewhere |= {"data.mask_labels", "data.resizing", "data.intensities", "model_training.window"}
     missing = [module for module in TREES if module not in elsewhere and not set(module.split(".")) & tests]
     assert missing == []
 

@@ -539,11 +539,11 @@ def test_masks_of_another_program_get_the_same_metrics(predicted):
     evaluate_test_set(predicted)
     pd.testing.assert_frame_equal(pd.read_csv(predicted.results / "metrics.csv"), expected)
     for case in ("A__good", "A__missed"):
-        csv_array.write(folder / f"{case}.csv", enlarged(NEAR) * 255)
+        csv_array.write(folder / f"{case}.csv", enlarged(NEAR) * 2)
     with pytest.raises(storage.DatasetError) as caught:
         evaluate_test_set(predicted)
     assert len(caught.value.faults) == 2
-    assert "Divide it by 255" in caught.value.faults[0]
+    assert "Export it as 1 inside and 0 outside" in caught.value.faults[0]
 
 
 def test_masks_of_a_second_reader_are_compared_with_the_reference_masks(predicted, capsys):
@@ -586,9 +586,55 @@ def test_texts_for_one_case_contain_no_nan(predicted, capsys):
 def test_a_tolerance_in_mm_requires_the_pixel_spacing(predicted):
     configure(predicted, SURFACE_DICE_TOLERANCE_MM=1.5)
     with pytest.raises(
-        settings.SettingsError, match="SURFACE_DICE_TOLERANCE_MM is set in config.py, but PIXEL_SPACING_MM is not"
+        settings.SettingsError, match="SURFACE_DICE_TOLERANCE_MM is set in config.py, but the pixel spacing is unknown"
     ):
         evaluate_test_set(predicted)
+
+
+def with_spacings(workspace, **columns):
+    """Adds columns to cases.csv, as step 1 writes them for files with a pixel spacing."""
+    file = workspace.preloaded_dataset / "cases.csv"
+    pd.read_csv(file).assign(**columns).to_csv(file, index=False)
+
+
+def test_the_pixel_spacing_of_the_files_gives_mm_and_cm2(predicted):
+    with_spacings(predicted, row_mm=0.5, column_mm=2.0)
+    evaluate_test_set(predicted)
+    table = pd.read_csv(predicted.results / "metrics.csv")
+    np.testing.assert_allclose(table["true_cm2"], table["true_px"] * 0.5 * 2.0 / 100)
+    assert "hausdorff_mm" in table
+
+
+def test_a_pixel_spacing_that_some_files_lack_is_not_used(predicted, capsys):
+    with_spacings(predicted, row_mm=[0.5, None, 0.5, 0.5, 0.5], column_mm=0.5)
+    evaluate_test_set(predicted)
+    assert "1 of 5 image files have no pixel spacing" in capsys.readouterr().out
+    assert "true_cm2" not in pd.read_csv(predicted.results / "metrics.csv")
+
+
+def test_a_pixel_spacing_in_the_settings_overrides_that_of_the_files(predicted, capsys):
+    with_spacings(predicted, row_mm=[0.5, 0.5, 0.5, 0.5, 0.4], column_mm=0.5, resized_by=1.0)
+    configure(predicted, PIXEL_SPACING_MM=0.5)
+    evaluate_test_set(predicted)
+    text = "PIXEL_SPACING_MM differs from the pixel spacing in 1 of 5 image files, by up to +25 %."
+    assert text in capsys.readouterr().out
+    table = pd.read_csv(predicted.results / "metrics.csv")
+    np.testing.assert_allclose(table["true_cm2"], table["true_px"] * 0.25 / 100)
+
+
+def test_a_pixel_spacing_that_contradicts_one_axis_is_reported(predicted, capsys):
+    with_spacings(predicted, row_mm=1.5, column_mm=0.5)
+    configure(predicted, PIXEL_SPACING_MM=0.5)
+    evaluate_test_set(predicted)
+    assert "differs from the pixel spacing in 5 of 5 image files, by up to -67 %" in capsys.readouterr().out
+
+
+def test_a_pixel_spacing_in_the_settings_is_that_of_the_original_image(predicted):
+    with_spacings(predicted, resized_by=2.0)
+    configure(predicted, PIXEL_SPACING_MM=0.5)
+    evaluate_test_set(predicted)
+    table = pd.read_csv(predicted.results / "metrics.csv")
+    np.testing.assert_allclose(table["true_cm2"], table["true_px"] * 1.0 / 100)
 
 
 def test_the_pixel_spacing_can_be_a_table_by_case(predicted):

@@ -88,12 +88,12 @@ def test_csv_files_in_a_subfolder_are_a_fault(folder):
     (folder / "day 1" / "morning").mkdir(parents=True)
     for name in ("day 1/b.csv", "day 1/morning/c.csv", "day 1/notes.txt"):
         (folder / name).write_text("1\n")
-    assert "day 1: 2 CSV files in a subfolder, where they are not read. Move them up" in only_fault(folder)
+    assert "day 1: 2 image files in a subfolder, where they are not read. Move them up" in only_fault(folder)
 
 
-def test_a_subfolder_without_csv_files_is_ignored(folder):
+def test_a_subfolder_without_image_files_is_ignored(folder):
     (folder / "plots").mkdir()
-    (folder / "plots" / "a.png").write_text("x")
+    (folder / "plots" / "a.pdf").write_text("x")
     assert not input_files.find(folder).faults
 
 
@@ -186,14 +186,14 @@ def test_a_folder_name_in_another_case_is_a_fault(tmp_path):
 
 
 def test_other_files_are_counted_by_ending(folder):
-    names = ["b.dcm", "c.DCM", "d.nii.gz", "e.png", "f", "e.x.npy", "images.zip", ".hidden.csv", "notes 1.2 of May"]
+    names = ["b.pdf", "c.PDF", "d.tar.gz", "e.svg", "f", "e.x.svg", "images.zip", ".hidden.csv", "notes 1.2 of May"]
     for name in names:
         (folder / name).write_text("x")
     found = input_files.find(folder)
-    counts = ["1 .dcm", "2 .dcm", "1 .nii.gz", "1 .npy", "1 .png", "1 .zip", "1 hidden", "2 files without ending"]
+    counts = ["1 .pdf", "2 .pdf", "2 .svg", "1 .tar.gz", "1 .zip", "1 hidden", "2 files without ending"]
     assert [text for text in counts if any(f"images: {text}" in line for line in found.skipped)] == counts[1:]
     assert not found.faults
-    assert f"{folder}: 2 .dcm files skipped: only CSV files are read." in found.skipped
+    assert f"{folder}: 2 .pdf files skipped: not a format that is read." in found.skipped
 
 
 def test_files_of_operating_systems_are_ignored(folder):

@@ -82,7 +82,7 @@ def test_every_step_writes_the_result_that_the_next_one_needs(project, runs):
     table = pd.read_csv(project.results / "metrics.csv")
     assert sorted(table["case"]) == sorted(path.stem for path in (project.test_set / "masks").iterdir())
     assert json.loads((project.results / "summary.json").read_text())["cases"] == len(table)
-    assert sorted(files(project.new_predictions)) == ["_table.csv", "new.csv", "new.png"]
+    assert sorted(files(project.new_predictions)) == ["_table.csv", "new.csv", "overlays/new.png"]
     # The user sees no log messages of TensorFlow.
     assert not [
         line for line in rest.stderr.splitlines() if "oneDNN" in line or "cuda" in line.lower() or "Warning" in line

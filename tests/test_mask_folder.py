@@ -5,11 +5,14 @@ import json
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
+import SimpleITK
 
 import storage
 from conftest import prediction_provenance
 from data import csv_array, mask_folder, preloaded_dataset
+from format_files import write_tag
 
 MASK = np.eye(4, dtype=np.uint8)
 
@@ -28,7 +31,7 @@ def test_all_missing_masks_are_reported_at_once(tmp_path):
     with pytest.raises(storage.DatasetError) as caught:
         mask_folder.check(tmp_path, ["one", "two"], "PREDICTIONS_FOLDER")
     assert len(caught.value.faults) == 2
-    assert "Add one.csv or one.npy" in caught.value.faults[0]
+    assert "Add one.csv, one.npy, one.png or another format" in caught.value.faults[0]
     with pytest.raises(storage.DatasetError, match="no such folder. Change PREDICTIONS_FOLDER in config.py"):
         mask_folder.check(tmp_path / "nowhere", ["one"], "PREDICTIONS_FOLDER")
 
@@ -36,7 +39,6 @@ def test_all_missing_masks_are_reported_at_once(tmp_path):
 @pytest.mark.parametrize(
     "values, message",
     [
-        (MASK * 255, "values 0 and 255; a mask holds 0 and 1. Divide it by 255."),
         (MASK * 2, "values 0 and 2; a mask holds 0 and 1. Export it as 1 inside"),
         (np.eye(3, dtype=int), "3 x 3 values; the reference mask has 4 x 4"),
     ],
@@ -162,3 +164,24 @@ def test_a_missing_key_and_a_value_of_another_type_are_reported_by_name(tmp_path
         (tmp_path / "_model.json").write_text(json.dumps(values))
         with pytest.raises(storage.DamagedFile, match=rf"_model\.json: .*{message}.*Repeat step 4"):
             mask_folder.read_provenance(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif", ".bmp", ".nii.gz", ".nrrd", ".tag"])
+def test_masks_in_the_formats_of_other_programs_are_read(tmp_path, ending):
+    mask = np.zeros((6, 8), np.uint8)
+    mask[1:3, 2:7] = 1
+    file = tmp_path / f"one{ending}"
+    if ending == ".tag":
+        write_tag(file, mask)
+    elif ending in (".nii.gz", ".nrrd"):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(mask[None]), str(file))
+    else:
+        PIL.Image.fromarray(mask * 255).save(file)
+    mask_folder.check(tmp_path, ["one"], "PREDICTIONS_FOLDER")
+    np.testing.assert_array_equal(mask_folder.read(tmp_path, "one", (6, 8)), mask)
+
+
+def test_a_mask_with_several_labels_is_reported(tmp_path):
+    PIL.Image.fromarray(np.arange(4, dtype=np.uint8)[None].repeat(4, axis=0)).save(tmp_path / "one.png")
+    with pytest.raises(storage.DatasetError, match=r"one\.png: several labels \(1, 2, 3\)"):
+        mask_folder.read(tmp_path, "one", (4, 4))

@@ -47,7 +47,7 @@ def test_overlap_metrics_of_masks_drawn_as_text(true, predicted, dice, jaccard, 
     [(EMPTY, EMPTY, 1, 0, 0), (EMPTY, FILLED, 0, np.inf, np.inf), (FILLED, EMPTY, 0, np.inf, -100)],
 )
 def test_empty_masks_get_the_documented_values(true, predicted, share, distance, percent):
-    values = metrics.compare(true, predicted, spacing_mm=0.5)
+    values = metrics.compare(true, predicted, spacing_mm=(0.5, 0.5))
     assert [values[name] for name in ("dice", "jaccard", "precision", "recall", "surface_dice")] == [share] * 5
     distances = ("hausdorff_px", "hausdorff95_px", "assd_px", "hausdorff_all_pixels_px", "hausdorff_mm")
     assert [values[name] for name in distances] == [distance] * 5
@@ -151,13 +151,16 @@ def test_a_border_exactly_at_the_tolerance_counts_as_within(tolerance_mm, spacin
     assert tolerance_mm / spacing_mm < shift  # By a rounding error.
     true = np.zeros((40, 12), bool)
     true[5:30] = True
-    assert metrics.compare(true, np.roll(true, shift, axis=0), spacing_mm, tolerance_mm)["surface_dice"] == 1.0
+    assert (
+        metrics.compare(true, np.roll(true, shift, axis=0), (spacing_mm, spacing_mm), tolerance_mm)["surface_dice"]
+        == 1.0
+    )
 
 
 def test_millimetres_and_square_centimetres():
     true, predicted = np.zeros((30, 30), bool), np.zeros((30, 30), bool)
     true[5:15, 5:15], predicted[5:15, 9:19] = True, True
-    values = metrics.compare(true, predicted, spacing_mm=0.5, tolerance_mm=1.0)
+    values = metrics.compare(true, predicted, spacing_mm=(0.5, 0.5), tolerance_mm=1.0)
     assert (values["hausdorff_px"], values["hausdorff_mm"], values["true_cm2"], values["area_difference_cm2"]) == (
         4,
         2,
@@ -186,3 +189,21 @@ def test_invalid_masks_are_refused(invalid, text):
     with pytest.raises(ValueError) as caught:
         metrics.compare(FILLED, invalid)
     assert text in str(caught.value)
+
+
+@given(true=MASKS, predicted=MASKS)
+def test_distances_of_anisotropic_pixels_equal_those_of_brute_force(true, predicted):
+    true[4, 5] = predicted[2, 3] = True
+    spacing = np.array([0.5, 1.7])
+    values = metrics.compare(true, predicted, spacing_mm=(0.5, 1.7), tolerance_mm=1.0)
+    borders = [np.argwhere(nearest.border(mask)) * spacing for mask in (true, predicted)]
+    between = scipy.spatial.distance.cdist(*borders)
+    both = np.concatenate([between.min(axis=1), between.min(axis=0)])
+    assert values["hausdorff_mm"] == pytest.approx(both.max())
+    assert values["assd_mm"] == pytest.approx(both.mean())
+    assert values["surface_dice"] == pytest.approx(np.mean(both <= 1.0))
+    pixels = scipy.spatial.distance.cdist(np.argwhere(true) * spacing, np.argwhere(predicted) * spacing)
+    largest = max(pixels.min(axis=1).max(), pixels.min(axis=0).max())
+    assert values["hausdorff_all_pixels_mm"] == pytest.approx(largest)
+    assert values["true_cm2"] == pytest.approx(true.sum() * 0.5 * 1.7 / 100)
+    assert values["hausdorff_px"] == metrics.compare(true, predicted)["hausdorff_px"]

@@ -16,7 +16,7 @@ import pytest
 
 import storage
 from conftest import configure, files, mask_from_text, script_command, write_pair
-from data import csv_array, original_dataset, preloaded_dataset
+from data import conversion, csv_array, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 
 SIDE = 32
@@ -65,7 +65,7 @@ def test_every_pair_is_stored_unchanged_under_its_name(five):
             mask(number).sum(),
             image(number).min(),
         )
-    assert len(files(five.preloaded_dataset)) == 3 + 10
+    assert len(files(five.preloaded_dataset)) == 4 + 10
 
 
 def test_ct_needs_two_bytes_per_pixel_and_masks_one(five):
@@ -75,7 +75,7 @@ def test_ct_needs_two_bytes_per_pixel_and_masks_one(five):
 
 
 BAD_PAIRS = {
-    "image without mask": (image(9), None, "images/bad.csv: image without mask. Add "),
+    "image without mask": (image(9), None, "images/bad.csv: image without mask."),
     "mask without image": (None, mask(9), "masks/bad.csv: mask without image. Add "),
     "empty": ("", mask(9), "images/bad.csv: the file is empty"),
     "ragged": ("1,2\n3\n", mask(9), "images/bad.csv: row 2 has 1 values"),
@@ -88,9 +88,9 @@ BAD_PAIRS = {
         "images/bad.csv: 2 values per pixel: decimal",
     ),
     "not text": (b"\xff\x00", mask(9), "images/bad.csv: not UTF-8"),
-    "0/255": (image(9), mask(9) * 255, "masks/bad.csv: values 0 and 255; a mask holds 0 and 1. Divide it by 255."),
-    "-1/2": (image(9), mask(9) * 3 - 1, "masks/bad.csv: values -1 and 2; a mask holds 0 and 1"),
-    "many values": (image(9), image(10), "more; a mask holds 0 and 1"),
+    "0/1/2": (image(9), mask(9) * 2, "several labels: 1 (5 masks, such as A/masks/case0.csv), 2 (A/masks/bad.csv)"),
+    "-1/2": (image(9), mask(9) * 3 - 1, "Export the masks as 1 inside and 0 outside, without interpolation"),
+    "many values": (image(9), image(10), "masks/bad.csv: 794 different values, as in an image"),
     "mask identical to its image": (mask(9), mask(9), "masks/bad.csv: identical to its image"),
     "the same image twice": (
         image(2),
@@ -114,13 +114,12 @@ def test_one_fault_gives_one_message_and_keeps_the_previous_dataset(five, fault)
 
 
 def test_all_faults_are_reported_at_once(five):
-    for number, (bad_image, bad_mask, _) in enumerate(BAD_PAIRS.values()):
+    pairs = {name: pair for name, pair in BAD_PAIRS.items() if name != "0/1/2"}  # Labels of all masks are one fault.
+    for number, (bad_image, bad_mask, _) in enumerate(pairs.values()):
         write_pair(five.original_dataset / "A", f"bad{number}", bad_image, bad_mask)
-    assert {
-        message
-        for _, _, message in BAD_PAIRS.values()
-        if not any(message.split("bad.csv")[-1] in line for line in faults(five))
-    } == set()
+    lines = faults(five)
+    messages = [message.split("bad.csv")[-1] for _, _, message in pairs.values()]
+    assert [message for message in messages if not any(message in line for line in lines)] == []
 
 
 def test_a_duplicate_case_name_is_reported(five):
@@ -132,7 +131,7 @@ def test_a_duplicate_case_name_is_reported(five):
 
 def test_a_folder_without_data_is_reported(five):
     (five.original_dataset / "B").mkdir()
-    assert "B: no CSV files in its folders images and masks" in faults(five)[0]
+    assert "B: no image files in its folders images and masks" in faults(five)[0]
 
 
 def test_a_folder_one_level_too_deep_is_reported(five):
@@ -141,7 +140,7 @@ def test_a_folder_one_level_too_deep_is_reported(five):
 
 
 def test_an_empty_dataset_is_reported_with_the_expected_paths(workspace):
-    assert "original dataset/<subdirectory>/images/<name>.csv" in faults(workspace)[0]
+    assert "original dataset/<subdirectory>/images, their masks, with the same names" in faults(workspace)[0]
 
 
 def test_hidden_and_other_files_are_ignored(five):
@@ -153,11 +152,11 @@ def test_hidden_and_other_files_are_ignored(five):
 
 
 def test_a_pair_of_another_size_is_excluded_and_named(five, capsys):
-    write_pair(five.original_dataset / "A", "large", np.zeros((40, 40), int), mask(9))
+    write_pair(five.original_dataset / "A", "large", np.zeros((40, 40), int), np.zeros((40, 40), int))
     create_preloaded_dataset(five)
     left_out = pd.read_csv(five.preloaded_dataset / "left out.csv")
     assert left_out.case.tolist() == ["A__large"]
-    assert "image 40 x 40, mask 32 x 32" in left_out.reason[0]
+    assert "40 x 40 px, expected 32 x 32" in left_out.reason[0]
     assert "Warning: A/images/large.csv excluded" in capsys.readouterr().out
     assert "A__large" not in set(cases(five).case)
 
@@ -165,7 +164,7 @@ def test_a_pair_of_another_size_is_excluded_and_named(five, capsys):
 def test_if_all_pairs_have_another_size_the_error_names_the_setting(five):
     configure(five, IMAGE_SIZE=64)
     (line,) = faults(five)
-    assert "All 5 pairs have another size" in line
+    assert "All 5 images have another size" in line
     assert "IMAGE_SIZE" in line
 
 
@@ -220,7 +219,10 @@ def test_no_group_is_in_both_splits(workspace, rule):
         for number in range(3):
             name = f"patient{patient}_slice{number}"
             write_pair(
-                workspace.original_dataset / f"folder{patient}", name, image(10 * patient + number), mask(number)
+                workspace.original_dataset / f"folder{patient}",
+                name,
+                image(10 * patient + number),
+                mask(10 * patient + number),
             )
     create_preloaded_dataset(workspace)
     table = cases(workspace)
@@ -325,7 +327,7 @@ def test_a_folder_whose_name_differs_in_upper_and_lower_case_is_one_fault(five, 
 def test_images_without_masks_or_masks_without_images_are_one_fault(five, kind):
     shutil.rmtree(five.original_dataset / "A" / kind)
     (line,) = faults(five)
-    assert f"original dataset/A: no CSV files in its folder {kind}." in line
+    assert f"original dataset/A: no image files in its folder {kind}." in line
 
 
 @pytest.mark.parametrize("unreadable", ["A/masks", "A"])
@@ -347,9 +349,7 @@ def test_images_without_a_subdirectory_are_a_fault_with_its_fix(five):
         rename(five, f"A/{kind}", kind)
     (five.original_dataset / "A").rmdir()
     (line,) = faults(five)
-    message = (
-        "2 times: its CSV files lie one level too high. Create a folder, such as original dataset/series 1, and move"
-    )
+    message = "2 times: its files lie one level too high. Create a folder, such as original dataset/series 1, and move"
     assert line.startswith(message)
 
 
@@ -358,7 +358,7 @@ def test_files_one_folder_too_deep_are_a_fault(five):
         (five.original_dataset / "A" / kind / "day 2").mkdir()
         (five.original_dataset / "A" / kind / "day 2" / "case9.csv").write_text("1\n")
     (line,) = faults(five)
-    assert line.startswith("2 times: 1 CSV file in a subfolder, where they are not read. Move them up, beside it.")
+    assert line.startswith("2 times: 1 image file in a subfolder, where they are not read. Move them up, beside it.")
 
 
 def test_a_folder_of_images_and_masks_beside_others_is_too_deep(five):
@@ -369,16 +369,16 @@ def test_a_folder_of_images_and_masks_beside_others_is_too_deep(five):
 
 def test_skipped_files_are_reported_once_per_kind_with_or_without_faults(five, capsys):
     folder = five.original_dataset / "A"
-    for name in ("README.md", "A/notes.csv", "A/images/x.dcm", "A/images/y.dcm", "table.xlsx"):
+    for name in ("README.md", "A/notes.csv", "A/images/x.zip", "A/images/y.zip", "table.xlsx"):
         (five.original_dataset / name).write_text("x")
     (folder / "__MACOSX" / "images").mkdir(parents=True)
     (folder / "old").mkdir()
     (folder / "old" / "x.csv").write_text("1\n")
     lines = [
-        f"Warning: {folder / 'images'}: 2 .dcm files skipped: only CSV files are read.",
+        f"Warning: {folder / 'images'}: 2 .zip files skipped: not a format that is read.",
         f"Warning: {folder}: 1 .csv file skipped: only the folders images and masks are read.",
-        f"Warning: {folder / 'old'}: a folder of CSV files, skipped: only the folders images and masks are read.",
-        f"Warning: {folder.parent}: 1 .xlsx file skipped: only CSV files in <subdirectory>/images and /masks are read.",
+        f"Warning: {folder / 'old'}: a folder of image files, skipped: only the folders images and masks are read.",
+        f"Warning: {folder.parent}: 1 .xlsx file skipped: only files in <subdirectory>/images and /masks are read.",
     ]
     create_preloaded_dataset(five)
     assert [line for line in capsys.readouterr().out.splitlines() if "skipped" in line] == lines
@@ -401,7 +401,7 @@ def test_an_invalid_case_name_is_a_fault_and_its_files_are_not_read(five, name, 
         path.parent.mkdir(parents=True, exist_ok=True)
         csv_array.write(path, values)
     read = []
-    unread = lambda jobs: (read.append(pair.case) or original_dataset._Outcome() for _, (pair, *_), _ in jobs)  # noqa: E731
+    unread = lambda jobs: (read.append(pair.case) or conversion.Outcome() for _, (pair, *_), _ in jobs)  # noqa: E731
     monkeypatch.setattr(joblib, "Parallel", lambda *_, **__: unread)
     lines = "\n".join(faults(five)).split("\n")
     assert read == [f"A__case{number}" for number in range(5)]
@@ -477,7 +477,7 @@ def test_a_mask_emptied_by_speck_removal_gets_a_warning(five, capsys):
     configure(five, IMAGE_SIZE=SIDE, MASK_SPECK_PX=4)
     for number in range(5):
         block = np.zeros((SIDE, SIDE), int)
-        block[:9, :9] = 1
+        block[:9, : 9 + number] = 1
         write_pair(five.original_dataset / "A", f"case{number}", image(number), block)
     speck = np.zeros((SIDE, SIDE), int)
     speck[5, 5:8] = 1

@@ -5,7 +5,9 @@ import json
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
+import SimpleITK
 import skimage.measure
 from matplotlib import pyplot
 from tensorflow import keras
@@ -14,8 +16,9 @@ import networks
 import prediction
 import storage
 from conftest import configure, files, training, write_pair
-from data import csv_array, mask_folder, out_of_distribution, phantoms, preloaded_dataset
+from data import csv_array, formats, mask_folder, out_of_distribution, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
+from format_files import dicom, save, write_series
 from masks import cleaning, drawing, metrics
 from networks import ensemble, saved_model
 
@@ -176,7 +179,7 @@ def test_masks_of_new_images_have_the_size_of_the_image(new_images, shape):
     table = pd.read_csv(new_images.new_predictions / "_table.csv")
     assert table.loc[0, ["image", "height", "width", "mask_px"]].tolist() == ["one", *shape, mask.sum()]
     assert table["mask_share"][0] == pytest.approx(mask.mean(), abs=1e-6)
-    assert pyplot.imread(new_images.new_predictions / "one.png").shape[:2] == (1024, 1024)
+    assert pyplot.imread(new_images.new_predictions / "overlays" / "one.png").shape[:2] == (1024, 1024)
 
 
 def test_images_other_than_ct_are_padded_symmetrically(workspace):
@@ -222,11 +225,17 @@ def test_a_bad_file_does_not_stop_the_others_and_is_reported_at_the_end(new_imag
     reserved, semicolons = caught.value.faults
     assert "_table.csv: this name is reserved" in reserved
     assert "b.csv: semicolons" in semicolons
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png", "c.csv", "c.png"]
+    assert sorted(files(new_images.new_predictions)) == [
+        "_table.csv",
+        "a.csv",
+        "c.csv",
+        "overlays/a.png",
+        "overlays/c.png",
+    ]
 
 
 def test_an_empty_folder_says_where_to_put_the_images(new_images):
-    with pytest.raises(storage.DatasetError, match="new images: no CSV files found. Put each image to predict there"):
+    with pytest.raises(storage.DatasetError, match="new images: no images found. Put the images to predict there"):
         prediction.predict_new_images(new_images)
 
 
@@ -261,7 +270,7 @@ def test_test_cases_get_predicted_dice_and_out_of_distribution_reasons(prepared,
 def test_the_file_ending_is_case_insensitive(new_images):
     csv_array.write(new_images.new_images / "SCAN.CSV", np.full((64, 64), 60))
     prediction.predict_new_images(new_images)
-    assert {"SCAN.CSV", "SCAN.png"} <= set(files(new_images.new_predictions))
+    assert {"SCAN.csv", "overlays/SCAN.png"} <= set(files(new_images.new_predictions))
 
 
 def test_names_that_differ_only_in_case_are_reported(new_images):
@@ -271,7 +280,7 @@ def test_names_that_differ_only_in_case_are_reported(new_images):
         pytest.skip("this disk is case-insensitive")
     with pytest.raises(storage.DatasetError, match=r"a\.CSV: differs from a.csv only in upper and lower case"):
         prediction.predict_new_images(new_images)
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
 
 
 def test_without_test_time_augmentation_there_is_no_predicted_dice(prepared, capsys):
@@ -335,7 +344,7 @@ def test_unusable_files_are_counted_and_reported_and_do_not_stop_the_others(new_
     (folder / "packed.csv.gz").write_bytes(b"x")
     (folder / ("x" * 250 + ".csv")).write_text("1,2\n3,4\n")
     (folder / "line\rend.csv").write_text("1,2\n3,4\n")
-    (folder / "scan.dcm").write_bytes(b"x")
+    (folder / "scan.pdf").write_bytes(b"x")
     text = predict_with_faults(new_images)
     for fault in (
         "broken.csv: a symbolic link",
@@ -346,8 +355,14 @@ def test_unusable_files_are_counted_and_reported_and_do_not_stop_the_others(new_
         assert fault in text
     output = capsys.readouterr().out
     assert "Predicted 2 of 6 images" in output
-    assert "1 .dcm file skipped" in output
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png", "z.csv", "z.png"]
+    assert "1 .pdf file skipped" in output
+    assert sorted(files(new_images.new_predictions)) == [
+        "_table.csv",
+        "a.csv",
+        "overlays/a.png",
+        "overlays/z.png",
+        "z.csv",
+    ]
 
 
 def test_a_name_that_is_not_utf_8_does_not_stop_the_others(new_images):
@@ -357,7 +372,7 @@ def test_a_name_that_is_not_utf_8_does_not_stop_the_others(new_images):
     except OSError:
         pytest.skip("this disk requires UTF-8 names")
     assert "b\\xff.csv: its name is not UTF-8" in predict_with_faults(new_images)
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +389,7 @@ def test_an_image_too_long_for_a_square_is_refused_alone(new_images, shape, text
     faults = predict_with_faults(new_images)
     assert "long.csv: " in faults
     assert text in faults
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
 
 
 def test_an_array_with_a_pandas_header_is_refused_alone(new_images):
@@ -383,7 +398,7 @@ def test_an_array_with_a_pandas_header_is_refused_alone(new_images):
     faults = predict_with_faults(new_images)
     assert "b.csv: 65 x 64" in faults
     assert "header" in faults
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
 
 
 @pytest.mark.parametrize("module, function", [(csv_array, "read"), (csv_array, "write"), (drawing, "to_png")])
@@ -406,7 +421,7 @@ def test_an_error_in_one_image_leaves_no_files_of_it_and_all_of_the_others(
     assert "memory" in faults or "disk" in faults
     table = pd.read_csv(new_images.new_predictions / "_table.csv")["image"].tolist()
     assert len(table) == 2
-    results = [f"{name}.{ending}" for name in table for ending in ("csv", "png")]
+    results = [place for name in table for place in (f"{name}.csv", f"overlays/{name}.png")]
     assert sorted(files(new_images.new_predictions)) == sorted(["_table.csv", *results])
 
 
@@ -448,7 +463,7 @@ def test_an_image_with_non_finite_logits_is_refused_alone(workspace):
     write_bright(workspace, "a")
     (workspace.new_images / "b.csv").write_text((",".join(["3e38"] * 64) + "\n") * 64)
     assert "b.csv: values from 3e+38" in predict_with_faults(workspace)
-    assert sorted(files(workspace.new_predictions)) == ["_table.csv", "a.csv", "a.png"]
+    assert sorted(files(workspace.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
 
 
 @pytest.mark.parametrize("step", ["predict_test_set", "predict_new_images"])
@@ -467,3 +482,64 @@ def test_a_model_with_non_finite_weights_is_refused(prepared, monkeypatch, step)
         getattr(prediction, step)(prepared)
     assert not prepared.predictions.exists()
     assert not prepared.new_predictions.exists()
+
+
+def write_in_format(folder, ending, image):
+    """An image of 64 x 64 in a format; the file or the folder of a DICOM series."""
+    stored = (image + 1024).astype(np.uint16)
+    if ending == "series":
+        return write_series(folder / "scan", np.stack([stored, stored]), [(0, 0, 0), (0, 0, 5)])
+    path = folder / f"scan{ending}"
+    if ending == ".csv":
+        csv_array.write(path, image)
+    elif ending == ".npy":
+        np.save(path, image)
+    elif ending in (".png", ".tif"):
+        PIL.Image.fromarray(np.clip(image, 0, None).astype(np.uint16)).save(path)
+    elif ending == ".dcm":
+        save(path, dicom(stored))
+    else:
+        volume = SimpleITK.GetImageFromArray(np.stack([image, image]).astype(np.int16))
+        volume.SetSpacing((0.7, 0.8, 5.0))
+        volume.SetDirection((0, 1, 0, 1, 0, 0, 0, 0, -1))  # Stored transposed and upside down.
+        SimpleITK.WriteImage(volume, str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    "ending, written",
+    [
+        (".csv", ".csv"),
+        (".npy", ".npy"),
+        (".png", ".png"),
+        (".tif", ".png"),
+        (".dcm", ".nii.gz"),
+        ("series", ".nii.gz"),
+        (".nii.gz", ".nii.gz"),
+        (".nrrd", ".nrrd"),
+        (".mha", ".mha"),
+    ],
+)
+def test_a_predicted_mask_is_the_mask_of_its_image_in_step_1(new_images, bright, ending, written):
+    image = np.full((64, 64), -500, np.int16)
+    image[5:20, 10:50] = 60
+    path = write_in_format(new_images.new_images, ending, image)
+    prediction.predict_new_images(new_images)
+    names = sorted(file.name for file in new_images.new_predictions.iterdir())
+    assert names == sorted(["_table.csv", "overlays", f"scan{written}"])
+    original = formats.read_image(path)
+    mask = formats.read_mask(new_images.new_predictions / f"scan{written}", original)
+    for pixels, predicted in zip(original.slices, mask.slices, strict=True):
+        np.testing.assert_array_equal(predicted, cleaning.clean(pixels > 0))
+    table = pd.read_csv(new_images.new_predictions / "_table.csv")
+    assert len(table) == len(original.slices) == len(list((new_images.new_predictions / "overlays").iterdir()))
+
+
+def test_a_slice_with_the_name_of_another_image_is_refused_alone(new_images):
+    write_bright(new_images, "scan_1")
+    volume = SimpleITK.GetImageFromArray(np.full((2, 64, 64), 60, np.int16))
+    SimpleITK.WriteImage(volume, str(new_images.new_images / "scan.nrrd"))
+    assert "would be named scan_1, as that of" in predict_with_faults(new_images)
+    assert len(pd.read_csv(new_images.new_predictions / "_table.csv")) in (1, 2)
+    overlays = {file.stem for file in (new_images.new_predictions / "overlays").iterdir()}
+    assert overlays == set(pd.read_csv(new_images.new_predictions / "_table.csv")["image"])

@@ -88,7 +88,8 @@ def test_case_names_stay_text(workspace):
     # By default pandas reads 007 as 7 and NA as a missing value.
     configure(workspace, IMAGE_SIZE=32)
     for number, name in enumerate(("007", "NA", "1e5")):
-        write_pair(workspace.original_dataset / "1", name, np.full((32, 32), number + 5), np.eye(32, dtype=int))
+        image = np.random.default_rng(number).integers(0, 100, (32, 32))
+        write_pair(workspace.original_dataset / "1", name, image, np.eye(32, k=number, dtype=int))
     original_dataset.create_preloaded_dataset(workspace)
     names = [
         *preloaded_dataset.read_cases(workspace, "train")["case"],

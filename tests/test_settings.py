@@ -192,7 +192,7 @@ UNUSUAL_VALUES = [
 
 @pytest.mark.parametrize("name", settings.DECLARATIONS)
 def test_any_value_is_accepted_or_rejected_with_the_name_of_its_setting(tmp_path, monkeypatch, name):
-    types = (type(None), bool, int, float, str, dict)
+    types = (type(None), bool, int, float, str, dict, tuple, list)
     (tmp_path / "config.py").touch()
     for value in UNUSUAL_VALUES:
         monkeypatch.setattr(settings.runpy, "run_path", {str(tmp_path / "config.py"): {name: value}}.__getitem__)

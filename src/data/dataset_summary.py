@@ -21,16 +21,18 @@ def lines(rows: pd.DataFrame, excluded: pd.DataFrame, options: Settings) -> Iter
         removed = f"{_count(len(specks), 'mask')} ({specks['specks_removed_px'].sum()} px)"
         yield f"Removed components of at most {options.MASK_SPECK_PX} px from {removed}."
     train, test = (rows[rows["split"] == split] for split in ("train", "test"))
-    grouped = options.GROUP_CASES_BY is not None
+    grouped = rows["group"].nunique() < len(rows)
     groups = [f" ({_count(each['group'].nunique(), 'group')})" if grouped else "" for each in (train, test)]
     sizes = [_count(len(train), "train case") + groups[0], _count(len(test), "test case") + groups[1]]
+    by_patient = options.GROUP_CASES_BY is None and rows["group"].str.fullmatch(r"patient \d+").any()
     apart = "; no group is in both" if grouped else ""
+    apart += ", by the patients in the DICOM headers" if grouped and by_patient else ""
     yield f"Preloaded dataset: {', '.join(sizes)}{apart}."
 
 
 def _few_test_groups(rows: pd.DataFrame, options: Settings) -> Iterator[str]:
     """Step 5 has no confidence intervals for so few groups: the time to change the split is now."""
-    groups, unit = rows["group"].tolist(), "group" if options.GROUP_CASES_BY is not None else "case"
+    groups, unit = rows["group"].tolist(), "group" if rows["group"].nunique() < len(rows) else "case"
     in_test = rows["group"][rows["split"] == "test"].nunique()
     if in_test >= agreement.MIN_GROUPS:
         return

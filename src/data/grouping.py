@@ -1,6 +1,7 @@
 """Groups cases by the setting GROUP_CASES_BY, such as by patient; a group is never split."""
 
 import re
+from collections.abc import Mapping
 
 from data import input_files, splitting
 from data.image_mask_pairs import Pair
@@ -10,7 +11,7 @@ from settings import Settings
 def groups(pairs: list[Pair], options: Settings) -> tuple[dict[str, str], list[str]]:
     """The group of each case by GROUP_CASES_BY, and the faults of that setting."""
     rule = options.GROUP_CASES_BY
-    if rule is None:
+    if rule in (None, "case"):
         return {pair.case: pair.case for pair in pairs}, []
     if rule == "subdirectory":
         groups = {pair.case: pair.image.parts[-3] for pair in pairs}
@@ -19,6 +20,15 @@ def groups(pairs: list[Pair], options: Settings) -> tuple[dict[str, str], list[s
     if missed := [case for case, group in groups.items() if not group]:
         return groups, [_rule_fault(rule, missed, len(groups))]
     return groups, split_faults(list(groups.values()), options) if pairs else []
+
+
+def by_patient(patients: Mapping[str, str | None]) -> dict[str, str]:
+    """The group of each file by its patient: "patient 1", "patient 2" ..., or its own name where that is unknown.
+
+    No identifier is stored: even its hash can be guessed back.
+    """
+    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(filter(None, patients.values())), 1)}
+    return {case: f"patient {numbers[patient]}" if patient else case for case, patient in patients.items()}
 
 
 def _matched(match: re.Match[str] | None) -> str:
@@ -35,8 +45,11 @@ def _rule_fault(rule: str, missed: list[str], cases: int) -> str:
     return f"GROUP_CASES_BY = r'{rule}' finds nothing in {len(missed)} of {cases} case names: {examples}{more}. {fix}"
 
 
-def split_faults(groups: list[str], options: Settings) -> list[str]:
-    """A message if no train and test set can be made of cases in these `groups`."""
+def split_faults(groups: list[str], options: Settings, files: int = 1) -> list[str]:
+    """A message if no train and test set can be made of cases in these `groups`, which come from so many `files`."""
+    if files > 1 and set(groups) == {"patient 1"}:
+        fix = 'If they are of several patients, set GROUP_CASES_BY to "subdirectory", a regular expression, or "case".'
+        return [f"All {len(groups)} cases have the same patient in their DICOM headers. {fix}"]
     try:
         splitting.split(groups, options.TEST_SHARE, options.SEED)
     except ValueError as error:

@@ -1,9 +1,10 @@
 """Finds the pairs of image and mask in an original dataset, by their names."""
 
 import dataclasses
+import difflib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from data import file_names, input_files
 
@@ -40,15 +41,15 @@ def find(root: pathlib.Path) -> PairsFound:
             found.faults.append(f"{file_names.printable(path)}: {fault}")
         elif path.is_dir():
             _find_in_subdirectory(path, found)
-        elif ".csv" in path.name.lower():
+        elif input_files.is_meant_as_image(path):
             place = f"{root.name}/<subdirectory>/images or /masks"
             found.faults.append(f"{file_names.printable(path)}: in the wrong folder. Move it to {place}.")
         elif path.name != "README.md":
             loose.append(path)
-    reason = "only CSV files in <subdirectory>/images and /masks are read"
+    reason = "only files in <subdirectory>/images and /masks are read"
     found.skipped.extend(input_files.counted(root, loose, reason))
     if not found.pairs and not found.faults:
-        place = f"{root.name}/<subdirectory>/images/<name>.csv, their masks in .../masks/<name>.csv"
+        place = f"{root.name}/<subdirectory>/images, their masks, with the same names, in .../masks"
         found.faults.append(f"{root}: no images found. They belong in {place}.")
     found.faults.extend(_repeated_names(found.pairs))
     return found
@@ -72,7 +73,7 @@ def _find_in_subdirectory(folder: pathlib.Path, found: PairsFound) -> None:
     elif not faults:
         empty = [kind for kind, each in zip(KINDS, (images, masks), strict=True) if not each.files]
         where = "its folders images and masks" if len(empty) == 2 else f"its folder {empty[0]}"
-        faults.append(f"{folder}: no CSV files in {where}. Put the data there, or move the folder elsewhere.")
+        faults.append(f"{folder}: no image files in {where}. Put the data there, or move the folder elsewhere.")
     found.faults.extend(faults)
     stems = sorted(images.files.keys() & masks.files.keys())
     found.pairs.extend(Pair(f"{folder.name}__{stem}", images.files[stem], masks.files[stem]) for stem in stems)
@@ -82,7 +83,7 @@ def _misplaced(folder: pathlib.Path) -> str:
     """The message about a folder `images` or `masks` directly in the original dataset; "" for other folders."""
     if _is_kind(folder) and input_files.find(folder).files:
         fix = f"Create a folder, such as {folder.parent.name}/series 1, and move the folders images and masks there."
-        return f"its CSV files lie one level too high. {fix}"
+        return f"its files lie one level too high. {fix}"
     return ""
 
 
@@ -98,8 +99,8 @@ def _other_entries(folder: pathlib.Path, others: list[pathlib.Path]) -> tuple[li
     reason = "only the folders images and masks are read"
     skipped = input_files.counted(folder, [path for path in others if not path.is_dir()], reason)
     folders = [path for path in others if path.is_dir() and path not in deep]
-    unread = [path for path in folders if any(path.rglob("*.[cC][sS][vV]"))]
-    skipped += [f"{file_names.printable(path)}: a folder of CSV files, skipped: {reason}." for path in unread]
+    unread = [path for path in folders if any(map(input_files.is_meant_as_image, path.rglob("*")))]
+    skipped += [f"{file_names.printable(path)}: a folder of image files, skipped: {reason}." for path in unread]
     return faults, skipped
 
 
@@ -114,12 +115,19 @@ def _unpaired(images: input_files.Found, masks: input_files.Found) -> Iterator[s
             difference = file_names.alike(names[name].name, image.name)
             yield f"{image}: the name of its mask {difference} Give both the same name."
         else:
-            yield f"{image}: image without mask. Add a mask of the same name to the folder masks, or remove the image."
+            fix = "Add a mask of the same name to the folder masks, or remove the image."
+            yield f"{image}: image without mask.{_similar(stem, masks.files)} {fix}"
     reported |= set(map(file_names.comparable, images.files))
     fix = "Add an image of the same name to the folder images, or remove the mask."
     for stem, mask in masks.files.items():
         if file_names.comparable(stem) not in reported:
             yield f"{mask}: mask without image. {fix}"
+
+
+def _similar(stem: str, others: Iterable[str]) -> str:
+    """Asks whether the file of another name is meant, such as the mask x_mask of the image x."""
+    names = [other for other in others if stem in other] or difflib.get_close_matches(stem, others, 1, 0.8)
+    return f" Is it {names[0]}? Then give both the same name." if len(names) == 1 else ""
 
 
 def _repeated_names(pairs: list[Pair]) -> list[str]:

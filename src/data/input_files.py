@@ -1,4 +1,4 @@
-"""Finds a user's CSV files in a folder, reports those that can't be used, and counts the files that are skipped."""
+"""Finds a user's image files in a folder, reports those that can't be used, and counts the files that are skipped."""
 
 import collections
 import dataclasses
@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Iterable
 
-from data import file_names
+from data import file_names, formats
 
 # The maximum number of equal faults that are listed.
 MAX_LISTED = 10
@@ -16,7 +16,7 @@ MAX_LISTED = 10
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A folder's CSV files by stem (the name without .csv), sorted; a line per fault; one per kind of skipped file."""
+    """A folder's image files and DICOM series by stem, sorted; a line per fault; one per kind of skipped file."""
 
     files: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
     faults: list[str] = dataclasses.field(default_factory=list)
@@ -26,8 +26,9 @@ class Found:
 
 
 def find(folder: pathlib.Path, prefix_bytes: int = 0) -> Found:
-    """The CSV files directly in `folder`, which need not exist. Opens none of them.
+    """The files and DICOM series directly in `folder` that `data.formats` reads; the folder need not exist.
 
+    Opens only files without a known ending, which may be DICOM.
     `faults`: what was clearly meant as data and can't be used, such as a broken link, a compressed file, or a name that
     differs from another only in upper and lower case. `skipped`: other files that could be data, counted by ending.
     Files that operating systems add are ignored. `prefix_bytes`: what the results' names have in front of the file's.
@@ -38,17 +39,17 @@ def find(folder: pathlib.Path, prefix_bytes: int = 0) -> Found:
         if fault := _fault(path, prefix_bytes):
             faults.append(f"{file_names.printable(path)}: {fault}")
             unusable.add(file_names.comparable(_stem(path)))
-        elif _is_csv(path):
+        elif _is_image(path):
             files.append(path)
         elif fault := broken_link(path):
             skipped.append(f"{file_names.printable(path)}: {fault}")
-        elif not path.is_dir():
+        elif not path.is_dir() and not _belongs_to_header(path, paths):
             others.append(path)
     first, repeated = _by_name(files)
     faults += repeated
-    unusable.update(file_names.comparable(path.stem) for path in set(files).difference(first))
-    skipped += counted(folder, others, "only CSV files are read")
-    return Found({path.stem: path for path in first}, faults, skipped, frozenset(unusable))
+    unusable.update(file_names.comparable(formats.stem(path)) for path in set(files).difference(first))
+    skipped += counted(folder, others, "not a format that is read")
+    return Found({formats.stem(path): path for path in first}, faults, skipped, frozenset(unusable))
 
 
 def list_folder(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str]]:
@@ -75,15 +76,27 @@ def broken_link(path: pathlib.Path) -> str:
     return f"a symbolic link to {file_names.printable(target)}, which can't be reached. {fix}"
 
 
+def known_endings() -> str:
+    """The endings of the formats that are read, for messages."""
+    return f"{', '.join(sorted(formats.ENDINGS))}, DICOM files of any name, and folders of DICOM series"
+
+
+def is_meant_as_image(path: pathlib.Path) -> bool:
+    """Whether the name contains the ending of a format that is read, such as x.csv or x.csv.gz."""
+    return not path.is_dir() and any(f"{ending}" in path.name.lower() for ending in formats.ENDINGS)
+
+
 def grouped(faults: Iterable[str]) -> list[str]:
     """The faults, "<file>: <text>", equal texts only once, with their count and the first MAX_LISTED files.
 
-    Of texts that differ only in numbers, quoted words or CSV files, the first MAX_LISTED, and how many there are more.
+    Of texts that differ only in numbers, quoted words or names of files, the first MAX_LISTED and the number of others.
     """
     kinds: dict[str, dict[str, list[str]]] = {}
     for fault in faults:
         file, separator, text = fault.partition(": ")
-        kind = kinds.setdefault(re.sub(r"'[^']*'|\S+\.csv\b|\d+", "#", text or fault), {})
+        kind = kinds.setdefault(
+            re.sub(r"'[^']*'|\S+\.(csv|png|tiff?|bmp|npy|dcm|nii|gz|nrrd|mha)\b|\d+", "#", text or fault), {}
+        )
         kind.setdefault(text if separator else fault, []).append(file if separator else "")
     return [line for texts in kinds.values() for line in _shortened(texts)]
 
@@ -99,58 +112,73 @@ def counted(folder: pathlib.Path, skipped: Iterable[pathlib.Path], reason: str) 
 
 
 def _fault(path: pathlib.Path, prefix_bytes: int) -> str:
-    if not _is_csv(path):
+    if not _has_ending(path.name) and not _is_image(path):
         return _disguised(path) or _too_deep(path)
-    if fault := file_names.name_fault(path.stem, prefix_bytes + len(".npy")):
+    if fault := file_names.name_fault(formats.stem(path), prefix_bytes + len(".npy")):
         return fault
     try:
         mode = path.stat().st_mode
     except OSError as error:
         return broken_link(path) or f"can't be read ({error.strerror}). Check that its disk is connected."
     if stat.S_ISDIR(mode):
-        return "a folder. Rename it, and move CSV files out of it, beside it."
+        return "" if _is_image(path) else "a folder. Rename it, and move files out of it, beside it."
     if not stat.S_ISREG(mode):
         return "not a regular file. Remove it."
     return "" if os.access(path, os.R_OK) else "can't be read. Check that your account may read it."
 
 
-# The meaning of <name>.csv.<ending>.
+# The meaning of <name>.csv.<ending>, and of other formats.
 _DISGUISES = {
     "gz zip bz2 xz zst lz4 z 7z rar tar tgz": "compressed. Unpack it.",
     "icloud dropbox onedrive gsheet cloud nextcloud owncloud": "a placeholder of a file in a cloud. Download the file.",
     "part partial crdownload download opdownload": "an incomplete download. Complete it, or remove it.",
     "lnk url webloc symlink": "only a shortcut. Put the file itself here.",
-    "txt": "its name ends in .csv.txt, of which Windows may hide the .txt. Remove .txt from the name.",
+    "txt": "its name ends in .txt, which Windows may hide. Remove .txt from the name.",
 }
 
 
-def _is_csv(path: pathlib.Path) -> bool:
-    return path.name.lower().endswith(".csv") and not path.name.startswith(".")
+def _belongs_to_header(path: pathlib.Path, paths: list[pathlib.Path]) -> bool:
+    """Whether it holds the voxels of a header file beside it, such as a.raw of a.mhd."""
+    endings = (".mhd", ".nhdr")
+    return any(other.suffix.lower() in endings and path.name.startswith(other.stem) for other in paths)
+
+
+def _has_ending(name: str) -> bool:
+    return name.lower().endswith(tuple(formats.ENDINGS)) and not name.startswith(".")
+
+
+def _is_image(path: pathlib.Path) -> bool:
+    return (_has_ending(path.name) and not path.is_dir()) or formats.is_readable(path)
 
 
 def _disguised(path: pathlib.Path) -> str:
-    """What a file is that is meant as a CSV file but has another name, and the fix; "" for other files."""
-    if path.name.lower() == ".csv":
-        return "no name in front of .csv. Rename it."
-    base, _, ending = path.name.lower().rpartition(".")
-    if not base.endswith(".csv") or base == ".csv":
+    """What a file is that is meant as an image file but has another name, and the fix; "" for other files."""
+    name = path.name.lower()
+    if name in formats.ENDINGS:
+        return f"no name in front of {name}. Rename it."
+    base, _, ending = name.rpartition(".")
+    if not base.endswith(tuple(formats.ENDINGS)) or base in formats.ENDINGS:
         return ""
     return next((text for endings, text in _DISGUISES.items() if ending in endings.split()), "")
 
 
 def _stem(path: pathlib.Path) -> str:
-    return re.sub(r"(?i)^\.(?=.*icloud$)|\.csv(\.\w+)?$", "", path.name)  # iCloud puts a dot in front.
+    if _is_image(path):
+        return formats.stem(path)
+    name = re.sub(r"(?i)^\.(?=.*icloud$)", "", path.name)  # iCloud puts a dot in front.
+    return formats.stem(path.with_name(re.sub(r"\.\w+$", "", name) or name))
 
 
 def _too_deep(folder: pathlib.Path) -> str:
-    """The message about CSV files in a subfolder, at any depth; "" if there are none."""
+    """The message about image files in a subfolder, at any depth; "" if there are none."""
     if folder.name.startswith(".") or not folder.is_dir():
         return ""
     unreadable: list[OSError] = []
-    count = sum(_is_csv(folder / name) for _, _, names in os.walk(folder, onerror=unreadable.append) for name in names)
+    walk = os.walk(folder, onerror=unreadable.append)
+    count = sum(_is_image(pathlib.Path(place, name)) for place, _, names in walk for name in names)
     if unreadable and not count:
         return f"a subfolder that can't be opened ({unreadable[0].strerror}). Move it elsewhere."
-    files = f"{count} CSV file{'s' * (count > 1)}"
+    files = f"{count} image file{'s' * (count > 1)}"
     return f"{files} in a subfolder, where they are not read. Move them up, beside it." if count else ""
 
 
@@ -159,11 +187,12 @@ def _by_name(files: list[pathlib.Path]) -> tuple[list[pathlib.Path], list[str]]:
     first: dict[str, pathlib.Path] = {}
     faults = []
     for path in reversed(files):  # Of a.CSV and a.csv the latter is kept.
-        other = first.setdefault(file_names.comparable(path.stem), path)
+        other = first.setdefault(file_names.comparable(formats.stem(path)), path)
         if other is not path:
-            faults.append(
-                f"{file_names.printable(path)}: {file_names.alike(path.name, other.name)} Rename or remove one of them."
-            )
+            same = file_names.comparable(path.name) == file_names.comparable(other.name)
+            twice = f"{file_names.printable(other.name)} exists, too."
+            clash = file_names.alike(path.name, other.name) if same else twice
+            faults.append(f"{file_names.printable(path)}: {clash} Rename or remove one of them.")
     return sorted(first.values()), faults
 
 
@@ -189,14 +218,14 @@ def _not_listed(folder: pathlib.Path, error: OSError) -> list[str]:
 # What macOS, Windows, Linux and network disks add.
 _LITTER = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r", "$recycle.bin", "system volume information",
-    "@eadir", "#recycle", "lost+found",
+    "@eadir", "#recycle", "lost+found", "dicomdir",
 }  # fmt: skip
 
 
 def _is_litter(name: str) -> bool:
     # Other hidden files could be data only as <name>.csv or as what stands for it.
     if name.startswith("."):
-        return name.startswith(("._", ".~")) or ".csv" not in name.lower()
+        return name.startswith(("._", ".~")) or not any(ending in name.lower() for ending in formats.ENDINGS)
     return name.lower() in _LITTER or name.startswith("~$")
 
 

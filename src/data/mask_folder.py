@@ -1,6 +1,6 @@
 """A folder of masks of a dataset's cases: predictions of the model or of another program, or a second reader's masks.
 
-<case>.npy      as in the preloaded dataset; or <case>.csv as in the original dataset
+<case>.npy      as in the preloaded dataset; or <case>.csv, <case>.png ..., as in the original dataset
 _table.csv      quality table of the model's predictions: predicted Dice and out-of-distribution reasons per case
 _model.json     provenance of the model's predictions: model, training, SHA-256 of every image of the train set
 """
@@ -14,13 +14,16 @@ import numpy as np
 import pandas as pd
 
 import storage
-from data import csv_array
+from data import csv_array, formats
 from provenance import Provenance
 from settings import hyperparameters
 
 # Names with a leading underscore are sorted first.
 QUALITY_TABLE = "_table.csv"
 _MODEL = "_model.json"
+
+# ".seg.nrrd" ends in ".nrrd".
+_ENDINGS = (".npy", ".csv", *(ending for ending in formats.ENDINGS if ending not in (".npy", ".csv")))
 
 # The column ood_reasons in earlier versions.
 _FORMER_REASONS = "unlike_train_set"
@@ -45,26 +48,21 @@ def read(folder: pathlib.Path, case: str, shape: tuple[int, int]) -> np.ndarray:
     if len(files) != 1:
         raise storage.DatasetError([_unclear(folder, case, files)])
     (file,) = files
-    mask = _array(file) if file.suffix.lower() == ".npy" else csv_array.read(file)
+    mask = _read_any(file, shape)
     if mask.shape != shape:
         size = " x ".join(map(str, mask.shape))
         raise storage.DatasetError([f"{file}: {size} values; the reference mask has {shape[0]} x {shape[1]}."])
     if fault(mask):
         raise storage.DatasetError([f"{file}: {fault(mask)}"])
-    return mask.astype(np.uint8)
+    return (mask > 0).astype(np.uint8)
 
 
 def fault(mask: np.ndarray) -> str:
-    """The invalid values of a mask, and the fix; "" if it has only 0 and 1."""
-    if ((mask == 0) | (mask == 1)).all():
+    """The invalid values of a mask, and the fix; "" if it has only 0 and 1, or 0 and 255."""
+    if ((mask == 0) | (mask == 1)).all() or ((mask == 0) | (mask == 255)).all():
         return ""
-    values = np.unique(mask)
-    fix = (
-        "Divide it by 255."
-        if np.isin(values, (0, 255)).all()
-        else "Export it as 1 inside and 0 outside, without interpolation."
-    )
-    return f"values {_listed(values)}; a mask holds 0 and 1. {fix}"
+    fix = "Export it as 1 inside and 0 outside, without interpolation."
+    return f"values {_listed(np.unique(mask))}; a mask holds 0 and 1. {fix}"
 
 
 def write_quality_table(folder: pathlib.Path, table: pd.DataFrame) -> None:
@@ -108,14 +106,26 @@ def read_provenance(folder: pathlib.Path) -> Provenance | None:
 
 def _files(folder: pathlib.Path, case: str) -> list[pathlib.Path]:
     # One per kind: file systems that ignore case find case.CSV by the name case.csv, too.
-    kinds = [[folder / f"{case}{suffix}" for suffix in (kind, kind.upper())] for kind in (".npy", ".csv")]
+    kinds = [[folder / f"{case}{suffix}" for suffix in (kind, kind.upper())] for kind in _ENDINGS]
     return [file for kind in kinds if (file := next((file for file in kind if file.is_file()), None))]
 
 
 def _unclear(folder: pathlib.Path, case: str, files: list[pathlib.Path]) -> str:
     if files:
         return f"{files[0]}: {files[1].name} exists, too. Remove one of them."
-    return f"{folder}: no mask of the case {case}. Add {case}.csv or {case}.npy."
+    return f"{folder}: no mask of the case {case}. Add {case}.csv, {case}.npy, {case}.png or another format."
+
+
+def _read_any(file: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
+    if file.suffix.lower() == ".npy":
+        return _array(file)
+    if file.suffix.lower() == ".csv":
+        return csv_array.read(file)
+    mask = formats.read_mask(file, formats.Image((np.zeros(shape, np.uint8),)))
+    if len(mask.labels) > 1:
+        labels = ", ".join(mask.labels)
+        raise storage.DatasetError([f"{file}: several labels ({labels}). Export that of the structure only."])
+    return mask.slices[0]
 
 
 def _array(file: pathlib.Path) -> np.ndarray:

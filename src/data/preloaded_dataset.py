@@ -3,6 +3,7 @@
     preloaded dataset/
       cases.csv                    a row per case: split, group, source files, SHA-256, shape, value range, mask pixels
       left out.csv                 the excluded pairs, and why
+      checks.csv, checks/          a row per case with the values of the data checks; pictures of what looks wrong
       facts.json                   the number of cases, and the settings of step 1
       train set/
         images/<case>.npy          NumPy files: uint8, int16 or float32, the smallest lossless dtype
@@ -58,6 +59,8 @@ _FACTS = "facts.json"
 _FIX = f"Run step 1 again: {storage.command('create_preloaded_dataset')}"
 # The text columns of cases.csv; a case named 007 must stay a text.
 _TEXTS = ("case", "split", "group", "image_file", "image_sha256", "mask_sha256", "dtype")
+# Positive numbers, or empty where unknown. Datasets of earlier versions lack these columns.
+_LENGTHS = ("row_mm", "column_mm", "resized_by")
 _COLUMNS = (*_TEXTS, "height", "width", "minimum", "maximum", "mask_px")
 
 
@@ -99,6 +102,8 @@ def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
     cases = storage.read_table(table_file, _FIX, _COLUMNS, dtype=dict.fromkeys(_TEXTS, str), keep_default_na=False)
     if fault := _table_fault(cases):
         raise storage.DamagedFile(f"{table_file}: {fault}. A spreadsheet program may have changed it. {_FIX}")
+    for name in set(_LENGTHS) & set(cases):
+        cases[name] = pd.to_numeric(cases[name])
     cases = cases[cases["split"] == split].reset_index(drop=True)
     for case in cases.itertuples():
         pixels = case.height * case.width
@@ -116,8 +121,14 @@ def _table_fault(cases: pd.DataFrame) -> str:
         "a dtype that step 1 does not write": ~cases["dtype"].isin(("uint8", "int16", "float32")),
         "a size or mask_px that is not a whole number": ~whole,
         "a case that occurs twice": cases["case"].duplicated(),
+        **{f"{name} that is not a positive number": _is_no_length(cases[name]) for name in _LENGTHS if name in cases},
     }
     return next((f"row {wrong.idxmax() + 2} has {what}" for what, wrong in tests.items() if wrong.any()), "")
+
+
+def _is_no_length(cells: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(cells, errors="coerce")
+    return ~((cells.astype(str) == "") | cells.isna() | ((numbers > 0) & (numbers < np.inf)))
 
 
 def _is_sha256(digest: object) -> bool:

@@ -1,5 +1,6 @@
 """The metrics of each test case, and the pixel spacings that give them in mm."""
 
+import math
 import pathlib
 
 import numpy as np
@@ -9,6 +10,9 @@ import progress
 import storage
 from data import mask_folder, preloaded_dataset
 from masks import cleaning, metrics
+
+# The distances of rows and of columns, in mm.
+Spacing = tuple[float, float]
 
 
 def read_masks(test_set: pathlib.Path, folder: pathlib.Path, case: str) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +29,7 @@ def measure(
     test_set: pathlib.Path,
     folder: pathlib.Path,
     cases: pd.DataFrame,
-    spacings_mm: dict[str, float],
+    spacings_mm: dict[str, Spacing],
     tolerance_mm: float | None,
     max_component_px: int = 0,
 ) -> pd.DataFrame:
@@ -51,22 +55,74 @@ def measure(
     return pd.DataFrame(rows)
 
 
-def pixel_spacings(setting: float | str | None, cases: list[str]) -> dict[str, float]:
-    """Returns the pixel spacing of each case in mm for the value of PIXEL_SPACING_MM; {} for None.
+def pixel_spacings(setting: float | str | None, cases: pd.DataFrame) -> dict[str, Spacing]:
+    """Returns the distances of rows and of columns in mm of each case, a row of cases.csv; {} if they are unknown.
 
-    DatasetError if the setting names a table that can't be read or lacks the spacing of a case.
+    They are those of the image files, or those of PIXEL_SPACING_MM, the `setting`, multiplied by the factor by which
+    step 1 resized the image. DatasetError if the setting names a table that can't be read or lacks a case.
     """
-    if not isinstance(setting, str):
-        return dict.fromkeys(cases, setting) if setting else {}
+    if setting is None:
+        return _from_files(cases)
+    names = cases["case"].tolist()
+    spacings = _from_table(setting, names) if isinstance(setting, str) else dict.fromkeys(names, setting)
+    factors = cases.get("resized_by", pd.Series(1.0, cases.index))
+    return {
+        case: (spacings[case] * factor, spacings[case] * factor) for case, factor in zip(names, factors, strict=True)
+    }
+
+
+def spacing_note(setting: float | str | None, cases: pd.DataFrame) -> str:
+    """Says for how many cases the files lack a pixel spacing, or PIXEL_SPACING_MM contradicts it; "" for none."""
+    known = _known_spacings(cases)
+    if setting is None:
+        if not 0 < len(known) < len(cases):
+            return ""
+        return (
+            f"{len(cases) - len(known)} of {len(cases)} image files have no pixel spacing: no lengths in mm are given. "
+            "Set PIXEL_SPACING_MM in config.py."
+        )
+    used = pixel_spacings(setting, cases)
+    ratios = [max((used[case][axis] / known[case][axis] for axis in (0, 1)), key=_deviation) for case in known]
+    different = [ratio for ratio in ratios if _deviation(ratio) > _MAX_SPACING_DIFFERENCE]
+    if not different:
+        return ""
+    largest = max(different, key=_deviation)
+    return (
+        f"PIXEL_SPACING_MM differs from the pixel spacing in {len(different)} of {len(known)} image files, by up to "
+        f"{100 * (largest - 1):+.0f} %. The setting is used. Set it to None to use that of the files."
+    )
+
+
+def _deviation(ratio: float) -> float:
+    return abs(math.log(ratio))
+
+
+# Relative; spacings are rounded differently.
+_MAX_SPACING_DIFFERENCE = 0.01
+
+
+def _from_files(cases: pd.DataFrame) -> dict[str, Spacing]:
+    # For some cases only, the others' lengths would count as failures.
+    known = _known_spacings(cases)
+    return known if len(known) == len(cases) else {}
+
+
+def _known_spacings(cases: pd.DataFrame) -> dict[str, Spacing]:
+    # Datasets of earlier versions lack the columns.
+    columns = cases.reindex(columns=["case", "row_mm", "column_mm"]).dropna()
+    return {case: (float(row), float(column)) for case, row, column in columns.itertuples(index=False)}
+
+
+def _from_table(file: str, cases: list[str]) -> dict[str, float]:
     try:
-        column = pd.read_csv(setting, dtype={"case": str}).set_index("case")["spacing_mm"]
+        column = pd.read_csv(file, dtype={"case": str}).set_index("case")["spacing_mm"]
     except (OSError, KeyError, ValueError) as error:
-        fault = f"{setting}: not a CSV table with the columns case and spacing_mm ({error})."
+        fault = f"{file}: not a CSV table with the columns case and spacing_mm ({error})."
         raise storage.DatasetError([f"{fault} Correct it, or PIXEL_SPACING_MM in config.py."]) from error
     numbers = pd.to_numeric(column, errors="coerce").replace(np.inf, np.nan)
     valid = numbers[(numbers > 0) & ~numbers.index.duplicated(keep=False)].to_dict()
     faults = [
-        f"{setting}: the case {case} has the spacings {column[column.index == case].tolist()}. "
+        f"{file}: the case {case} has the spacings {column[column.index == case].tolist()}. "
         "Give it one row with a spacing_mm > 0."
         for case in cases
         if case not in valid

@@ -178,7 +178,7 @@ def _empty_masks(result: EvaluationResult) -> str:
     pairs = {"both empty": (empty, empty), "reference mask empty": (empty, filled), "prediction empty": (filled, empty)}
     values = pd.DataFrame(
         {
-            title: {name: metrics.compare(*pair, spacing_mm=1)[name] for name in result.plotted}
+            title: {name: metrics.compare(*pair, spacing_mm=(1.0, 1.0))[name] for name in result.plotted}
             for title, pair in pairs.items()
         }
     )

@@ -80,11 +80,13 @@ def _tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Returns the metrics of the predictions and, if there are such masks, of the second reader."""
     tolerance_mm = options.SURFACE_DICE_TOLERANCE_MM
-    if tolerance_mm and not options.PIXEL_SPACING_MM:
+    spacings_mm = measuring.pixel_spacings(options.PIXEL_SPACING_MM, cases)
+    if tolerance_mm and not spacings_mm:
         raise settings.SettingsError(
-            "SURFACE_DICE_TOLERANCE_MM is set in config.py, but PIXEL_SPACING_MM is not. Set both or neither."
+            "SURFACE_DICE_TOLERANCE_MM is set in config.py, but the pixel spacing is unknown. Set PIXEL_SPACING_MM."
         )
-    spacings_mm = measuring.pixel_spacings(options.PIXEL_SPACING_MM, cases["case"].tolist())
+    if note := measuring.spacing_note(options.PIXEL_SPACING_MM, cases):
+        print(f"Warning: {note}")
     table = measuring.measure(workspace.test_set, predictions, cases, spacings_mm, tolerance_mm)
     if options.SECOND_READER_FOLDER is None:
         return table, None

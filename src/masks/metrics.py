@@ -1,6 +1,7 @@
 """Segmentation metrics of a predicted mask against the true one. Masks are (height, width), of 0 and 1 or bool.
 
-Distances are between pixel centres, in px, or in mm if the pixel spacing is given. Values for empty masks:
+Distances are between pixel centres, in px, or in mm if the pixel spacing is given; pixels need not be square. Values
+for empty masks:
 
     true      predicted   dice, jaccard,   precision   recall   distances   area difference
                           surface_dice                                      in px    in %
@@ -28,15 +29,19 @@ TOLERANCE_PX = 2.0
 class Comparison:
     """The metrics of a pair of masks. Borders and distances are computed once, when first needed.
 
-    ValueError for anything but two masks of the same shape.
+    `pixel`: height and width of a pixel in the unit of the distances. ValueError for anything but two masks of the same
+    shape.
     """
 
-    def __init__(self, true_mask: np.ndarray, predicted_mask: np.ndarray) -> None:
+    def __init__(
+        self, true_mask: np.ndarray, predicted_mask: np.ndarray, pixel: tuple[float, float] = (1.0, 1.0)
+    ) -> None:
         true, predicted = (_checked(mask) for mask in (true_mask, predicted_mask))
         if true.shape != predicted.shape:
             raise ValueError(
                 f"Expected two masks of the same shape (height, width), got {true.shape} and {predicted.shape}."
             )
+        self._pixel = np.array(pixel)
         # Cropping changes no metric: beyond the bounding box there is no mask, just as beyond the edge of the image.
         self._corner, box = _bounding_box(true | predicted)
         self.true, self.predicted = true[box], predicted[box]
@@ -80,9 +85,9 @@ class Comparison:
         from_true, from_predicted = self._border_distances
         if from_true.max() >= from_predicted.max():
             start = true[np.argmax(from_true)]
-            return self._in_image(start), self._in_image(_nearest_point(predicted, start))
+            return self._in_image(start), self._in_image(self._nearest_point(predicted, start))
         start = predicted[np.argmax(from_predicted)]
-        return self._in_image(_nearest_point(true, start)), self._in_image(start)
+        return self._in_image(self._nearest_point(true, start)), self._in_image(start)
 
     def hausdorff_all_pixels_px(self) -> float:
         """The largest distance from a pixel of either mask to the nearest pixel of the other, as in scikit-image.
@@ -95,8 +100,8 @@ class Comparison:
         # ring around it. The nearest pixel of the other mask does lie on its border.
         true_tree, predicted_tree = self._trees
         return max(
-            nearest.max_distance(self.true & ~self.predicted, predicted_tree),
-            nearest.max_distance(self.predicted & ~self.true, true_tree),
+            nearest.max_distance(self.true & ~self.predicted, predicted_tree, self._pixel),
+            nearest.max_distance(self.predicted & ~self.true, true_tree, self._pixel),
         )
 
     def hausdorff95_px(self) -> float:
@@ -151,37 +156,43 @@ class Comparison:
     @functools.cached_property
     def _trees(self) -> tuple[scipy.spatial.cKDTree, scipy.spatial.cKDTree]:
         true, predicted = self._border_points
-        return nearest.tree(true), nearest.tree(predicted)
+        return nearest.tree(true * self._pixel), nearest.tree(predicted * self._pixel)
 
     @functools.cached_property
     def _border_distances(self) -> tuple[np.ndarray, np.ndarray]:
         """From each border pixel to the nearest one of the other mask: the true mask's, the predicted mask's."""
         (true, predicted), (true_tree, predicted_tree) = self._border_points, self._trees
-        return predicted_tree.query(true)[0], true_tree.query(predicted)[0]
+        return predicted_tree.query(true * self._pixel)[0], true_tree.query(predicted * self._pixel)[0]
+
+    def _nearest_point(self, points: np.ndarray, point: np.ndarray) -> np.ndarray:
+        return points[np.argmin((((points - point) * self._pixel) ** 2).sum(axis=1))]
 
 
 def compare(
     true_mask: np.ndarray,
     predicted_mask: np.ndarray,
-    spacing_mm: float | None = None,
+    spacing_mm: tuple[float, float] | None = None,
     tolerance_mm: float | None = None,
 ) -> dict[str, float]:
-    """All metrics by name. With the pixel spacing `spacing_mm`, lengths are given in mm and areas in cm² too.
+    """All metrics by name. With `spacing_mm`, the distance of rows and of columns, also lengths in mm and areas in cm².
 
     The surface Dice's tolerance is `tolerance_mm` if that and the spacing are given, else TOLERANCE_PX.
     """
     pair = Comparison(true_mask, predicted_mask)
-    tolerance_px = tolerance_mm / spacing_mm if tolerance_mm and spacing_mm else TOLERANCE_PX
+    # Distances in mm: of square pixels they are a multiple of those in px.
+    row_mm, column_mm = pixel = spacing_mm or (1.0, 1.0)
+    pair_mm, scale_mm = (pair, row_mm) if row_mm == column_mm else (Comparison(true_mask, predicted_mask, pixel), 1.0)
+    tolerance = tolerance_mm / scale_mm if spacing_mm and tolerance_mm else None
     values = {name: getattr(pair, name)() for name in ("dice", "jaccard", "precision", "recall")}
-    values["surface_dice"] = pair.surface_dice(tolerance_px)
+    values["surface_dice"] = pair_mm.surface_dice(tolerance) if tolerance else pair.surface_dice()
     names = ("hausdorff", "hausdorff95", "assd", "hausdorff_all_pixels")
     lengths = {name: getattr(pair, f"{name}_px")() for name in names}
     areas = {"true": pair.true_px, "predicted": pair.predicted_px, "area_difference": pair.area_difference_px()}
     values |= {f"{name}_px": value for name, value in (lengths | areas).items()}
     values["area_difference_percent"] = pair.area_difference_percent()
     if spacing_mm:
-        values |= {f"{name}_mm": value * spacing_mm for name, value in lengths.items()}
-        values |= {f"{name}_cm2": value * spacing_mm**2 / 100 for name, value in areas.items()}
+        values |= {f"{name}_mm": getattr(pair_mm, f"{name}_px")() * scale_mm for name in names}
+        values |= {f"{name}_cm2": value * row_mm * column_mm / 100 for name, value in areas.items()}
     return values
 
 
@@ -208,10 +219,6 @@ def _bounding_box(mask: np.ndarray) -> tuple[Point, tuple[slice, slice]]:
         return (0, 0), (slice(1), slice(1))
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (int(rows[0]), int(columns[0])), (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-
-
-def _nearest_point(points: np.ndarray, point: np.ndarray) -> np.ndarray:
-    return points[np.argmin(((points - point) ** 2).sum(axis=1))]
 
 
 def _ratio(numerator: int, denominator: int, undefined: bool = True) -> float:

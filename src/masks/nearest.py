@@ -22,14 +22,17 @@ def tree(points: np.ndarray) -> scipy.spatial.cKDTree:
     return scipy.spatial.cKDTree(points, balanced_tree=False, compact_nodes=False)
 
 
-def max_distance(starts: np.ndarray, targets: scipy.spatial.cKDTree) -> float:
-    """The largest distance (px) from a pixel of the mask `starts` to its nearest target; 0 without pixels."""
+def max_distance(starts: np.ndarray, targets: scipy.spatial.cKDTree, pixel: np.ndarray) -> float:
+    """The largest distance from a pixel of the mask `starts` to its nearest target; 0 without pixels.
+
+    `pixel`: height and width of a pixel in the unit of the targets and of the distance.
+    """
     if not starts.any():
         return 0.0
-    return float(targets.query(np.argwhere(_candidates(starts, targets)))[0].max())
+    return float(targets.query(np.argwhere(_candidates(starts, targets, pixel)) * pixel)[0].max())
 
 
-def _candidates(starts: np.ndarray, targets: scipy.spatial.cKDTree) -> np.ndarray:
+def _candidates(starts: np.ndarray, targets: scipy.spatial.cKDTree, pixel: np.ndarray) -> np.ndarray:
     """The subset of `starts` that contains the farthest one: a branch and bound over blocks.
 
     Distances of two starts differ by at most the distance between them (Lipschitz condition). So the distance from a
@@ -38,7 +41,7 @@ def _candidates(starts: np.ndarray, targets: scipy.spatial.cKDTree) -> np.ndarra
     height, width = starts.shape
     padded = np.pad(starts, ((0, -height % _BLOCK), (0, -width % _BLOCK)))
     blocks = padded.reshape(padded.shape[0] // _BLOCK, _BLOCK, padded.shape[1] // _BLOCK, _BLOCK).any(axis=(1, 3))
-    distances = targets.query((np.argwhere(blocks) + 0.5) * _BLOCK - 0.5)[0]
+    distances = targets.query(((np.argwhere(blocks) + 0.5) * _BLOCK - 0.5) * pixel)[0]
     # Twice the distance from centre to corner: one block may exceed its bound by it, the other fall short.
-    blocks[blocks] = distances >= distances.max() - _BLOCK * np.sqrt(2)
+    blocks[blocks] = distances >= distances.max() - _BLOCK * np.hypot(*pixel)
     return starts & blocks.repeat(_BLOCK, axis=0).repeat(_BLOCK, axis=1)[:height, :width]

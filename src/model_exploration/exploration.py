@@ -3,7 +3,6 @@
 import functools
 import importlib.metadata
 
-import keras_tuner
 import numpy as np
 import pandas as pd
 
@@ -17,7 +16,7 @@ from model_exploration import hparams_page, search, search_space, summary
 from model_exploration.repeats import read_plan
 from model_exploration.trainer import Trainer
 from model_exploration.trials import Row
-from model_training import diagnosis, distribution, fitting
+from model_training import diagnosis, distribution, fitting, window
 from settings import Settings, hyperparameters
 
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
@@ -33,13 +32,14 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     or by an earlier version. UserError if all trials failed.
     """
     options = settings.load(workspace.root)
-    space = search_space.build(options.EXPLORATION_SEARCH_SPACE)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
-        _explore(workspace, options, space)
+        _explore(workspace, options)
 
 
-def _explore(workspace: storage.Workspace, options: Settings, space: keras_tuner.HyperParameters) -> None:
+def _explore(workspace: storage.Workspace, options: Settings) -> None:
     cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+    options = window.settings_for(options, cases)
+    space = search_space.build(options.EXPLORATION_SEARCH_SPACE)
     held_out = _held_out(cases, options)
     empty = int((cases["mask_px"][held_out] == 0).sum())
     if distribution.count() > 1:

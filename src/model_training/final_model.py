@@ -7,7 +7,7 @@ import pandas as pd
 import settings
 import storage
 from data import pipeline
-from model_training import diagnosis
+from model_training import diagnosis, window
 from model_training.training import train
 
 
@@ -20,6 +20,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     options = settings.load(workspace.root)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+        options = window.settings_for(options, cases)
         diagnosis.warn_about_intensities(options.hyperparameters, cases)
         _announce_replacement(workspace)
         history = train(

@@ -39,8 +39,8 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
             table = pd.DataFrame(_predict_cases(names, batches, model, statistics, draft))
             mask_folder.write_quality_table(draft, table)
             mask_folder.write_provenance(draft, provenance)
-    postprocessed = ", post-processed" if model.postprocess else ""
-    print(f"Predicted {len(cases)} test cases{postprocessed}.{quality.review_list(table.set_index('case'))}")
+    predicted = f"{len(cases)} test case{'s' * (len(cases) > 1)}{', post-processed' if model.postprocess else ''}"
+    print(f"Predicted {predicted}.{quality.review_list(table.set_index('case'))}")
 
 
 def _check_compatible(cases: pd.DataFrame, training: Training) -> None:

@@ -1,20 +1,19 @@
-"""Step 6: masks and overlays of new images of any size, and the quality table."""
+"""Step 6: masks and overlays of new images of any size and format, and the quality table."""
 
 import concurrent.futures
 import contextlib
-import math
+import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import skimage.transform
 
 import progress
 import settings
 import storage
-from data import csv_array, file_names, input_files, mask_folder, preloaded_dataset
+from data import csv_array, file_names, formats, input_files, mask_folder, preloaded_dataset, resizing
 from masks import drawing
 from networks import ensemble
 from prediction import models, overlap, quality
@@ -22,17 +21,15 @@ from provenance import TrainSetStatistics
 
 # The quality table has the same name as the test set's.
 TABLE = mask_folder.QUALITY_TABLE
-
-# Padded to a square, a larger image would exceed the memory of most machines.
-MAX_SIDE_PX = 8192
+OVERLAYS = "overlays"
 
 
 def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
-    """Writes a mask, an overlay and a row of the quality table for each `new images/<name>.csv`.
+    """Writes the mask of each file or DICOM series in `new images`, an overlay and a row of the table per slice.
 
-    Images may have any size: they are padded to a square and resized to the model's size, their masks are resized
-    back. A file that can't be predicted does not stop the others: DatasetError lists it after these are written.
-    MissingResult if step 3 has not run.
+    A mask has the format and the geometry of its image; that of DICOM is NIfTI. Images may have any size: they are
+    padded to a square and resized to the model's size, their masks are resized back. A file that can't be predicted
+    does not stop the others: DatasetError lists it after these are written. MissingResult if step 3 has not run.
     """
     options = settings.load(workspace.root)
     files, faults, skipped = _find(workspace.new_images)
@@ -40,16 +37,23 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     with models.reading(workspace, options) as folders:
         model, statistics = ensemble.read(folders, options.CLEAN_PREDICTIONS), models.statistics(folders)
     with storage.atomic_folder(workspace.new_predictions) as draft:
+        (draft / OVERLAYS).mkdir()
         rows = _predict_files(files, model, statistics, draft, faults)
         if not rows:
             raise storage.DatasetError(input_files.grouped(faults))
         table = pd.DataFrame(rows)
         table.to_csv(draft / TABLE, index=False)
-    predicted = f"Predicted {len(rows)} of {total} images{', post-processed' if model.postprocess else ''}"
+    predicted = total - len(faults)
+    text = f"Predicted {predicted} of {total} images{_slices(rows, predicted)}"
+    text += ", post-processed" if model.postprocess else ""
     review = quality.review_list(table.set_index("image"))
-    print(f"{predicted}, saved in '{workspace.new_predictions.name}'.{review}", *skipped, sep="\n")
+    print(f"{text}, saved in '{workspace.new_predictions.name}'.{review}", *skipped, sep="\n")
     if faults:
         raise storage.DatasetError(input_files.grouped(faults))
+
+
+def _slices(rows: list[dict[str, Any]], files: int) -> str:
+    return f" ({len(rows)} slices)" if len(rows) > files else ""
 
 
 def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str]]:
@@ -60,9 +64,26 @@ def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str
     faults = [*inputs.faults, *(f"{file_names.printable(file)}: {fault}" for file in reserved)]
     files = [file for file in inputs.files.values() if file not in reserved]
     if not files:
-        missing = f"{folder}: no CSV files found. Put each image to predict there as <name>.csv."
+        missing = f"{folder}: no images found. Put the images to predict there: {input_files.known_endings()}."
         raise storage.DatasetError([*faults, *inputs.skipped, missing])
     return files, faults, inputs.skipped
+
+
+@dataclasses.dataclass(frozen=True)
+class _Slice:
+    """One slice of a file: `pixels`, (rows, columns), and the network's input `resized`, float32 (size, size)."""
+
+    file: pathlib.Path
+    image: formats.Image
+    index: int
+    pixels: np.ndarray
+    resized: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """The name of the slice in the table and of its overlay."""
+        number = self.image.names[self.index]
+        return f"{formats.stem(self.file)}_{number}" if number else formats.stem(self.file)
 
 
 def _predict_files(
@@ -73,108 +94,119 @@ def _predict_files(
     faults: list[str],
 ) -> list[dict[str, Any]]:
     """Writes the results of each new image and returns the rows of the table. Appends files that fail to `faults`."""
+    failures: dict[pathlib.Path, list[str]] = {}
+    names: dict[str, pathlib.Path] = {}  # Of the slices, each with its file.
 
     def predicted(reads: Iterable[tuple[tuple, concurrent.futures.Future]]) -> Iterator[tuple]:
         for (file,), read in reads:
-            with _collect_fault(file, faults):
-                image, resized = read.result()
-                yield file, image, resized, model.logits(resized[None, ..., None])[:, 0]
+            with _collect_fault(file, failures):
+                slices = read.result()
+                _claim_names(slices, names)
+                for each in slices:
+                    yield each, model.logits(each.resized[None, ..., None])[:, 0]
 
-    def write(file: pathlib.Path, image: np.ndarray, resized: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
-        mask, estimates = _predict(image, resized, logits, model, statistics)
-        return _write(folder, file, image, mask, estimates)
+    def write(each: _Slice, logits: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        mask, estimates = _predict(each, logits, model, statistics)
+        if len(each.image.slices) == 1:
+            formats.write_mask(folder / formats.stem(each.file), [mask], each.image, formats.kind(each.file) or "csv")
+        return mask, _write_overlay(folder / OVERLAYS, each, mask, estimates)
 
-    rows = []
+    rows: dict[pathlib.Path, list[dict[str, Any]]] = {}
+    masks: list[np.ndarray] = []  # Of the slices of the current volume.
     with concurrent.futures.ThreadPoolExecutor(overlap.THREADS) as pool:
         reads = overlap.submit_ahead(pool, lambda file: _read(file, model), ((file,) for file in files))
         bar = progress.Bar(reads, total=len(files), desc="Predicting", unit=" images")
-        for (file, *_), row in overlap.submit_ahead(pool, write, predicted(bar)):
-            with _collect_fault(file, faults):
-                rows.append(row.result())
-    return rows
+        for (each, _), result in overlap.submit_ahead(pool, write, predicted(bar)):
+            masks = masks if each.index else []
+            with _collect_fault(each.file, failures):
+                mask, row = result.result()
+                rows.setdefault(each.file, []).append(row)
+                masks.append(mask)
+                if 1 < len(each.image.slices) == len(masks):
+                    formats.write_mask(
+                        folder / formats.stem(each.file), masks, each.image, formats.kind(each.file) or "csv"
+                    )
+    for file in failures:
+        rows.pop(file, None)
+        _remove(folder, file, [name for name, owner in names.items() if owner == file])
+    faults += [fault for texts in failures.values() for fault in texts]
+    return [row for file_rows in rows.values() for row in file_rows]
+
+
+def _claim_names(slices: list[_Slice], names: dict[str, pathlib.Path]) -> None:
+    """Adds the names of a file's slices to `names`. DatasetError if one is that of another file's."""
+    for each in slices:
+        if other := names.get(file_names.comparable(each.name)):
+            text = f"its slice would be named {each.name}, as that of {file_names.printable(other.name)}"
+            raise storage.DatasetError([f"{file_names.printable(each.file)}: {text}. Rename one of them."])
+    names |= {file_names.comparable(each.name): each.file for each in slices}
+
+
+def _remove(folder: pathlib.Path, file: pathlib.Path, names: list[str]) -> None:
+    """Removes what was written of a file that failed: its mask, and the overlays of the slices with these `names`."""
+    for overlay in (folder / OVERLAYS).iterdir():
+        if file_names.comparable(overlay.stem) in names:
+            overlay.unlink()
+    for written in folder.iterdir():
+        if names and written.is_file() and formats.stem(written) == formats.stem(file):
+            written.unlink()
 
 
 @contextlib.contextmanager
-def _collect_fault(file: pathlib.Path, faults: list[str]) -> Iterator[None]:
-    """Appends an error that concerns only this file to `faults`."""
+def _collect_fault(file: pathlib.Path, failures: dict[pathlib.Path, list[str]]) -> Iterator[None]:
+    """Adds an error that concerns only this file to `failures`."""
     try:
         yield
     except storage.DatasetError as error:
-        faults += error.faults
+        failures[file] = error.faults
     except ensemble.ImageOutOfRange as error:
-        faults.append(f"{file_names.printable(file)}: {error}")
+        failures[file] = [f"{file_names.printable(file)}: {error}"]
     except MemoryError as error:
         fix = "Close other programs, or crop the image."
-        faults.append(f"{file_names.printable(file)}: too large for this machine's memory ({error}). {fix}")
+        text = f"too large for this machine's memory ({error}). {fix}"
+        failures[file] = [f"{file_names.printable(file)}: {text}"]
     except OSError as error:
         if storage.is_disk_full(error):
             raise
-        faults.append(f"{file_names.printable(file)}: {storage.describe(error) or error}")
+        failures[file] = [f"{file_names.printable(file)}: {storage.describe(error) or error}"]
 
 
-def _read(file: pathlib.Path, model: ensemble.Ensemble) -> tuple[np.ndarray, np.ndarray]:
-    """The raw image, (height, width), and the network's input, float32 (size, size).
-
-    DatasetError if the file can't be read or its shape can't be predicted.
-    """
+def _read(file: pathlib.Path, model: ensemble.Ensemble) -> list[_Slice]:
+    """The slices of a file. DatasetError if it can't be read or its shape can't be predicted."""
+    image = formats.read_image(file)
+    shape = image.slices[0].shape
+    size = f"{file_names.printable(file)}: {shape[0]} x {shape[1]}"
+    if file.suffix.lower() == ".csv" and (fault := csv_array.explain_shape(image.slices[0], model.image_size)):
+        raise storage.DatasetError([f"{size}: {fault}"])
+    if max(shape) > resizing.MAX_SIDE_PX:
+        limit = f"the maximum is {resizing.MAX_SIDE_PX} px a side"
+        raise storage.DatasetError([f"{size} px; {limit}. Crop or downsample the image."])
     # The smallest lossless dtype: several images wait in memory, each with up to 64 million pixels.
-    image = preloaded_dataset.smallest_lossless(csv_array.read(file))
-    size, side = model.image_size, max(image.shape)
-    shape = f"{file_names.printable(file)}: {image.shape[0]} x {image.shape[1]}"
-    if fault := csv_array.explain_shape(image, size):
-        raise storage.DatasetError([f"{shape}: {fault}"])
-    if side > MAX_SIDE_PX:
-        fix = "Crop or downsample the image."
-        raise storage.DatasetError([f"{shape} px; the maximum is {MAX_SIDE_PX} px a side. {fix}"])
-    if image.shape == (size, size):
-        return image, image.astype(np.float32)
-    square = _pad(image.astype(np.float32), side, symmetric=model.normalizes_per_image)
-    resized = skimage.transform.resize(square, (size, size), order=1, anti_aliasing=side > size, preserve_range=True)
-    return image, resized.astype(np.float32)
-
-
-def _pad(image: np.ndarray, side: int, symmetric: bool) -> np.ndarray:
-    # Below and to the right: stretching would change the anatomy's proportions. CT is padded with the minimum (air).
-    # Networks that scale each image by its own mean and SD get symmetric padding, which preserves these: five electron
-    # micrographs of 512 px, cut to 512 x 256, got a Dice of 0.953 with it, 0.896 with their minimum, 0.954 uncut.
-    padding = [(0, side - extent) for extent in image.shape]
-    if symmetric:
-        return np.pad(image, padding, mode="symmetric")
-    return np.pad(image, padding, constant_values=image.min())
+    pixels = [preloaded_dataset.smallest_lossless(each) for each in image.slices]
+    image = dataclasses.replace(image, slices=tuple(pixels))
+    return [
+        _Slice(file, image, index, each, resizing.fit(each, model.image_size, model.normalizes_per_image))
+        for index, each in enumerate(pixels)
+    ]
 
 
 def _predict(
-    image: np.ndarray,
-    resized: np.ndarray,
-    logits: np.ndarray,
-    model: ensemble.Ensemble,
-    statistics: list[TrainSetStatistics],
+    each: _Slice, logits: np.ndarray, model: ensemble.Ensemble, statistics: list[TrainSetStatistics]
 ) -> tuple[np.ndarray, dict]:
-    """The mask of a raw image, uint8 0 and 1 (height, width), and its quality estimates."""
-    size, side = model.image_size, max(image.shape)
-    rows, columns = (math.ceil(extent * size / side) for extent in image.shape)
+    """The mask of a slice, uint8 0 and 1 (rows, columns), and its quality estimates."""
+    size, shape = model.image_size, each.pixels.shape
+    rows, columns = resizing.used(shape, size)
     logits[:, rows:] = logits[:, :, columns:] = -1.0  # No mask in the padding.
-    mask, estimates = quality.predict_with_quality(model, resized, logits, statistics)
-    if image.shape == (size, size):
-        return mask, estimates
-    estimates["ood_reasons"] = ", ".join(filter(None, [estimates["ood_reasons"], "image size"]))
-    enlarged = skimage.transform.resize(mask.astype(np.float32), (side, side), order=1, anti_aliasing=False)
-    return (enlarged[: image.shape[0], : image.shape[1]] >= 0.5).astype(np.uint8), estimates
+    mask, estimates = quality.predict_with_quality(model, each.resized, logits, statistics)
+    if shape != (size, size):
+        estimates["ood_reasons"] = ", ".join(filter(None, [estimates["ood_reasons"], "image size"]))
+    return resizing.restore_mask(mask, shape), estimates
 
 
-def _write(
-    folder: pathlib.Path, file: pathlib.Path, image: np.ndarray, mask: np.ndarray, estimates: dict[str, Any]
-) -> dict[str, Any]:
-    """Writes mask and overlay of an image and returns its row of the table. If writing fails, neither file remains."""
-    results = folder / file.name, folder / f"{file.stem}.png"
+def _write_overlay(folder: pathlib.Path, each: _Slice, mask: np.ndarray, estimates: dict[str, Any]) -> dict[str, Any]:
+    """Writes the overlay of a slice and returns its row of the table."""
     share = mask.mean()
-    caption = "; ".join([f"{file.stem}: {mask.sum()} px, {share:.1%} of the image", *quality.remarks(estimates)])
-    try:
-        csv_array.write(results[0], mask)
-        results[1].write_bytes(drawing.to_png(drawing.overlay(image, mask, caption)))
-    except BaseException:
-        for result in results:
-            result.unlink(missing_ok=True)
-        raise
-    size = {"height": image.shape[0], "width": image.shape[1]}
-    return {"image": file.stem, **size, "mask_px": int(mask.sum()), "mask_share": round(share, 6), **estimates}
+    caption = "; ".join([f"{each.name}: {mask.sum()} px, {share:.1%} of the image", *quality.remarks(estimates)])
+    (folder / f"{each.name}.png").write_bytes(drawing.to_png(drawing.overlay(each.pixels, mask, caption)))
+    size = {"height": mask.shape[0], "width": mask.shape[1]}
+    return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": round(share, 6), **estimates}

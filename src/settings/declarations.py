@@ -57,6 +57,13 @@ def _are_named(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) for name in value)
 
 
+def _are_labels(value: Any) -> bool:
+    labels = value if isinstance(value, (list, tuple)) else [value]
+    texts = [label for label in labels if isinstance(label, str) and label]
+    numbers = [label for label in labels if rules.is_number(label, 0, 2**31, int)]
+    return bool(labels) and len(texts) + len(numbers) == len(labels) and 0 not in numbers
+
+
 def _is_spacing(value: Any) -> bool:
     return rules.is_number(value, 1e-9, 1000) or (rules.is_path(value) and not _reads_as_number(value))
 
@@ -77,9 +84,28 @@ class Settings:
     IMAGE_SIZE: int = _declare(
         512,
         rules.multiple(32, 8192, 512),
-        "Height and width of every image, in px: a multiple of 32. Pairs of another size are excluded and listed.",
+        "Height and width of every image, in px: a multiple of 32. Images of another size are excluded and listed, or "
+        "fitted (see FIT_IMAGES).",
         fixed_for=(TRAINING, SEARCH, CROSS_VALIDATION),
         section="Dataset (step 1)",
+    )
+    FIT_IMAGES: bool = _declare(
+        False,
+        rules.SWITCH,
+        "True: images of another size are padded to a square and resized to IMAGE_SIZE, with their masks. False: they "
+        "are excluded and listed.",
+    )
+    MASK_LABELS: int | str | tuple[int | str, ...] | list[int | str] | None = _declare(
+        None,
+        none_or(rules.Rule(_are_labels, 'a label, such as 1, "Liver" or "#ff0000", or a list of labels')),
+        "The labels that belong to the structure, if the masks hold several: values, names of segments, or colours as "
+        "#rrggbb. None: whatever is not background; masks with several labels are then an error that lists them.",
+        example="MASK_LABELS = (1, 2) takes the labels 1 and 2 as one structure.",
+    )
+    INCLUDE_EMPTY_SLICES: bool = _declare(
+        False,
+        rules.SWITCH,
+        "Whether slices of a volume become cases if their mask is empty. Slices that nobody annotated must stay out.",
     )
     TEST_SHARE: float = _declare(
         0.2, rules.SHARE, "Proportion of the cases in the test set. The test set is never used for training."
@@ -87,11 +113,14 @@ class Settings:
     GROUP_CASES_BY: str | None = _declare(
         None,
         none_or(
-            rules.Rule(rules.is_pattern, '"subdirectory" or a regular expression in quotes, such as r"patient(\\d+)"')
+            rules.Rule(
+                rules.is_pattern, '"subdirectory", "case" or a regular expression in quotes, such as r"patient(\\d+)"'
+            )
         ),
         "How cases are grouped, for example by patient. A group is never split between train, validation and test "
-        'set, which would be data leakage. None: every case is a group of its own. "subdirectory": all cases of one '
-        "subdirectory of `original dataset`. Or a regular expression that is searched in the case name "
+        "set, which would be data leakage. None: by the patients in DICOM headers; slices of a volume form a group, "
+        'any other case is a group of its own. "subdirectory": the cases of one subdirectory of the original dataset. '
+        '"case": every file is a group of its own. Or a regular expression that is searched in the case name '
         "`<subdirectory>__<file stem>`: cases with the same match (of the first capturing group, if there is one) form "
         "a group.",
         example='GROUP_CASES_BY = r"patient(\\d+)" groups names such as hospital__patient07_slice3 by patient.',
@@ -258,14 +287,15 @@ class Settings:
         none_or(
             rules.Rule(_is_spacing, "a number of mm without quotes (above 0, at most 1000) or the path of a CSV file")
         ),
-        "Side of a pixel in mm, such as 0.78; or the path of a CSV file with the columns case and spacing_mm. "
-        "Areas are then also reported in cm², distances in mm. None: unknown.",
+        "Side of a pixel of the image files in mm, such as 0.78; or the path of a CSV file with the columns case and "
+        "spacing_mm. Areas are then also reported in cm², distances in mm. None: the pixel spacing in the headers of "
+        "the image files, if they have one.",
         is_path=True,
     )
     SURFACE_DICE_TOLERANCE_MM: float | None = _declare(
         None,
         none_or(positive(1000, "mm")),
-        "Tolerance of the surface Dice, in mm; it needs PIXEL_SPACING_MM. None: 2 px.",
+        "Tolerance of the surface Dice, in mm; it needs a pixel spacing. None: 2 px.",
     )
     PREDICTIONS_FOLDER: str | None = _declare(
         None,
@@ -286,6 +316,19 @@ class Settings:
     def hyperparameters(self) -> hyperparameters.Hyperparameters:
         """The hyperparameters of the final model."""
         return hyperparameters.from_overrides(self.HYPERPARAMETERS)
+
+    def for_images(self, in_hu: bool) -> "Settings":
+        """These settings for images that are in Hounsfield units or not.
+
+        Without them no CT window applies, unless config.py sets one: images are normalized (z-score).
+        """
+        if in_hu:
+            return self
+        return dataclasses.replace(
+            self,
+            HYPERPARAMETERS={"clip_hu": None} | self.HYPERPARAMETERS,
+            EXPLORATION_SEARCH_SPACE={"clip_hu": None} | self.EXPLORATION_SEARCH_SPACE,
+        )
 
     def fixed(self, work: str) -> dict[str, Any]:
         """The values that must not change while `work` (TRAINING, SEARCH or CROSS_VALIDATION) is resumed.
