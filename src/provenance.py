@@ -4,7 +4,11 @@ The keys of their JSON files are the names of the fields.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+import settings
+from settings import hyperparameters, rules
 from settings.hyperparameters import Hyperparameters
 
 # The number of quantiles that describe an image's intensities.
@@ -46,6 +50,10 @@ class TrainingFacts:
     python: str
     tensorflow: str
 
+    def __post_init__(self) -> None:
+        """ValueError for an image size that no setting allows: the network of a shared model might be of any size."""
+        rules.check(vars(self), {"image_size": settings.DECLARATIONS["IMAGE_SIZE"].rule})
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training(TrainingFacts):
@@ -77,3 +85,11 @@ class Provenance:
     hyperparameters: Hyperparameters
     training: TrainingFacts
     image_sha256: list[str]
+
+
+def with_current_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a record's JSON file under their current names: those `renamed`, and those of hyperparameters."""
+    current = {renamed.get(name, name): value for name, value in values.items()}
+    if isinstance(current.get("hyperparameters"), dict):
+        current["hyperparameters"] = hyperparameters.with_current_names(current["hyperparameters"])
+    return current

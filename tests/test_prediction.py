@@ -159,6 +159,11 @@ def test_a_missing_input_names_the_step_to_run_first(dataset):
         prediction.predict_test_set(dataset)
 
 
+def results_of(*names):
+    """The sorted paths of what step 6 writes for CSV images of these names."""
+    return sorted(["_table.csv", *(path for name in names for path in (f"{name}.csv", f"overlays/{name}.png"))])
+
+
 @pytest.fixture
 def new_images(workspace, bright):
     write_model(workspace.model)
@@ -225,13 +230,7 @@ def test_a_bad_file_does_not_stop_the_others_and_is_reported_at_the_end(new_imag
     reserved, semicolons = caught.value.faults
     assert "_table.csv: this name is reserved" in reserved
     assert "b.csv: semicolons" in semicolons
-    assert sorted(files(new_images.new_predictions)) == [
-        "_table.csv",
-        "a.csv",
-        "c.csv",
-        "overlays/a.png",
-        "overlays/c.png",
-    ]
+    assert sorted(files(new_images.new_predictions)) == results_of("a", "c")
 
 
 def test_an_empty_folder_says_where_to_put_the_images(new_images):
@@ -280,7 +279,7 @@ def test_names_that_differ_only_in_case_are_reported(new_images):
         pytest.skip("this disk is case-insensitive")
     with pytest.raises(storage.DatasetError, match=r"a\.CSV: differs from a.csv only in upper and lower case"):
         prediction.predict_new_images(new_images)
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
+    assert sorted(files(new_images.new_predictions)) == results_of("a")
 
 
 def test_without_test_time_augmentation_there_is_no_predicted_dice(prepared, capsys):
@@ -356,13 +355,7 @@ def test_unusable_files_are_counted_and_reported_and_do_not_stop_the_others(new_
     output = capsys.readouterr().out
     assert "Predicted 2 of 6 images" in output
     assert "1 .pdf file skipped" in output
-    assert sorted(files(new_images.new_predictions)) == [
-        "_table.csv",
-        "a.csv",
-        "overlays/a.png",
-        "overlays/z.png",
-        "z.csv",
-    ]
+    assert sorted(files(new_images.new_predictions)) == results_of("a", "z")
 
 
 def test_a_name_that_is_not_utf_8_does_not_stop_the_others(new_images):
@@ -372,7 +365,7 @@ def test_a_name_that_is_not_utf_8_does_not_stop_the_others(new_images):
     except OSError:
         pytest.skip("this disk requires UTF-8 names")
     assert "b\\xff.csv: its name is not UTF-8" in predict_with_faults(new_images)
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
+    assert sorted(files(new_images.new_predictions)) == results_of("a")
 
 
 @pytest.mark.parametrize(
@@ -389,7 +382,7 @@ def test_an_image_too_long_for_a_square_is_refused_alone(new_images, shape, text
     faults = predict_with_faults(new_images)
     assert "long.csv: " in faults
     assert text in faults
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
+    assert sorted(files(new_images.new_predictions)) == results_of("a")
 
 
 def test_an_array_with_a_pandas_header_is_refused_alone(new_images):
@@ -398,7 +391,7 @@ def test_an_array_with_a_pandas_header_is_refused_alone(new_images):
     faults = predict_with_faults(new_images)
     assert "b.csv: 65 x 64" in faults
     assert "header" in faults
-    assert sorted(files(new_images.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
+    assert sorted(files(new_images.new_predictions)) == results_of("a")
 
 
 @pytest.mark.parametrize("module, function", [(csv_array, "read"), (csv_array, "write"), (drawing, "to_png")])
@@ -421,8 +414,7 @@ def test_an_error_in_one_image_leaves_no_files_of_it_and_all_of_the_others(
     assert "memory" in faults or "disk" in faults
     table = pd.read_csv(new_images.new_predictions / "_table.csv")["image"].tolist()
     assert len(table) == 2
-    results = [place for name in table for place in (f"{name}.csv", f"overlays/{name}.png")]
-    assert sorted(files(new_images.new_predictions)) == sorted(["_table.csv", *results])
+    assert sorted(files(new_images.new_predictions)) == results_of(*table)
 
 
 def test_a_full_disk_stops_step_6_and_keeps_the_previous_predictions(new_images, monkeypatch):
@@ -463,7 +455,7 @@ def test_an_image_with_non_finite_logits_is_refused_alone(workspace):
     write_bright(workspace, "a")
     (workspace.new_images / "b.csv").write_text((",".join(["3e38"] * 64) + "\n") * 64)
     assert "b.csv: values from 3e+38" in predict_with_faults(workspace)
-    assert sorted(files(workspace.new_predictions)) == ["_table.csv", "a.csv", "overlays/a.png"]
+    assert sorted(files(workspace.new_predictions)) == results_of("a")
 
 
 @pytest.mark.parametrize("step", ["predict_test_set", "predict_new_images"])

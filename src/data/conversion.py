@@ -59,38 +59,41 @@ def _convert(pair: Pair, folder: pathlib.Path, options: Settings) -> Outcome:
         if is_volume and not pixel_mask.any() and not options.INCLUDE_EMPTY_SLICES:
             empty += 1
             continue
-        case = f"{pair.case}_{name}" if name else pair.case
+        case = formats.slice_name(pair.case, name)
         if reason := _wrong_size(pixels, options):
             excluded.append({"case": case, "image_file": source(pair.image), "reason": reason})
             continue
         if pixel_mask.any() and np.array_equal(pixels, pixel_mask):
             raise storage.DatasetError([f"{pair.mask}: identical to its image. Put the mask there instead."])
-        in_hu = intensities.is_in_hu(image.modality, float(pixels.min()))
-        clip_hu = options.for_images(in_hu).hyperparameters.clip_hu
+        clip_hu = intensities.window(options, intensities.is_in_hu(image.modality, float(pixels.min())))
         resized_by = max(pixels.shape) / options.IMAGE_SIZE
         pixels, pixel_mask = _fitted(pixels, pixel_mask, clip_hu is not None, options.IMAGE_SIZE)
         if pixel_mask.any() or np.ptp(pixels) > 0:  # Not the empty slices at the end of a volume.
             features[case] = checks.describe(pixels, pixel_mask, clip_hu)
-        rows.append(_write_case(case, folder, pixels, pixel_mask, options) | _origin(pair, image, resized_by))
+        row = {"case": case, **_sources(pair), **_write_case(case, folder, pixels, pixel_mask, options)}
+        rows.append(row | _physical(image, resized_by))
     name = file_names.printable(source(pair.image))
     warnings = tuple(f"{name}: {text.removeprefix(f'{pair.image}: ')}" for text in image.warnings)
     found = tuple(label for label, count in mask.labels.items() if count)
-    return Outcome(rows, excluded, [], found, mask.matched, image.patient, warnings, empty, features)
+    return Outcome(
+        rows=rows,
+        excluded=excluded,
+        labels=found,
+        matched=mask.matched,
+        patient=image.patient,
+        warnings=warnings,
+        empty_slices=empty,
+        features=features,
+    )
 
 
 def _read_mask(path: pathlib.Path, image: formats.Image, options: Settings) -> formats.Mask:
     try:
-        return formats.read_mask(path, image, labels(options))
+        return formats.read_mask(path, image, options.wanted_labels)
     except storage.DatasetError:
         if path.suffix.lower() == ".csv":
             _check_shape(path, csv_array.read(path), options)
         raise
-
-
-def labels(options: Settings) -> tuple[int | str, ...] | None:
-    """MASK_LABELS as a tuple; None for any label."""
-    wanted = options.MASK_LABELS
-    return tuple(wanted) if isinstance(wanted, (list, tuple)) else None if wanted is None else (wanted,)
 
 
 def source(path: pathlib.Path) -> str:
@@ -101,10 +104,7 @@ def source(path: pathlib.Path) -> str:
 def _check_shape(path: pathlib.Path, pixels: np.ndarray, options: Settings) -> None:
     if path.suffix.lower() == ".csv" and (explanation := csv_array.explain_shape(pixels, options.IMAGE_SIZE)):
         raise storage.DatasetError([f"{path}: {explanation}"])
-    if max(pixels.shape) > resizing.MAX_SIDE_PX:
-        size = f"{pixels.shape[0]} x {pixels.shape[1]} px"
-        limit = f"the maximum is {resizing.MAX_SIDE_PX} px a side"
-        raise storage.DatasetError([f"{path}: {size}; {limit}. Crop or downsample the image."])
+    resizing.check_side(path, pixels)
 
 
 def _wrong_size(pixels: np.ndarray, options: Settings) -> str:
@@ -120,6 +120,16 @@ def _fitted(pixels: np.ndarray, mask: np.ndarray, has_window: bool, size: int) -
     return resizing.fit(pixels, size, symmetric=not has_window), resizing.fit_mask(mask, size)
 
 
+def _sources(pair: Pair) -> dict[str, str]:
+    # The split and the group are decided when all cases are known.
+    return {
+        "split": "train",
+        "group": pair.case,
+        "image_file": source(pair.image),
+        "mask_file": source(pair.mask),
+    }
+
+
 def _write_case(
     case: str, folder: pathlib.Path, pixels: np.ndarray, mask: np.ndarray, options: Settings
 ) -> dict[str, Any]:
@@ -129,11 +139,6 @@ def _write_case(
         preloaded_dataset.write(folder / kind, case, array) for kind, array in (("images", image), ("masks", cleaned))
     )
     return {
-        "case": case,
-        "split": "train",
-        "group": case,
-        "image_file": "",
-        "mask_file": "",
         "image_sha256": image_hash,
         "mask_sha256": mask_hash,
         "height": image.shape[0],
@@ -146,11 +151,9 @@ def _write_case(
     }
 
 
-def _origin(pair: Pair, image: formats.Image, resized_by: float) -> dict[str, Any]:
+def _physical(image: formats.Image, resized_by: float) -> dict[str, Any]:
     row_mm, column_mm = image.spacing_mm or (float("nan"), float("nan"))
     return {
-        "image_file": source(pair.image),
-        "mask_file": source(pair.mask),
         "row_mm": round(row_mm * resized_by, 6),
         "column_mm": round(column_mm * resized_by, 6),
         "resized_by": resized_by,

@@ -76,14 +76,9 @@ def broken_link(path: pathlib.Path) -> str:
     return f"a symbolic link to {file_names.printable(target)}, which can't be reached. {fix}"
 
 
-def known_endings() -> str:
-    """The endings of the formats that are read, for messages."""
-    return f"{', '.join(sorted(formats.ENDINGS))}, DICOM files of any name, and folders of DICOM series"
-
-
 def is_meant_as_image(path: pathlib.Path) -> bool:
     """Whether the name contains the ending of a format that is read, such as x.csv or x.csv.gz."""
-    return not path.is_dir() and any(f"{ending}" in path.name.lower() for ending in formats.ENDINGS)
+    return not path.is_dir() and _contains_ending(path.name)
 
 
 def grouped(faults: Iterable[str]) -> list[str]:
@@ -141,6 +136,10 @@ def _belongs_to_header(path: pathlib.Path, paths: list[pathlib.Path]) -> bool:
     """Whether it holds the voxels of a header file beside it, such as a.raw of a.mhd."""
     endings = (".mhd", ".nhdr")
     return any(other.suffix.lower() in endings and path.name.startswith(other.stem) for other in paths)
+
+
+def _contains_ending(name: str) -> bool:
+    return any(ending in name.lower() for ending in formats.ENDINGS)
 
 
 def _has_ending(name: str) -> bool:
@@ -225,7 +224,7 @@ _LITTER = {
 def _is_litter(name: str) -> bool:
     # Other hidden files could be data only as <name>.csv or as what stands for it.
     if name.startswith("."):
-        return name.startswith(("._", ".~")) or not any(ending in name.lower() for ending in formats.ENDINGS)
+        return name.startswith(("._", ".~")) or not _contains_ending(name)
     return name.lower() in _LITTER or name.startswith("~$")
 
 

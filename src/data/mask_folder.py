@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+import provenance
 import storage
 from data import csv_array, formats
 from provenance import Provenance
-from settings import hyperparameters
 
 # Names with a leading underscore are sorted first.
 QUALITY_TABLE = "_table.csv"
@@ -84,9 +84,9 @@ def read_quality_table(folder: pathlib.Path) -> pd.DataFrame | None:
     return table
 
 
-def write_provenance(folder: pathlib.Path, provenance: Provenance) -> None:
+def write_provenance(folder: pathlib.Path, record: Provenance) -> None:
     """Records the model that made the masks."""
-    (folder / _MODEL).write_text(json.dumps(dataclasses.asdict(provenance), indent=2) + "\n", encoding="utf-8")
+    (folder / _MODEL).write_text(json.dumps(dataclasses.asdict(record), indent=2) + "\n", encoding="utf-8")
 
 
 def read_provenance(folder: pathlib.Path) -> Provenance | None:
@@ -98,9 +98,7 @@ def read_provenance(folder: pathlib.Path) -> Provenance | None:
     if not file.exists():
         return None
     fix = f"{_FIX} If it is another program's, remove it."
-    values = {_FORMER_NAMES.get(name, name): value for name, value in storage.read_json(file, fix).items()}
-    if isinstance(values.get("hyperparameters"), dict):
-        values["hyperparameters"] = hyperparameters.with_current_names(values["hyperparameters"])
+    values = provenance.with_current_names(storage.read_json(file, fix), _FORMER_NAMES)
     return storage.to_record(values, Provenance, file, fix)
 
 

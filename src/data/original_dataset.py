@@ -87,23 +87,16 @@ def _write(
         _raise(found.faults + group_faults)
     with storage.atomic_folder(folder) as draft:
         outcomes = _convert_all(found.pairs, draft, options)
+        converted = list(zip(found.pairs, outcomes, strict=True))
         faults = found.faults + [fault for outcome in outcomes for fault in outcome.faults]
-        labels = {conversion.source(pair.mask): each.labels for pair, each in zip(found.pairs, outcomes, strict=True)}
+        labels = {conversion.source(pair.mask): outcome.labels for pair, outcome in converted}
         matched = {label for outcome in outcomes for label in outcome.matched}
-        faults += mask_labels.faults(labels, conversion.labels(options), matched)
+        faults += mask_labels.faults(labels, options.wanted_labels, matched)
         if options.GROUP_CASES_BY is None:
-            groups = grouping.by_patient(
-                {pair.case: each.patient for pair, each in zip(found.pairs, outcomes, strict=True)}
-            )
-        rows = pd.DataFrame(
-            [
-                row | {"group": groups[pair.case]}
-                for pair, outcome in zip(found.pairs, outcomes, strict=True)
-                for row in outcome.rows
-            ]
-        )
+            groups = grouping.by_patient({pair.case: outcome.patient for pair, outcome in converted})
+        rows = pd.DataFrame([row | {"group": groups[pair.case]} for pair, outcome in converted for row in outcome.rows])
         excluded = pd.DataFrame([row for outcome in outcomes for row in outcome.excluded], columns=_EXCLUDED)
-        _raise(faults + _repeated_names(found.pairs, outcomes) + _duplicates(rows))
+        _raise(faults + _repeated_names(converted) + _duplicates(rows))
         _raise(
             _no_cases(rows, excluded)
             or grouping.split_faults(rows["group"].tolist(), options, rows["image_file"].nunique())
@@ -127,7 +120,7 @@ def _check_data(
     """Writes what the checks find, and prints warnings. DatasetError for what is certainly wrong."""
     features = {case: each for outcome in outcomes for case, each in outcome.features.items()}
     groups = dict(zip(rows["case"], rows["group"], strict=True))
-    window = options.for_images(intensities.are_in_hu(rows)).hyperparameters.clip_hu
+    window = intensities.window(options, intensities.are_in_hu(rows))
     grouped = len(set(groups.values())) < len(groups)
     findings = checks.findings(features, groups if grouped else None, window)
     _raise([finding.message for finding in findings if finding.certain])
@@ -156,11 +149,11 @@ def _convert_all(pairs: list[Pair], draft: pathlib.Path, options: settings.Setti
         return list(progress.Bar(outcomes, total=len(pairs), desc="Reading", unit=" pairs"))
 
 
-def _repeated_names(pairs: list[Pair], outcomes: list[conversion.Outcome]) -> list[str]:
+def _repeated_names(converted: list[tuple[Pair, conversion.Outcome]]) -> list[str]:
     """A fault for each slice of a volume that has the name of another case. Names of files were compared before."""
     first: dict[str, tuple[Pair, str]] = {}
     faults = []
-    for pair, outcome in zip(pairs, outcomes, strict=True):
+    for pair, outcome in converted:
         for row in outcome.rows:
             other, name = first.setdefault(file_names.comparable(row["case"]), (pair, row["case"]))
             if other is not pair and (pair.case, other.case) != (row["case"], name):

@@ -28,9 +28,9 @@ import pandas as pd
 
 import settings
 import storage
-from settings.rules import broken, whole
+from settings import rules
 
-_CASES = whole(1, 10**9)
+_CASES = rules.whole(1, 10**9)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,10 +46,9 @@ class DatasetFacts:
 
     def __post_init__(self) -> None:
         """ValueError for a value that no setting allows."""
-        rules = {name.lower(): known.rule for name, known in settings.DECLARATIONS.items()} | {"cases": _CASES}
-        for name, value in dataclasses.asdict(self).items():
-            if not rules[name].accepts(value):
-                raise ValueError(broken(name, value, rules[name]))
+        known = settings.DECLARATIONS
+        allowed = {name: _CASES if name == "cases" else known[name.upper()].rule for name in vars(self)}
+        rules.check(vars(self), allowed)
 
 
 # The size of numpy.save's header of a 2-D array; `write` checks it.

@@ -1,11 +1,23 @@
 """Fits images of any size into the square of a network, and masks back."""
 
 import math
+import pathlib
 
 import numpy as np
 
+import storage
+from data import file_names
+
 # Padded to a square, a larger image would exceed the memory of most machines.
 MAX_SIDE_PX = 8192
+
+
+def check_side(path: pathlib.Path, image: np.ndarray) -> None:
+    """DatasetError if the image of a file is larger than MAX_SIDE_PX a side."""
+    if max(image.shape) > MAX_SIDE_PX:
+        size = f"{file_names.printable(path)}: {image.shape[0]} x {image.shape[1]} px"
+        fix = "Crop or downsample the image."
+        raise storage.DatasetError([f"{size}; the maximum is {MAX_SIDE_PX} px a side. {fix}"])
 
 
 def fit(image: np.ndarray, size: int, symmetric: bool) -> np.ndarray:

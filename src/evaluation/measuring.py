@@ -71,8 +71,11 @@ def pixel_spacings(setting: float | str | None, cases: pd.DataFrame) -> dict[str
     }
 
 
-def spacing_note(setting: float | str | None, cases: pd.DataFrame) -> str:
-    """Says for how many cases the files lack a pixel spacing, or PIXEL_SPACING_MM contradicts it; "" for none."""
+def spacing_note(setting: float | str | None, cases: pd.DataFrame, used: dict[str, Spacing]) -> str:
+    """Says for how many cases the files lack a pixel spacing, or PIXEL_SPACING_MM contradicts it; "" for none.
+
+    `used`: what `pixel_spacings` returned.
+    """
     known = _known_spacings(cases)
     if setting is None:
         if not 0 < len(known) < len(cases):
@@ -81,7 +84,6 @@ def spacing_note(setting: float | str | None, cases: pd.DataFrame) -> str:
             f"{len(cases) - len(known)} of {len(cases)} image files have no pixel spacing: no lengths in mm are given. "
             "Set PIXEL_SPACING_MM in config.py."
         )
-    used = pixel_spacings(setting, cases)
     ratios = [max((used[case][axis] / known[case][axis] for axis in (0, 1)), key=_deviation) for case in known]
     different = [ratio for ratio in ratios if _deviation(ratio) > _MAX_SPACING_DIFFERENCE]
     if not different:

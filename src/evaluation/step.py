@@ -85,7 +85,7 @@ def _tables(
         raise settings.SettingsError(
             "SURFACE_DICE_TOLERANCE_MM is set in config.py, but the pixel spacing is unknown. Set PIXEL_SPACING_MM."
         )
-    if note := measuring.spacing_note(options.PIXEL_SPACING_MM, cases):
+    if note := measuring.spacing_note(options.PIXEL_SPACING_MM, cases, spacings_mm):
         print(f"Warning: {note}")
     table = measuring.measure(workspace.test_set, predictions, cases, spacings_mm, tolerance_mm)
     if options.SECOND_READER_FOLDER is None:

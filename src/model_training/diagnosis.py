@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import storage
+from data import intensities
 from model_training.budget import REFERENCE_BATCH, Budget
 from settings.hyperparameters import Hyperparameters
 
@@ -138,8 +139,7 @@ def warn_about_intensities(hyperparameters: Hyperparameters, cases: pd.DataFrame
             f"Note: noise_sd = {hyperparameters.noise_sd:g} is strong for images with a value range of "
             f"{span:g}. Lower it in HYPERPARAMETERS, or EXPLORATION_SEARCH_SPACE, in config.py."
         )
-    # Every CT slice has air, -1000 HU.
-    if hyperparameters.clip_hu and cases["minimum"].median() > -200:
+    if hyperparameters.clip_hu and cases["minimum"].median() > intensities.MAX_AIR_HU:
         print(
             f"Note: the intensities ({cases['minimum'].min():g} to {cases['maximum'].max():g}) do not look like "
             f"Hounsfield units, but clip_hu is {hyperparameters.clip_hu}. If the images are not CT, set "

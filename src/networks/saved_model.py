@@ -21,7 +21,7 @@ import pandas as pd
 from tensorflow import keras
 
 import networks
-import settings
+import provenance
 import storage
 from networks import weights_file
 from provenance import Training
@@ -70,10 +70,7 @@ def read_training(folder: pathlib.Path) -> Training:
             f"{folder}: written by version {rules.shown(values.get('version'))} of this program (format {written}); "
             f"this is version {VERSION} (format {FORMAT}). Update this program."
         )
-    training = storage.to_record(values, Training, file, _fix(folder))
-    if not (rule := settings.DECLARATIONS["IMAGE_SIZE"].rule).accepts(training.image_size):
-        raise storage.DamagedFile(f"{file}: {rules.broken('image_size', training.image_size, rule)} {_fix(folder)}")
-    return training
+    return storage.to_record(values, Training, file, _fix(folder))
 
 
 def read_hyperparameters(folder: pathlib.Path) -> Hyperparameters:
@@ -94,8 +91,7 @@ def read_hyperparameters(folder: pathlib.Path) -> Hyperparameters:
 
 def _with_current_names(values: dict[str, Any]) -> dict[str, Any]:
     """The content of training.json, which an earlier version may have written, under its current names."""
-    if isinstance(values.get("hyperparameters"), dict):
-        values["hyperparameters"] = hyperparameters.with_current_names(values["hyperparameters"])
+    values = provenance.with_current_names(values, {})
     if isinstance(values.get("known"), dict):
         former = values.pop("known")
         values["cleaning_is_harmless"] = former.pop("cleaning_is_harmless", None)

@@ -64,26 +64,29 @@ def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str
     faults = [*inputs.faults, *(f"{file_names.printable(file)}: {fault}" for file in reserved)]
     files = [file for file in inputs.files.values() if file not in reserved]
     if not files:
-        missing = f"{folder}: no images found. Put the images to predict there: {input_files.known_endings()}."
+        missing = f"{folder}: no images found. Put the images to predict there: {formats.known_formats()}."
         raise storage.DatasetError([*faults, *inputs.skipped, missing])
     return files, faults, inputs.skipped
 
 
 @dataclasses.dataclass(frozen=True)
 class _Slice:
-    """One slice of a file: `pixels`, (rows, columns), and the network's input `resized`, float32 (size, size)."""
+    """One slice of a file, and the network's input `resized`, float32 (size, size)."""
 
     file: pathlib.Path
     image: formats.Image
     index: int
-    pixels: np.ndarray
     resized: np.ndarray
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The raw slice, (rows, columns)."""
+        return self.image.slices[self.index]
 
     @property
     def name(self) -> str:
         """The name of the slice in the table and of its overlay."""
-        number = self.image.names[self.index]
-        return f"{formats.stem(self.file)}_{number}" if number else formats.stem(self.file)
+        return formats.slice_name(formats.stem(self.file), self.image.names[self.index])
 
 
 def _predict_files(
@@ -108,7 +111,7 @@ def _predict_files(
     def write(each: _Slice, logits: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         mask, estimates = _predict(each, logits, model, statistics)
         if len(each.image.slices) == 1:
-            formats.write_mask(folder / formats.stem(each.file), [mask], each.image, formats.kind(each.file) or "csv")
+            _write_mask(folder, each, [mask])
         return mask, _write_overlay(folder / OVERLAYS, each, mask, estimates)
 
     rows: dict[pathlib.Path, list[dict[str, Any]]] = {}
@@ -123,14 +126,20 @@ def _predict_files(
                 rows.setdefault(each.file, []).append(row)
                 masks.append(mask)
                 if 1 < len(each.image.slices) == len(masks):
-                    formats.write_mask(
-                        folder / formats.stem(each.file), masks, each.image, formats.kind(each.file) or "csv"
-                    )
+                    _write_mask(folder, each, masks)
     for file in failures:
         rows.pop(file, None)
         _remove(folder, file, [name for name, owner in names.items() if owner == file])
     faults += [fault for texts in failures.values() for fault in texts]
     return [row for file_rows in rows.values() for row in file_rows]
+
+
+def _write_mask(folder: pathlib.Path, each: _Slice, masks: list[np.ndarray]) -> None:
+    """Writes the masks of all slices of the file to which a slice belongs."""
+    kind = formats.kind(each.file)
+    if kind is None:
+        raise ValueError(f"{each.file}: read as an image, but its format is unknown")
+    formats.write_mask(folder / formats.stem(each.file), masks, each.image, kind)
 
 
 def _claim_names(slices: list[_Slice], names: dict[str, pathlib.Path]) -> None:
@@ -174,18 +183,16 @@ def _collect_fault(file: pathlib.Path, failures: dict[pathlib.Path, list[str]]) 
 def _read(file: pathlib.Path, model: ensemble.Ensemble) -> list[_Slice]:
     """The slices of a file. DatasetError if it can't be read or its shape can't be predicted."""
     image = formats.read_image(file)
-    shape = image.slices[0].shape
-    size = f"{file_names.printable(file)}: {shape[0]} x {shape[1]}"
-    if file.suffix.lower() == ".csv" and (fault := csv_array.explain_shape(image.slices[0], model.image_size)):
-        raise storage.DatasetError([f"{size}: {fault}"])
-    if max(shape) > resizing.MAX_SIDE_PX:
-        limit = f"the maximum is {resizing.MAX_SIDE_PX} px a side"
-        raise storage.DatasetError([f"{size} px; {limit}. Crop or downsample the image."])
+    first = image.slices[0]
+    if file.suffix.lower() == ".csv" and (fault := csv_array.explain_shape(first, model.image_size)):
+        size = f"{first.shape[0]} x {first.shape[1]}"
+        raise storage.DatasetError([f"{file_names.printable(file)}: {size}: {fault}"])
+    resizing.check_side(file, first)
     # The smallest lossless dtype: several images wait in memory, each with up to 64 million pixels.
     pixels = [preloaded_dataset.smallest_lossless(each) for each in image.slices]
     image = dataclasses.replace(image, slices=tuple(pixels))
     return [
-        _Slice(file, image, index, each, resizing.fit(each, model.image_size, model.normalizes_per_image))
+        _Slice(file, image, index, resizing.fit(each, model.image_size, model.normalizes_per_image))
         for index, each in enumerate(pixels)
     ]
 

@@ -317,6 +317,12 @@ class Settings:
         """The hyperparameters of the final model."""
         return hyperparameters.from_overrides(self.HYPERPARAMETERS)
 
+    @property
+    def wanted_labels(self) -> tuple[int | str, ...] | None:
+        """MASK_LABELS as a tuple; None for any label."""
+        wanted = self.MASK_LABELS
+        return tuple(wanted) if isinstance(wanted, (list, tuple)) else None if wanted is None else (wanted,)
+
     def for_images(self, in_hu: bool) -> "Settings":
         """These settings for images that are in Hounsfield units or not.
 

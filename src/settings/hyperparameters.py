@@ -154,9 +154,7 @@ class Hyperparameters:
 
     def __post_init__(self) -> None:
         """ValueError for an invalid value: a model's folder from someone else might ask for a network of any size."""
-        for name, known in DECLARATIONS.items():
-            if not known.rule.accepts(getattr(self, name)):
-                raise ValueError(rules.broken(name, getattr(self, name), known.rule))
+        rules.check(vars(self), {name: known.rule for name, known in DECLARATIONS.items()})
 
 
 DECLARATIONS: Mapping[str, Declaration] = {

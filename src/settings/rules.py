@@ -5,7 +5,7 @@ import difflib
 import os
 import pathlib
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import storage
@@ -90,6 +90,13 @@ def broken(name: str, value: Any, rule: Rule) -> str:
     near = difflib.get_close_matches(value, texts, n=1) if texts else []
     hint = f' Did you mean "{near[0]}"?' if near else ""
     return f"{name} = {shown(value)}: must be {rule.description}.{hint}"
+
+
+def check(values: Mapping[str, Any], allowed: Mapping[str, Rule]) -> None:
+    """ValueError for the first of the `allowed` names whose value breaks its rule."""
+    for name, rule in allowed.items():
+        if not rule.accepts(values[name]):
+            raise ValueError(broken(name, values[name], rule))
 
 
 def unknown_name(name: Any, known: Iterable[str]) -> str:

@@ -6,8 +6,8 @@ CSV, NPY, PNG, TIFF, BMP, JPEG (images only), DICOM (images, SEG, RTSTRUCT), NIf
 from data.formats.grid import Block, Grid
 from data.formats.images import read_image
 from data.formats.mask_files import read_mask
-from data.formats.names import ENDINGS, is_readable, kind, stem
-from data.formats.records import Image, Mask
+from data.formats.names import ENDINGS, is_readable, kind, known_formats, stem
+from data.formats.records import Image, Mask, slice_name
 from data.formats.writing import write_mask
 
 __all__ = [
@@ -18,8 +18,10 @@ __all__ = [
     "Mask",
     "is_readable",
     "kind",
+    "known_formats",
     "read_image",
     "read_mask",
+    "slice_name",
     "stem",
     "write_mask",
 ]

@@ -32,6 +32,11 @@ ENDINGS: Mapping[str, str] = types.MappingProxyType(
 _IGNORED = {"dicomdir", "thumbs.db", "desktop.ini"}
 
 
+def known_formats() -> str:
+    """The formats that are read, for messages."""
+    return f"{', '.join(sorted(ENDINGS))}, DICOM files of any name, and folders of DICOM series"
+
+
 def stem(path: pathlib.Path) -> str:
     """The name of an image or mask: the file's without its ending, the folder's, or the whole name if it has none."""
     ending = _ending(path.name)

@@ -52,6 +52,11 @@ def slice_names(numbers: Sequence[int]) -> tuple[str, ...]:
     return tuple(f"{number:0{digits}d}" for number in numbers) if len(numbers) > 1 else ("",)
 
 
+def slice_name(name: str, number: str) -> str:
+    """The name of a slice of the image `name`; `number` is its entry in `Image.names`."""
+    return f"{name}_{number}" if number else name
+
+
 @dataclasses.dataclass(frozen=True)
 class Label:
     """A label's name in messages and settings, and its number in the file if it has one."""
