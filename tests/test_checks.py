@@ -275,7 +275,7 @@ def test_errors_come_first_and_worst_names_three_cases(pairs, correct):
 
 def test_the_table_has_a_row_for_each_case_with_its_findings(pairs, correct):
     features = with_changes(correct, changed_images(pairs, [20], IMAGES["constant image"]))
-    table = checks.table(features, checks.findings(features))
+    table = checks.table(features, checks.findings(features), checks.nearest(features))
     assert table["case"].tolist() == list(features)
     assert table["findings"].tolist() == ["constant image" if case == name(20) else "" for case in features]
     assert table["mask_px"].tolist() == [int(mask.sum()) for _, mask in pairs]
@@ -283,5 +283,5 @@ def test_the_table_has_a_row_for_each_case_with_its_findings(pairs, correct):
 
 
 def test_the_table_of_no_or_one_case(correct):
-    assert checks.table({}, []).empty
-    assert len(checks.table({"a": correct[name(0)]}, [])) == 1
+    assert checks.table({}, [], {}).empty
+    assert len(checks.table({"a": correct[name(0)]}, [], {})) == 1

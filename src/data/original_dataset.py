@@ -122,9 +122,10 @@ def _check_data(
     groups = dict(zip(rows["case"], rows["group"], strict=True))
     window = intensities.window(options, intensities.are_in_hu(rows))
     grouped = len(set(groups.values())) < len(groups)
-    findings = checks.findings(features, groups if grouped else None, window)
+    nearest = checks.nearest(features)
+    findings = checks.findings(features, groups if grouped else None, window, nearest)
     _raise([finding.message for finding in findings if finding.certain])
-    checks.write(draft, draft / "train set", features, findings)
+    checks.write(draft, draft / "train set", features, findings, nearest)
     for finding in findings:
         print(f"Warning: {finding.message} See 'preloaded dataset/checks'.")
 

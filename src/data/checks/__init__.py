@@ -13,10 +13,11 @@ all exchanged, unless they fit their own images very well; an outline that was b
 geometry of masks that are symmetric, thin, or unrelated to intensity; a missing intercept of all images.
 """
 
+from data.checks.copies import nearest
 from data.checks.features import CaseFeatures, describe
 from data.checks.finding import Finding
 from data.checks.findings import findings
 from data.checks.report import write
 from data.checks.tables import table, worst
 
-__all__ = ["CaseFeatures", "Finding", "describe", "findings", "table", "worst", "write"]
+__all__ = ["CaseFeatures", "Finding", "describe", "findings", "nearest", "table", "worst", "write"]

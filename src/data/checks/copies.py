@@ -20,6 +20,9 @@ _MIN_MASK_PX = 50
 # Rows of the correlation matrix that are in memory at a time.
 _BLOCK = 256
 
+# The most similar other image of each case, and the correlation with it.
+Nearest = dict[str, tuple[str, float]]
+
 
 def copies(features: Mapping[str, CaseFeatures], groups: Mapping[str, str] | None) -> Iterator[Finding]:
     """The findings about images that occur more than once: exact copies are certain.
@@ -77,12 +80,16 @@ def _merged(
         )
 
 
-def neighbours(features: Mapping[str, CaseFeatures], groups: Mapping[str, str] | None) -> Iterator[Finding]:
-    """The hint to group the cases if most of them have a similar image, as neighbouring slices do."""
+def neighbours(
+    features: Mapping[str, CaseFeatures], groups: Mapping[str, str] | None, found: Nearest
+) -> Iterator[Finding]:
+    """The hint to group the cases if most of them have a similar image, as neighbouring slices do.
+
+    `found`: what `nearest` returned.
+    """
     is_grouped = groups is not None and len(set(groups.values())) < len(features)
     if is_grouped or len(features) < 4:
         return
-    found = nearest(features)
     similar = sorted(
         (case for case in found if found[case][1] > _MIN_NEIGHBOUR_CORRELATION), key=lambda case: -found[case][1]
     )
@@ -93,7 +100,7 @@ def neighbours(features: Mapping[str, CaseFeatures], groups: Mapping[str, str] |
         yield Finding("similar images without groups", cases, False, f"{problem} {fix}")
 
 
-def nearest(features: Mapping[str, CaseFeatures]) -> dict[str, tuple[str, float]]:
+def nearest(features: Mapping[str, CaseFeatures]) -> Nearest:
     """The most similar other image of each case, and the correlation with it. Empty for less than two cases."""
     if len(features) < 2:
         return {}

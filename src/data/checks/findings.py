@@ -24,19 +24,22 @@ def findings(
     features: Mapping[str, CaseFeatures],
     groups: Mapping[str, str] | None = None,
     clip_hu: tuple[float, float] | None = None,
+    nearest: copies.Nearest | None = None,
 ) -> list[Finding]:
     """All findings, certain ones first.
 
     `features`: of each case, in the order of the cases. `groups`: the group of each case; None if they are not grouped.
-    `clip_hu`: the window that was given to `describe`; None if the images are not CT.
+    `clip_hu`: the window that was given to `describe`; None if the images are not CT. `nearest`: what the function of
+    this name returned; None computes it.
     """
     if not features:
         return []
+    nearest = copies.nearest(features) if nearest is None else nearest
     found = [*_single_cases(features), *copies.same_masks(features)]
     # The masks of these cases have no fit worth comparing.
     wrong = {case for finding in found if finding.certain for case in finding.cases}
     usable = {case: each for case, each in features.items() if case not in wrong}
-    found += [*copies.copies(features, groups), *geometry(usable), *copies.neighbours(features, groups)]
+    found += [*copies.copies(features, groups), *geometry(usable), *copies.neighbours(features, groups, nearest)]
     if clip_hu is not None:
         found += [*_missing_intercept(usable), *_hiding_window(usable, clip_hu)]
     return sorted(found, key=lambda finding: not finding.certain)

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from data import preloaded_dataset
+from data.checks.copies import Nearest
 from data.checks.features import CaseFeatures
 from data.checks.finding import Finding
 from data.checks.tables import table, worst
@@ -13,13 +14,17 @@ TABLE, PICTURES = "checks.csv", "checks"
 
 
 def write(
-    folder: pathlib.Path, data: pathlib.Path, features: Mapping[str, CaseFeatures], findings: Sequence[Finding]
+    folder: pathlib.Path,
+    data: pathlib.Path,
+    features: Mapping[str, CaseFeatures],
+    findings: Sequence[Finding],
+    nearest: Nearest,
 ) -> None:
     """Writes `folder`/checks.csv, and a picture per finding into `folder`/checks: image and mask of its worst cases.
 
     `data`: the folder with the images and masks of all cases.
     """
-    table(features, findings).to_csv(folder / TABLE, index=False)
+    table(features, findings, nearest).to_csv(folder / TABLE, index=False)
     if not findings:
         return
     (folder / PICTURES).mkdir()

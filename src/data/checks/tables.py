@@ -10,9 +10,8 @@ from data.checks.finding import Finding
 from data.checks.orientations import ORIENTATIONS
 
 
-def table(features: Mapping[str, CaseFeatures], findings: Sequence[Finding]) -> pd.DataFrame:
+def table(features: Mapping[str, CaseFeatures], findings: Sequence[Finding], nearest: copies.Nearest) -> pd.DataFrame:
     """The rows of checks.csv, one per case: the values that were checked, and the names of its findings."""
-    nearest = copies.nearest(features)
     names: dict[str, list[str]] = {case: [] for case in features}
     for finding in findings:
         for case in finding.cases:
