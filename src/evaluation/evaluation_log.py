@@ -6,6 +6,7 @@ not make a new test set: every evaluation of any of its images counts.
 
 import dataclasses
 import datetime
+import pathlib
 
 import pandas as pd
 
@@ -27,11 +28,11 @@ class Evaluations:
     models: tuple[str, ...]
 
 
-def record_evaluation(workspace: storage.Workspace, cases: pd.DataFrame, model: str, mean_dice: float) -> Evaluations:
-    """Adds a row to evaluations.csv and returns all evaluations of the test set, this one included.
+def record_evaluation(file: pathlib.Path, cases: pd.DataFrame, model: str, mean_dice: float) -> Evaluations:
+    """Adds a row to the log `file` and returns all evaluations of the test set, this one included.
 
     `cases` are rows of cases.csv. Every evaluation counts that shares an image with them.
-    DamagedFile if evaluations.csv is not such a table: the count must not restart unnoticed.
+    DamagedFile if the file is not such a table: the count must not restart unnoticed.
     """
     images = [digest[:_DIGITS] for digest in cases["image_sha256"]]
     row = {
@@ -41,7 +42,6 @@ def record_evaluation(workspace: storage.Workspace, cases: pd.DataFrame, model: 
         "mean_dice": round(mean_dice, 4),
         "images": " ".join(images),
     }
-    file = workspace.evaluations
     previous = pd.DataFrame()
     if file.exists():
         previous = storage.read_table(file, _FIX, _COLUMNS, dtype={"model": str, "images": str}, keep_default_na=False)

@@ -22,6 +22,7 @@ def _json(result: EvaluationResult) -> str:
     reliability = result.reliability
     areas = {name: _finite_or_none(value) for name, value in dataclasses.asdict(result.areas.agreement).items()}
     content = {
+        "evaluated": result.subject.name,
         "cases": len(result.table),
         "groups": result.table["group"].nunique(),
         "empty_reference_masks": result.empty.empty,
@@ -31,8 +32,8 @@ def _json(result: EvaluationResult) -> str:
         "areas": areas | {"unit": result.areas.unit},
         "predicted_dice_correlation": reliability.correlation if reliability else None,
         "predicted_dice_bias": reliability.bias if reliability else None,
-        "test_set": dataclasses.asdict(result.evaluations),
-        "model": result.provenance.id if result.provenance else None,
+        "test_set": dataclasses.asdict(result.evaluations) if result.evaluations else None,
+        "model": result.subject.provenance.id if result.subject.provenance else None,
     }
     return json.dumps(content, indent=2) + "\n"
 

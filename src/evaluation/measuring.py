@@ -9,41 +9,40 @@ import pandas as pd
 import progress
 import storage
 from data import mask_folder, preloaded_dataset
+from evaluation.subject import Subject
 from masks import cleaning, metrics
 
 # The distances of rows and of columns, in mm.
 Spacing = tuple[float, float]
 
 
-def read_masks(test_set: pathlib.Path, folder: pathlib.Path, case: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the reference mask of a test case and its mask in `folder`, uint8 (height, width) each.
+def read_masks(dataset: pathlib.Path, folder: pathlib.Path, case: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the reference mask of a case in `dataset`/masks and its mask in `folder`, uint8 (height, width) each.
 
     DatasetError if the mask in `folder` is missing, has another shape, or has values other than 0 and 1.
     """
-    true_mask = preloaded_dataset.read(test_set / "masks", case)
+    true_mask = preloaded_dataset.read(dataset / "masks", case)
     height, width = true_mask.shape
     return true_mask, mask_folder.read(folder, case, (height, width))
 
 
 def measure(
-    test_set: pathlib.Path,
+    subject: Subject,
     folder: pathlib.Path,
-    cases: pd.DataFrame,
     spacings_mm: dict[str, Spacing],
     tolerance_mm: float | None,
     max_component_px: int = 0,
 ) -> pd.DataFrame:
     """Returns a table like metrics.csv that compares the masks in `folder` with the reference masks.
 
-    `cases` are rows of cases.csv, `spacings_mm` as `pixel_spacings` returns them, `tolerance_mm` that of the surface
-    Dice. Connected components of at most `max_component_px` are removed from the masks first. DatasetError that lists
-    all wrong masks.
+    `spacings_mm` as `pixel_spacings` returns them, `tolerance_mm` that of the surface Dice. Connected components of at
+    most `max_component_px` are removed from the masks first. DatasetError that lists all wrong masks.
     """
-    rows, faults = [], []
+    rows, faults, cases = [], [], subject.cases
     names = progress.Bar(cases["case"], desc="Computing metrics", unit=" cases")
     for case, group in zip(names, cases["group"], strict=True):
         try:
-            true_mask, mask = read_masks(test_set, folder, case)
+            true_mask, mask = read_masks(subject.folder, folder, case)
         except storage.DatasetError as error:
             faults += error.faults
         else:

@@ -5,6 +5,7 @@ import math
 from data import splitting
 from evaluation import texts
 from evaluation.result import EvaluationResult
+from evaluation.subject import Subject
 from masks import agreement, metrics
 from provenance import Provenance
 from settings.hyperparameters import Hyperparameters
@@ -18,30 +19,58 @@ _LOSSES = {
 
 
 def paragraph(result: EvaluationResult) -> str:
-    """Returns the paragraph: test set, training, prediction, definitions of the metrics, mean Dice coefficient."""
-    return " ".join(
-        filter(None, [_test_set(result), _training(result.provenance), _metrics(result), _mean_results(result)])
+    """Returns the paragraph: data, training, prediction, definitions of the metrics, mean Dice coefficient."""
+    return " ".join(filter(None, [_data(result), _training(result.subject), _metrics(result), _mean_results(result)]))
+
+
+def _data(result: EvaluationResult) -> str:
+    subject, speck_px = result.subject, result.subject.dataset.mask_speck_px
+    text = _cross_validated(result) if subject.folds else _external(result) if subject.external else _test_set(result)
+    components = f" Connected components of at most {speck_px} px were removed from the reference masks."
+    return text + (components if speck_px else "")
+
+
+def _cross_validated(result: EvaluationResult) -> str:
+    grouped = result.table["group"].nunique() < len(result.table)
+    text = (
+        f"A {result.subject.folds}-fold cross-validation comprised {_images(result)}: each image was predicted by the "
+        "network that was trained on the images of the other folds."
     )
+    return text + (" Images of one group, such as those of one patient, were assigned to the same fold." * grouped)
+
+
+def _external(result: EvaluationResult) -> str:
+    return f"The {result.subject.name} comprised {_images(result)}.{_used_for_training(result)}"
+
+
+def _images(result: EvaluationResult, total: int | None = None) -> str:
+    """Returns the number of images, as "12 of 80 images from 3 groups"."""
+    groups, cases = result.table["group"].nunique(), len(result.table)
+    images = f"{cases} of {total} images" if total else texts.counted(cases, "image")
+    return images + (f" from {texts.counted(groups, 'group')}" if groups < cases else "")
+
+
+def _used_for_training(result: EvaluationResult) -> str:
+    if result.subject.provenance:
+        return " None of the test images was used for training."
+    return " It is unknown whether any test image was used for training."
 
 
 def _test_set(result: EvaluationResult) -> str:
-    facts, groups, cases = result.dataset, result.table["group"].nunique(), len(result.table)
+    facts, groups, cases = result.subject.dataset, result.table["group"].nunique(), len(result.table)
     share, seed = _percent(facts.test_share), facts.seed
-    in_groups = f" from {groups} group{'s' * (groups > 1)}" if groups < cases else ""
-    text = f"The test set comprised {cases} of {facts.cases} images{in_groups}"
+    text = f"The test set comprised {_images(result, facts.cases)}"
     if cases <= splitting.max_cases(facts.cases, facts.test_share):
         text += f", selected at random (target share {share}, seed {seed})."
     else:
         text += f": the smallest group, because each group exceeded the target share of {share}."
     if groups < cases:
         text += " Images of one group, such as those of one patient, were assigned to the same set."
-    unknown = " It is unknown whether any test image was used for training."
-    text += " None of the test images was used for training." if result.provenance else unknown
-    components = f" Connected components of at most {facts.mask_speck_px} px were removed from the reference masks."
-    return text + (components if facts.mask_speck_px else "")
+    return text + _used_for_training(result)
 
 
-def _training(provenance: Provenance | None) -> str:
+def _training(subject: Subject) -> str:
+    provenance = subject.provenance
     if not provenance:
         return "The masks were predicted by another program."
     values, training = provenance.hyperparameters, provenance.training
@@ -49,7 +78,7 @@ def _training(provenance: Provenance | None) -> str:
     weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"
     initialised = f", initialised with {weights}," if encoder else ""
     sentences = [
-        f"{_NETWORKS[values.architecture]}{initialised} was trained on {training.images} images of {side} × {side} px.",
+        f"{_network(values, subject)}{initialised} was trained on {training.images} images of {side} × {side} px.",
         _intensities(values.clip_hu),
         f"Training lasted {training.epochs} epochs ({training.minutes} min) with a batch size of "
         f"{training.batch_size}, the Adam optimiser (peak learning rate {training.peak_learning_rate:g}, "
@@ -60,6 +89,11 @@ def _training(provenance: Provenance | None) -> str:
         _prediction(provenance),
     ]
     return " ".join(filter(None, sentences))
+
+
+def _network(values: Hyperparameters, subject: Subject) -> str:
+    network = _NETWORKS[values.architecture]
+    return f"For each fold, a{network[1:]}" if subject.folds else network
 
 
 def _intensities(clip_hu: tuple[float, float] | None) -> str:

@@ -12,6 +12,7 @@ import storage
 from data import preloaded_dataset
 from evaluation import texts
 from evaluation.measuring import read_masks
+from evaluation.subject import Subject
 from masks import drawing, metrics
 
 # Cases on the contact sheet: three rows of four.
@@ -42,7 +43,7 @@ def choose_cases(table: pd.DataFrame, counts: dict[str, Any], seed: int) -> list
 
 
 def comparisons(
-    test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFrame, cases: list[str], hausdorff_line: bool
+    subject: Subject, table: pd.DataFrame, cases: list[str], hausdorff_line: bool
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yields each of the `cases` with its picture, uint8 (1024, 1024, 3): image, both masks, Dice, Hausdorff distance.
 
@@ -50,8 +51,8 @@ def comparisons(
     """
     rows = table.set_index("case")
     for case in cases:
-        image = preloaded_dataset.read(test_set / "images", case)
-        true_mask, mask = read_masks(test_set, predictions, case)
+        image = preloaded_dataset.read(subject.folder / "images", case)
+        true_mask, mask = read_masks(subject.folder, subject.predictions, case)
         row = rows.loc[case].to_dict()
         caption = f"{case}   Dice {row['dice']:.3f}   Hausdorff {texts.hausdorff(row)}"
         pair = metrics.Comparison(true_mask, mask).hausdorff_pair() if hausdorff_line else None
@@ -60,16 +61,15 @@ def comparisons(
 
 def save(
     folder: pathlib.Path,
-    test_set: pathlib.Path,
-    predictions: pathlib.Path,
+    subject: Subject,
     table: pd.DataFrame,
     cases: list[str],
     hausdorff_line: bool,
 ) -> None:
     """Writes `folder`/<case>.png for each of the `cases`, and the contact sheet _worst.png; see `comparisons`."""
-    plotted = comparisons(test_set, predictions, table, cases, hausdorff_line)
+    plotted = comparisons(subject, table, cases, hausdorff_line)
     for case, picture in progress.Bar(plotted, total=len(cases), desc="Plotting", unit=" images"):
         (folder / f"{case}.png").write_bytes(drawing.to_png(picture))
     worst = choose_cases(table, {"worst_dice": _WORST}, seed=0)
-    sheet = [picture for _, picture in comparisons(test_set, predictions, table, worst, hausdorff_line)]
+    sheet = [picture for _, picture in comparisons(subject, table, worst, hausdorff_line)]
     (folder / "_worst.png").write_bytes(drawing.to_png(drawing.contact_sheet(sheet)))

@@ -17,6 +17,7 @@ from data import preloaded_dataset
 from evaluation import methods, texts
 from evaluation.measuring import read_masks
 from evaluation.result import METRICS, EvaluationResult
+from evaluation.subject import Subject
 from masks import agreement, drawing, metrics
 
 # Only the worst cases have a picture on the page, because each picture takes about 50 kB.
@@ -46,7 +47,7 @@ _PLOTS = {
 }
 
 
-def case_entries(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.DataFrame) -> list[dict]:
+def case_entries(subject: Subject, table: pd.DataFrame) -> list[dict]:
     """Returns an entry per case of a table like metrics.csv, the worst Dice first, for `page`.
 
     Each has the "row" of the table and a "caption". The first MAX_PICTURES also have "image" and "masks" as data URIs.
@@ -57,8 +58,8 @@ def case_entries(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.Da
         entry: dict[str, Any] = {"row": {name: _json_value(value) for name, value in row.items()}}
         entry["caption"] = f"Dice {texts.metric('dice', row['dice'])}, Hausdorff {texts.hausdorff(row)}"
         if rank < MAX_PICTURES:
-            image = preloaded_dataset.read(test_set / "images", row["case"])
-            true_mask, mask = read_masks(test_set, predictions, row["case"])
+            image = preloaded_dataset.read(subject.folder / "images", row["case"])
+            true_mask, mask = read_masks(subject.folder, subject.predictions, row["case"])
             entry["image"] = _uri("jpeg", drawing.to_jpeg(drawing.grey(image)))
             # The red channel is the true mask, the green channel the predicted one.
             both = np.stack([true_mask * 255, mask * 255, np.zeros_like(mask)], axis=2).astype(np.uint8)
@@ -70,7 +71,7 @@ def case_entries(test_set: pathlib.Path, predictions: pathlib.Path, table: pd.Da
 def page(result: EvaluationResult, pictures: dict[str, bytes], entries: list[dict]) -> str:
     """Returns the page with the result, the plots (PNG files by name) and the entries of `case_entries`."""
     values = {
-        "cases": str(len(result.table)),
+        "cases": texts.counted(len(result.table), result.subject.case_noun),
         "headline": _headline(result),
         "summary": _summary_table(texts.summary_rows(result, result.preferred)),
         "second": _second_reader(result),
@@ -201,7 +202,7 @@ def _predicted_dice(result: EvaluationResult) -> str:
 
 
 def _date_and_model(result: EvaluationResult) -> str:
-    model = f", model {result.provenance.id}" if result.provenance else ""
+    model = f", model {result.subject.provenance.id}" if result.subject.provenance else ""
     return f"Evaluated on {datetime.date.today():%Y-%m-%d}{model}."
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.preloaded_dataset import DatasetFacts
 from evaluation.evaluation_log import Evaluations
+from evaluation.subject import Subject
 from masks import agreement
-from provenance import Provenance
 
 # The columns of metrics.csv that are summarized, in this order, and their names for readers.
 METRICS = {
@@ -64,11 +63,10 @@ class Reliability:
 class EvaluationResult:
     """The result of one evaluation.
 
-    table: metrics.csv, a row per test case.
-    provenance: of the predictions; None for another program's.
-    dataset: how the dataset was made.
+    table: metrics.csv, a row per case.
+    subject: what was evaluated.
     second: as `table`, for the masks of a second reader.
-    evaluations: how often this test set was evaluated, this time included.
+    evaluations: how often this test set was evaluated, this time included; None if evaluations are not counted.
     tolerance_mm: the tolerance of the surface Dice; None for `metrics.TOLERANCE_PX`.
     seed: of the bootstrap.
 
@@ -77,10 +75,9 @@ class EvaluationResult:
     """
 
     table: pd.DataFrame
-    provenance: Provenance | None
-    dataset: DatasetFacts
+    subject: Subject
     second: pd.DataFrame | None
-    evaluations: Evaluations
+    evaluations: Evaluations | None
     tolerance_mm: float | None
     seed: int
 

@@ -68,7 +68,7 @@ def summary_rows(result: EvaluationResult, names: Sequence[str]) -> list[list[st
 
 def terminal(result: EvaluationResult) -> str:
     """Returns the summary for the terminal."""
-    lines = [f"{counted(len(result.table), 'test case')}:"]
+    lines = [f"{counted(len(result.table), result.subject.case_noun)}:"]
     lines += _aligned(summary_rows(result, result.preferred)) if len(result.nonempty) else []
     lines += [*notes(result), area_agreement(result), second_reader(result), predicted_dice(result.reliability)]
     return "\n".join(filter(None, [*lines, times_evaluated(result)]))
@@ -128,9 +128,16 @@ def predicted_dice(reliability: Reliability | None) -> str:
 
 
 def times_evaluated(result: EvaluationResult) -> str:
-    """Returns sentences on how often this test set was evaluated."""
+    """Returns sentences on how often this test set was evaluated, or on why the evaluations are not counted."""
+    if result.evaluations is None:
+        return (
+            "Each case was predicted by the model of the fold that excludes its group. The test set was not used. The "
+            "result is optimistic if hyperparameters were chosen on the same cases."
+        )
     times, models = result.evaluations.times_evaluated, result.evaluations.models
-    unknown = "" if result.provenance else " It is unknown whether the external model was trained on these images."
+    unknown = (
+        "" if result.subject.provenance else " It is unknown whether the external model was trained on these images."
+    )
     if times == 1:
         return f"This is evaluation 1 of this test set: an unbiased estimate for similar new cases.{unknown}"
     return (

@@ -1,0 +1,107 @@
+"""Evaluates predicted masks: metrics, tables, plots, report and comparison images."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import pandas as pd
+
+import settings
+import storage
+from data import mask_folder
+from evaluation import evaluation_log, manuscript, measuring, pictures, report
+from evaluation.result import METRICS, EvaluationResult, with_nonempty_reference
+from evaluation.subject import Places, Subject
+from masks import charts, drawing
+from settings import Settings
+
+
+def evaluate(subject: Subject, options: Settings, places: Places) -> EvaluationResult:
+    """Evaluates the subject's predictions and writes all results, which appear together.
+
+    DatasetError if masks are missing or a model was trained on a case that it predicts. The caller holds the locks.
+    """
+    subject.check_no_leakage()
+    table, second = _tables(subject, options)
+    selected = _selected(table, subject, options)
+    table = subject.with_quality(table)
+    if places.images:
+        storage.check_replaceable(places.images)
+    with storage.atomic_folder(places.results) as draft:
+        # After every check that can fail, and before any result is visible: every published result must count.
+        evaluations = None
+        if places.log:
+            mean_dice = with_nonempty_reference(table)["dice"].mean()
+            evaluations = evaluation_log.record_evaluation(places.log, subject.cases, subject.model_name, mean_dice)
+        if places.images:
+            with storage.atomic_folder(places.images) as images_draft:
+                pictures.save(images_draft, subject, table, selected, options.DRAW_HAUSDORFF_LINE)
+        tolerance_mm = options.SURFACE_DICE_TOLERANCE_MM
+        result = EvaluationResult(table, subject, second, evaluations, tolerance_mm, options.SEED)
+        _write(draft, result, report.case_entries(subject, table))
+    return result
+
+
+@contextlib.contextmanager
+def locked(predictions: pathlib.Path, places: Places) -> Iterator[None]:
+    """Keeps other programs from replacing the predictions and from writing at the same places. InUse if one does."""
+    with contextlib.ExitStack() as stack:
+        for folder in filter(None, (places.results, places.images)):
+            stack.enter_context(storage.locked(folder))
+        stack.enter_context(storage.locked(predictions, shared=True))
+        yield
+
+
+def show_comparisons(result: EvaluationResult, options: Settings) -> None:
+    """Shows the comparison images on the screen, one by one. UserError without a screen."""
+    selected = _selected(result.table, result.subject, options)
+    plotted = pictures.comparisons(result.subject, result.table, selected, options.DRAW_HAUSDORFF_LINE)
+    try:
+        drawing.show(picture for _, picture in plotted)
+    except RuntimeError as error:
+        raise storage.UserError(f"The results are written, but {error}.") from error
+
+
+def _selected(table: pd.DataFrame, subject: Subject, options: Settings) -> list[str]:
+    counts = options.IMAGES_TO_DRAW
+    if subject.external or subject.folds:  # The names may be those of test cases.
+        counts = counts | {"cases": sorted(set(counts.get("cases", [])) & set(table["case"]))}
+    return pictures.choose_cases(table, counts, options.SEED)
+
+
+def _tables(subject: Subject, options: Settings) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Returns the metrics of the predictions and, if there are such masks, of the second reader."""
+    tolerance_mm, cases = options.SURFACE_DICE_TOLERANCE_MM, subject.cases
+    spacings_mm = measuring.pixel_spacings(options.PIXEL_SPACING_MM, cases)
+    if tolerance_mm and not spacings_mm:
+        raise settings.SettingsError(
+            "SURFACE_DICE_TOLERANCE_MM is set in config.py, but the pixel spacing is unknown. Set PIXEL_SPACING_MM."
+        )
+    if note := measuring.spacing_note(options.PIXEL_SPACING_MM, cases, spacings_mm):
+        print(f"Warning: {note}")
+    table = measuring.measure(subject, subject.predictions, spacings_mm, tolerance_mm)
+    if subject.second_reader is None:
+        return table, None
+    mask_folder.check(subject.second_reader, cases["case"].tolist(), "SECOND_READER_FOLDER")
+    # Step 1 removed small components from the reference masks; the second reader's masks get the same treatment.
+    max_component_px = subject.dataset.mask_speck_px
+    return table, measuring.measure(subject, subject.second_reader, spacings_mm, tolerance_mm, max_component_px)
+
+
+def _write(folder: pathlib.Path, result: EvaluationResult, entries: list[dict]) -> None:
+    plots = {}
+    if len(result.nonempty):
+        areas = result.areas
+        plots["distributions.png"] = charts.distributions(
+            result.nonempty, {name: METRICS[name] for name in result.plotted}
+        )
+        plots["areas.png"] = charts.areas(areas.true, areas.predicted, areas.unit, areas.agreement)
+    if result.reliability:
+        plots["predicted_dice.png"] = charts.predicted_and_true_dice(result.nonempty)
+    contents = {name: charts.to_png(figure) for name, figure in plots.items()}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    result.table.to_csv(folder / "metrics.csv", index=False)
+    for name, text in manuscript.files(result).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "report.html").write_text(report.page(result, contents, entries), encoding="utf-8")

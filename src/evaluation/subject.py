@@ -1,0 +1,77 @@
+"""What is evaluated, and where the results go."""
+
+import dataclasses
+import pathlib
+
+import pandas as pd
+
+from data import mask_folder, preloaded_dataset
+from data.preloaded_dataset import DatasetFacts
+from provenance import Provenance
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """Predicted masks and reference masks of the same cases.
+
+    cases: rows of cases.csv.
+    folder: has the subfolders images and masks of these cases, as in the preloaded dataset.
+    predictions: a folder of masks (see `data.mask_folder`).
+    dataset: how the dataset was made.
+    provenance: of the predictions; None for another program's.
+    second_reader: a folder of a second reader's masks of the same cases.
+    external: the name of an external test set; "" for another subject.
+    folds: of a cross-validation, in which no model predicts cases that it was trained on; 0 for a test set.
+    """
+
+    cases: pd.DataFrame
+    folder: pathlib.Path
+    predictions: pathlib.Path
+    dataset: DatasetFacts
+    provenance: Provenance | None = None
+    second_reader: pathlib.Path | None = None
+    external: str = ""
+    folds: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name for readers, such as "test set"."""
+        if self.folds:
+            return "cross-validation"
+        return f"external test set {self.external}" if self.external else "test set"
+
+    @property
+    def case_noun(self) -> str:
+        """What one case is for readers."""
+        return "out-of-fold case" if self.folds else "external test case" if self.external else "test case"
+
+    @property
+    def model_name(self) -> str:
+        """The model's fingerprint; for another program's masks, the name of their folder."""
+        return self.provenance.id if self.provenance else self.predictions.name
+
+    def check_no_leakage(self) -> None:
+        """DatasetError if a model was trained on a case that it predicts."""
+        if self.provenance and not self.folds:
+            preloaded_dataset.check_no_leakage(self.cases, self.provenance.image_sha256)
+
+    def with_quality(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Adds the columns of the predictions' quality table to a table with a row per case, if there is one."""
+        if not self.provenance:  # The _table.csv of another program holds something else.
+            return table
+        quality = mask_folder.read_quality_table(self.predictions)
+        return table if quality is None else table.merge(quality, on="case", how="left")
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where an evaluation writes.
+
+    results: the folder of tables, plots and report.
+    images: the folder of comparison images; None writes none.
+    log: the file of `evaluation_log`; None counts no evaluations.
+    """
+
+    results: pathlib.Path
+    images: pathlib.Path | None = None
+    log: pathlib.Path | None = None
