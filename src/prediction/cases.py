@@ -69,7 +69,7 @@ def _predict_cases(
     def write(case: str, image: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
         mask, estimates = quality.predict_with_quality(model, image, logits, statistics)
         preloaded_dataset.write(folder, case, mask)
-        return {"case": case, **estimates}
+        return {"case": case, **estimates.columns}
 
     with concurrent.futures.ThreadPoolExecutor(overlap.THREADS) as pool:
         rows = overlap.submit_ahead(pool, write, predicted())

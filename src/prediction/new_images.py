@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,10 +12,11 @@ import pandas as pd
 import progress
 import settings
 import storage
-from data import csv_array, file_names, formats, input_files, mask_folder, preloaded_dataset, resizing
+from data import file_names, formats, input_files, mask_folder
 from masks import drawing
 from networks import ensemble
-from prediction import models, overlap, quality
+from prediction import models, overlap, quality, slices
+from prediction.slices import Slice
 from provenance import TrainSetStatistics
 
 # The quality table has the same name as the test set's.
@@ -69,26 +69,6 @@ def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str
     return files, faults, inputs.skipped
 
 
-@dataclasses.dataclass(frozen=True)
-class _Slice:
-    """One slice of a file, and the network's input `resized`, float32 (size, size)."""
-
-    file: pathlib.Path
-    image: formats.Image
-    index: int
-    resized: np.ndarray
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """The raw slice, (rows, columns)."""
-        return self.image.slices[self.index]
-
-    @property
-    def name(self) -> str:
-        """The name of the slice in the table and of its overlay."""
-        return formats.slice_name(formats.stem(self.file), self.image.names[self.index])
-
-
 def _predict_files(
     files: list[pathlib.Path],
     model: ensemble.Ensemble,
@@ -103,13 +83,13 @@ def _predict_files(
     def predicted(reads: Iterable[tuple[tuple, concurrent.futures.Future]]) -> Iterator[tuple]:
         for (file,), read in reads:
             with _collect_fault(file, failures):
-                slices = read.result()
-                _claim_names(slices, names)
-                for each in slices:
-                    yield each, model.logits(each.resized[None, ..., None])[:, 0]
+                parts = read.result()
+                _claim_names(parts, names)
+                for each in parts:
+                    yield each, slices.predict_logits(each, model)
 
-    def write(each: _Slice, logits: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        mask, estimates = _predict(each, logits, model, statistics)
+    def write(each: Slice, logits: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        mask, estimates = slices.mask_and_quality(each, logits, model, statistics)
         if len(each.image.slices) == 1:
             _write_mask(folder, each, [mask])
         return mask, _write_overlay(folder / OVERLAYS, each, mask, estimates)
@@ -117,7 +97,7 @@ def _predict_files(
     rows: dict[pathlib.Path, list[dict[str, Any]]] = {}
     masks: list[np.ndarray] = []  # Of the slices of the current volume.
     with concurrent.futures.ThreadPoolExecutor(overlap.THREADS) as pool:
-        reads = overlap.submit_ahead(pool, lambda file: _read(file, model), ((file,) for file in files))
+        reads = overlap.submit_ahead(pool, lambda file: slices.read(file, model), ((file,) for file in files))
         bar = progress.Bar(reads, total=len(files), desc="Predicting", unit=" images")
         for (each, _), result in overlap.submit_ahead(pool, write, predicted(bar)):
             masks = masks if each.index else []
@@ -134,7 +114,7 @@ def _predict_files(
     return [row for file_rows in rows.values() for row in file_rows]
 
 
-def _write_mask(folder: pathlib.Path, each: _Slice, masks: list[np.ndarray]) -> None:
+def _write_mask(folder: pathlib.Path, each: Slice, masks: list[np.ndarray]) -> None:
     """Writes the masks of all slices of the file to which a slice belongs."""
     kind = formats.kind(each.file)
     if kind is None:
@@ -142,13 +122,13 @@ def _write_mask(folder: pathlib.Path, each: _Slice, masks: list[np.ndarray]) -> 
     formats.write_mask(folder / formats.stem(each.file), masks, each.image, kind)
 
 
-def _claim_names(slices: list[_Slice], names: dict[str, pathlib.Path]) -> None:
+def _claim_names(parts: list[Slice], names: dict[str, pathlib.Path]) -> None:
     """Adds the names of a file's slices to `names`. DatasetError if one is that of another file's."""
-    for each in slices:
+    for each in parts:
         if other := names.get(file_names.comparable(each.name)):
             text = f"its slice would be named {each.name}, as that of {file_names.printable(other.name)}"
             raise storage.DatasetError([f"{file_names.printable(each.file)}: {text}. Rename one of them."])
-    names |= {file_names.comparable(each.name): each.file for each in slices}
+    names |= {file_names.comparable(each.name): each.file for each in parts}
 
 
 def _remove(folder: pathlib.Path, file: pathlib.Path, names: list[str]) -> None:
@@ -180,40 +160,12 @@ def _collect_fault(file: pathlib.Path, failures: dict[pathlib.Path, list[str]]) 
         failures[file] = [f"{file_names.printable(file)}: {storage.describe(error) or error}"]
 
 
-def _read(file: pathlib.Path, model: ensemble.Ensemble) -> list[_Slice]:
-    """The slices of a file. DatasetError if it can't be read or its shape can't be predicted."""
-    image = formats.read_image(file)
-    first = image.slices[0]
-    if file.suffix.lower() == ".csv" and (fault := csv_array.explain_shape(first, model.image_size)):
-        size = f"{first.shape[0]} x {first.shape[1]}"
-        raise storage.DatasetError([f"{file_names.printable(file)}: {size}: {fault}"])
-    resizing.check_side(file, first)
-    # The smallest lossless dtype: several images wait in memory, each with up to 64 million pixels.
-    pixels = [preloaded_dataset.smallest_lossless(each) for each in image.slices]
-    image = dataclasses.replace(image, slices=tuple(pixels))
-    return [
-        _Slice(file, image, index, resizing.fit(each, model.image_size, model.normalizes_per_image))
-        for index, each in enumerate(pixels)
-    ]
-
-
-def _predict(
-    each: _Slice, logits: np.ndarray, model: ensemble.Ensemble, statistics: list[TrainSetStatistics]
-) -> tuple[np.ndarray, dict]:
-    """The mask of a slice, uint8 0 and 1 (rows, columns), and its quality estimates."""
-    size, shape = model.image_size, each.pixels.shape
-    rows, columns = resizing.used(shape, size)
-    logits[:, rows:] = logits[:, :, columns:] = -1.0  # No mask in the padding.
-    mask, estimates = quality.predict_with_quality(model, each.resized, logits, statistics)
-    if shape != (size, size):
-        estimates["ood_reasons"] = ", ".join(filter(None, [estimates["ood_reasons"], "image size"]))
-    return resizing.restore_mask(mask, shape), estimates
-
-
-def _write_overlay(folder: pathlib.Path, each: _Slice, mask: np.ndarray, estimates: dict[str, Any]) -> dict[str, Any]:
+def _write_overlay(folder: pathlib.Path, each: Slice, mask: np.ndarray, estimates: quality.Quality) -> dict[str, Any]:
     """Writes the overlay of a slice and returns its row of the table."""
     share = mask.mean()
-    caption = "; ".join([f"{each.name}: {mask.sum()} px, {share:.1%} of the image", *quality.remarks(estimates)])
+    caption = "; ".join(
+        [f"{each.name}: {mask.sum()} px, {share:.1%} of the image", *quality.remarks(estimates.columns)]
+    )
     (folder / f"{each.name}.png").write_bytes(drawing.to_png(drawing.overlay(each.pixels, mask, caption)))
     size = {"height": mask.shape[0], "width": mask.shape[1]}
-    return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": round(share, 6), **estimates}
+    return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": round(share, 6), **estimates.columns}

@@ -1,5 +1,6 @@
 """Quality estimates of a prediction: predicted Dice and out-of-distribution reasons."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +17,28 @@ MIN_PREDICTED_DICE = 0.9
 _MAX_LISTED = 10
 
 
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """How far to trust a predicted mask.
+
+    predicted_dice: the mean Dice between the predictions that were averaged, 0 to 1: it ranks masks and is not
+        calibrated. NaN if there was only one prediction.
+    ood_reasons: how the image or its mask differs from all of the train set's; () if it does not.
+    """
+
+    predicted_dice: float
+    ood_reasons: tuple[str, ...]
+
+    @property
+    def columns(self) -> dict[str, float | str]:
+        """The columns of a quality table."""
+        return {"predicted_dice": self.predicted_dice, "ood_reasons": ", ".join(self.ood_reasons)}
+
+
 def predict_with_quality(
     model: ensemble.Ensemble, image: np.ndarray, logits: np.ndarray, statistics: list[TrainSetStatistics]
-) -> tuple[np.ndarray, dict]:
-    """The mask of one raw image, uint8 0 and 1 (size, size), and its row's predicted_dice and ood_reasons.
+) -> tuple[np.ndarray, Quality]:
+    """The mask of one raw image, uint8 0 and 1 (size, size), and its quality.
 
     `image`: (size, size). `logits`: each ensemble member's, (members, size, size). `statistics`: those of the train
     sets, one per model.
@@ -27,8 +46,7 @@ def predict_with_quality(
     mask = model.mask(logits)
     scaled = model.scaled(image)
     reasons = {reason for each in statistics for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
-    dice = round(ensemble.predicted_dice(logits), 4)
-    return mask, {"predicted_dice": dice, "ood_reasons": ", ".join(sorted(reasons))}
+    return mask, Quality(round(ensemble.predicted_dice(logits), 4), tuple(sorted(reasons)))
 
 
 def review_list(table: pd.DataFrame) -> str:
