@@ -26,6 +26,12 @@ INCLUDE_EMPTY_SLICES = False
 # Proportion of the cases in the test set. The test set is never used for training.
 TEST_SHARE = 0.2
 
+# Which cases are the test set. None: cases chosen at random (TEST_SHARE). A list of case names `<subdirectory>__<file
+# stem>`: these; a name of a volume stands for all its slices. A text: all cases of the subdirectory of that name or, if
+# there is none, those in whose name this regular expression is found. A group must not be divided (see GROUP_CASES_BY).
+# Example: TEST_CASES = "hospital B" tests on all cases of that subdirectory of the original dataset.
+TEST_CASES = None
+
 # How cases are grouped, for example by patient. A group is never split between train, validation and test set, which
 # would be data leakage. None: by the patients in DICOM headers; slices of a volume form a group, any other case is a
 # group of its own. "subdirectory": the cases of one subdirectory of the original dataset. "case": every file is a group

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import types
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import settings
 import storage
 from conftest import configure, dataset_facts, files, mask_from_text, prediction_provenance
 from data import csv_array, mask_folder, preloaded_dataset
-from evaluation import evaluate_test_set, pictures, report
+from evaluation import evaluate_test_set, methods, pictures, report
 from masks import drawing
 from settings.hyperparameters import Hyperparameters
 
@@ -707,3 +708,22 @@ def test_tables_and_methods_for_a_manuscript_contain_the_numbers(predicted):
         "0.700 (95 % CI",
     ):
         assert text in methods, text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ("A", "comprised 4 of 20 images, those of A, selected before training."),
+        (["A__good", "A__none"], "comprised 4 of 20 images, named in a list, selected before training."),
+        (
+            "A_+",
+            'comprised 4 of 20 images, those whose names match the regular expression "A_+", selected before training.',
+        ),
+    ],
+)
+def test_methods_say_how_the_test_set_was_selected(wanted, text):
+    table = pd.DataFrame({"case": [f"A__{number}" for number in range(4)], "group": [*"abcd"]})
+    subject = types.SimpleNamespace(provenance=prediction_provenance(), dataset=dataset_facts(test_cases=wanted))
+    result = types.SimpleNamespace(table=table, subject=subject)
+    assert text in methods._test_set(result)
+    assert "at random" not in methods._test_set(result)

@@ -137,6 +137,7 @@ INVALID_VALUES = [
     ),
     ("SURFACE_DICE_TOLERANCE_MM", ["math.inf", "math.nan", "'2'"]),
     ("GROUP_CASES_BY", ["''", "b'a'", "re.compile('a')", "'('", "'a{99999999999}'", "5"]),
+    ("TEST_CASES", ["''", "[]", "['a', '']", "[1]", "{'a'}", "0.2"]),
     ("PREDICTIONS_FOLDER", ["'a\\0b'", "''", "b'a'", "'\\ud800'", "5"]),
     ("HYPERPARAMETERS", ["{1: 2}", "[('gamma', 1)]", "None"]),
     ("EXPLORATION_SEARCH_SPACE", ["{None: 2}", "{'a'}"]),

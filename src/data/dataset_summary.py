@@ -14,7 +14,7 @@ NEARLY_ALL = 0.9
 
 def lines(rows: pd.DataFrame, excluded: pd.DataFrame, options: Settings) -> Iterator[str]:
     """The lines to print. `rows` is cases.csv, `excluded` is `left out.csv`."""
-    for text in [*_warnings(rows, excluded, options.MASK_SPECK_PX), *_few_test_groups(rows, options)]:
+    for text in [*_warnings(rows, excluded, options), *_few_test_groups(rows, options)]:
         yield f"Warning: {text}"
     specks = rows[rows["specks_removed_px"] > 0]
     if len(specks):
@@ -27,7 +27,8 @@ def lines(rows: pd.DataFrame, excluded: pd.DataFrame, options: Settings) -> Iter
     by_patient = options.GROUP_CASES_BY is None and rows["group"].str.fullmatch(r"patient \d+").any()
     apart = "; no group is in both" if grouped else ""
     apart += ", by the patients in the DICOM headers" if grouped and by_patient else ""
-    yield f"Preloaded dataset: {', '.join(sizes)}{apart}."
+    selected = "" if options.TEST_CASES is None else "; TEST_CASES selected the test set"
+    yield f"Preloaded dataset: {', '.join(sizes)}{apart}{selected}."
 
 
 def _few_test_groups(rows: pd.DataFrame, options: Settings) -> Iterator[str]:
@@ -37,6 +38,9 @@ def _few_test_groups(rows: pd.DataFrame, options: Settings) -> Iterator[str]:
     if in_test >= agreement.MIN_GROUPS:
         return
     found = f"{_count(in_test, unit)} in the test set, fewer than {agreement.MIN_GROUPS}: no confidence intervals."
+    if options.TEST_CASES is not None:
+        yield f"{found} Select cases of more groups in TEST_CASES."
+        return
     shares = (percent / 100 for percent in range(1, 100))
     enough = (share for share in shares if _test_groups(groups, share, options.SEED) >= agreement.MIN_GROUPS)
     if share := next(enough, None):
@@ -50,13 +54,15 @@ def _test_groups(groups: list[str], share: float, seed: int) -> int:
     return len({group for group, is_test in zip(groups, in_test, strict=True) if is_test})
 
 
-def _warnings(rows: pd.DataFrame, excluded: pd.DataFrame, speck_px: int) -> Iterator[str]:
+def _warnings(rows: pd.DataFrame, excluded: pd.DataFrame, options: Settings) -> Iterator[str]:
     yield from first([f"{entry.image_file} excluded: {entry.reason}." for entry in excluded.itertuples()])
     empty = rows[rows["mask_px"] == 0]
     if len(empty) <= input_files.MAX_LISTED:
-        yield from (f"{row.case}: {_why_empty(row.specks_removed_px, speck_px)}" for row in empty.itertuples())
+        yield from (
+            f"{row.case}: {_why_empty(row.specks_removed_px, options.MASK_SPECK_PX)}" for row in empty.itertuples()
+        )
     if len(empty):
-        yield from _empty_per_split(rows, speck_px)
+        yield from _empty_per_split(rows, options)
     full = rows["case"][rows["mask_px"] > NEARLY_ALL * rows["height"] * rows["width"]]
     swapped = f"the mask covers more than {NEARLY_ALL:.0%} of the image. Were 0 and 1 swapped?"
     yield from first([f"{case}: {swapped}" for case in full])
@@ -75,15 +81,16 @@ def _why_empty(removed_px: int, speck_px: int) -> str:
     return f"the mask is now empty: all its components, {removed_px} px, were removed as specks ({setting})."
 
 
-def _empty_per_split(rows: pd.DataFrame, speck_px: int) -> Iterator[str]:
+def _empty_per_split(rows: pd.DataFrame, options: Settings) -> Iterator[str]:
     empty = {split: rows["mask_px"][rows["split"] == split] == 0 for split in ("train", "test")}
     parts = [f"{each.sum()} of {len(each)} {split} masks" for split, each in empty.items() if each.any()]
     verb = "is" if sum(each.sum() for each in empty.values()) == 1 else "are"
     emptied = ((rows["mask_px"] == 0) & (rows["specks_removed_px"] > 0)).sum()
-    specks = f"; in {emptied} of them all components were removed as specks (MASK_SPECK_PX = {speck_px})"
+    specks = f"; in {emptied} of them all components were removed as specks (MASK_SPECK_PX = {options.MASK_SPECK_PX})"
     yield f"{' and '.join(parts)} {verb} empty{specks if emptied else ''}."
     if empty["test"].all():
-        fix = "Change SEED or TEST_SHARE in config.py, or add cases."
+        split = "SEED or TEST_SHARE" if options.TEST_CASES is None else "TEST_CASES"
+        fix = f"Change {split} in config.py, or add cases."
         yield f"all test masks are empty: the evaluation can't measure whether the structure is found. {fix}"
 
 

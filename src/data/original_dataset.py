@@ -19,6 +19,7 @@ One DatasetError lists the faults of all files, equal ones once, with their numb
     image files in the wrong folder (see `data.input_files`);
   - names that differ only in upper and lower case or in Unicode normalization, and names that no result can have;
   - a GROUP_CASES_BY that does not fit the case names: this is checked before any file is read;
+  - a TEST_CASES that names unknown cases, selects none or all, or divides a group between train and test set;
   - the same patient in the DICOM headers of all images, without GROUP_CASES_BY;
   - train masks that are all empty.
 
@@ -29,6 +30,7 @@ import os
 import pathlib
 
 import joblib
+import numpy as np
 import pandas as pd
 
 import progress
@@ -46,7 +48,7 @@ from data import (
     intensities,
     mask_labels,
     preloaded_dataset,
-    splitting,
+    test_set,
 )
 from data.image_mask_pairs import KINDS, Pair
 
@@ -82,9 +84,10 @@ def _write(
     found: image_mask_pairs.PairsFound, folder: pathlib.Path, options: settings.Settings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Writes the preloaded dataset; returns the tables of its cases and of the excluded images."""
-    groups, group_faults = grouping.groups(found.pairs, options)
-    if group_faults:  # Reading takes minutes; these faults are known from the names.
-        _raise(found.faults + group_faults)
+    groups, name_faults = grouping.groups(found.pairs, options)
+    name_faults += test_set.name_faults(found.pairs, options)
+    if name_faults:  # Reading takes minutes; these faults are known from the names.
+        _raise(found.faults + name_faults)
     with storage.atomic_folder(folder) as draft:
         outcomes = _convert_all(found.pairs, draft, options)
         converted = list(zip(found.pairs, outcomes, strict=True))
@@ -101,9 +104,11 @@ def _write(
             _no_cases(rows, excluded)
             or grouping.split_faults(rows["group"].tolist(), options, rows["image_file"].nunique())
         )
+        volumes = [pair.case for pair, outcome in converted for _ in outcome.rows]
+        in_test = test_set.choose(rows, volumes, excluded, options)
         _check_data(outcomes, rows, draft, options)
-        _split(rows, options, draft)
-        _raise(_nothing_to_learn(rows))
+        _move_test_cases(rows, in_test, draft)
+        _raise(_nothing_to_learn(rows, options))
         rows.to_csv(draft / "cases.csv", index=False)
         excluded.to_csv(draft / "left out.csv", index=False)
         preloaded_dataset.write_facts(draft, _facts(len(rows), options))
@@ -135,6 +140,7 @@ def _facts(cases: int, options: settings.Settings) -> preloaded_dataset.DatasetF
         cases=cases,
         image_size=options.IMAGE_SIZE,
         test_share=options.TEST_SHARE,
+        test_cases=options.TEST_CASES,
         group_cases_by=options.GROUP_CASES_BY,
         seed=options.SEED,
         mask_speck_px=options.MASK_SPECK_PX,
@@ -191,22 +197,22 @@ def _no_cases(rows: pd.DataFrame, excluded: pd.DataFrame) -> list[str]:
     return [f"All {len(excluded)} images have another size: {example}. {fix}"]
 
 
-def _split(rows: pd.DataFrame, options: settings.Settings, draft: pathlib.Path) -> None:
-    in_test = splitting.split(rows["group"].tolist(), options.TEST_SHARE, options.SEED)
+def _move_test_cases(rows: pd.DataFrame, in_test: np.ndarray, draft: pathlib.Path) -> None:
     rows.loc[in_test, "split"] = "test"
     for case in rows["case"][in_test]:
         for kind in KINDS:
             os.rename(draft / "train set" / kind / f"{case}.npy", draft / "test set" / kind / f"{case}.npy")
 
 
-def _nothing_to_learn(rows: pd.DataFrame) -> list[str]:
+def _nothing_to_learn(rows: pd.DataFrame, options: settings.Settings) -> list[str]:
     train = rows[rows["split"] == "train"]
     if train["mask_px"].any():
         return []
     if train["specks_removed_px"].any():
         fix = "All components of some of them were removed as specks. Lower MASK_SPECK_PX in config.py."
     elif rows["mask_px"].any():
-        fix = "Add cases with a mask that is not empty, or change SEED in config.py."
+        split = "SEED" if options.TEST_CASES is None else "TEST_CASES"
+        fix = f"Add cases with a mask that is not empty, or change {split} in config.py."
     else:
         fix = "Check the export of the masks: 1 inside the structure, 0 outside."
     return [f"All {len(train)} train masks are empty: a network can't learn from them. {fix}"]

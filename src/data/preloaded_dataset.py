@@ -40,6 +40,7 @@ class DatasetFacts:
     cases: int
     image_size: int
     test_share: float
+    test_cases: str | list[str] | tuple[str, ...] | None = None
     group_cases_by: str | None
     seed: int
     mask_speck_px: int
@@ -154,7 +155,8 @@ def read_facts(workspace: storage.Workspace) -> DatasetFacts:
     file = workspace.preloaded_dataset / _FACTS
     storage.require(file, "create_preloaded_dataset")
     values = {name.lower(): value for name, value in storage.read_json(file, _FIX).items()}
-    return storage.to_record(values, DatasetFacts, file, _FIX)
+    # Datasets of earlier versions lack test_cases.
+    return storage.to_record({"test_cases": None} | values, DatasetFacts, file, _FIX)
 
 
 def check_no_leakage(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:

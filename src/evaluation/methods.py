@@ -57,16 +57,27 @@ def _used_for_training(result: EvaluationResult) -> str:
 
 
 def _test_set(result: EvaluationResult) -> str:
-    facts, groups, cases = result.subject.dataset, result.table["group"].nunique(), len(result.table)
-    share, seed = _percent(facts.test_share), facts.seed
-    text = f"The test set comprised {_images(result, facts.cases)}"
-    if cases <= splitting.max_cases(facts.cases, facts.test_share):
-        text += f", selected at random (target share {share}, seed {seed})."
-    else:
-        text += f": the smallest group, because each group exceeded the target share of {share}."
-    if groups < cases:
+    text = f"The test set comprised {_selected(result)}."
+    if result.table["group"].nunique() < len(result.table):
         text += " Images of one group, such as those of one patient, were assigned to the same set."
     return text + _used_for_training(result)
+
+
+def _selected(result: EvaluationResult) -> str:
+    """Returns the number of test images and how they were selected."""
+    facts, names = result.subject.dataset, result.table["case"]
+    images = _images(result, facts.cases)
+    if facts.test_cases is None:
+        share = _percent(facts.test_share)
+        if len(names) <= splitting.max_cases(facts.cases, facts.test_share):
+            return f"{images}, selected at random (target share {share}, seed {facts.seed})"
+        return f"{images}: the smallest group, because each group exceeded the target share of {share}"
+    before = ", selected before training" if result.subject.provenance else ""
+    if not isinstance(facts.test_cases, str):
+        return f"{images}, named in a list{before}"
+    if names.str.startswith(f"{facts.test_cases}__").all():
+        return f"{images}, those of {facts.test_cases}{before}"
+    return f'{images}, those whose names match the regular expression "{facts.test_cases}"{before}'
 
 
 def _training(subject: Subject) -> str:

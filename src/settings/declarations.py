@@ -64,6 +64,11 @@ def _are_labels(value: Any) -> bool:
     return bool(labels) and len(texts) + len(numbers) == len(labels) and 0 not in numbers
 
 
+def _are_cases(value: Any) -> bool:
+    names = [value] if isinstance(value, str) else value
+    return isinstance(names, (list, tuple)) and bool(names) and all(isinstance(each, str) and each for each in names)
+
+
 def _is_spacing(value: Any) -> bool:
     return rules.is_number(value, 1e-9, 1000) or (rules.is_path(value) and not _reads_as_number(value))
 
@@ -109,6 +114,15 @@ class Settings:
     )
     TEST_SHARE: float = _declare(
         0.2, rules.SHARE, "Proportion of the cases in the test set. The test set is never used for training."
+    )
+    TEST_CASES: str | list[str] | tuple[str, ...] | None = _declare(
+        None,
+        none_or(rules.Rule(_are_cases, "a list of case names, the name of a subdirectory, or a regular expression")),
+        "Which cases are the test set. None: cases chosen at random (TEST_SHARE). A list of case names "
+        "`<subdirectory>__<file stem>`: these; a name of a volume stands for all its slices. A text: all cases of the "
+        "subdirectory of that name or, if there is none, those in whose name this regular expression is found. A "
+        "group must not be divided (see GROUP_CASES_BY).",
+        example='TEST_CASES = "hospital B" tests on all cases of that subdirectory of the original dataset.',
     )
     GROUP_CASES_BY: str | None = _declare(
         None,
