@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
 from tensorflow import keras
 
 import networks
@@ -25,7 +26,7 @@ from conftest import configure, files, script_command
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from masks import cleaning, metrics
+from masks import cleaning, metrics, training_chart
 from model_exploration import explore_hyperparameters
 from model_training import (
     Hyperparameters,
@@ -96,6 +97,20 @@ def test_tensorboard_shows_loss_dice_rate_and_predictions(trained):
     assert EventAccumulator(str(logs / "predictions")).Reload().Tags()["tensors"] == ["train cases"]
 
 
+@pytest.mark.parametrize("column", ["loss", "dice", "learning_rate"])
+def test_history_has_the_values_that_keras_logged(trained, column):
+    scalars = EventAccumulator(str(trained[0].model / "logs" / "train")).Reload()
+    logged = [tensor_util.make_ndarray(event.tensor_proto) for event in scalars.Tensors(f"epoch_{column}")]
+    history = pd.read_csv(trained[0].model / "history.csv")
+    np.testing.assert_array_equal(history[column].astype(np.float32), np.array(logged, np.float32))
+
+
+def test_the_model_folder_has_a_chart_of_the_history(trained):
+    expected = io.BytesIO()
+    training_chart.plot(pd.read_csv(trained[0].model / "history.csv")).savefig(expected)
+    assert (trained[0].model / "history.png").read_bytes() == expected.getvalue()
+
+
 def train(workspace, kill_after=0, time="after"):
     """Trains in another process and returns its output.
 
@@ -116,6 +131,7 @@ def test_a_training_killed_twice_gives_the_model_of_an_uninterrupted_one(prepare
     configure(prepared, TRAINING_EPOCHS=3, DETERMINISTIC=True)
     train(prepared)
     expected, network = pd.read_csv(prepared.model / "history.csv"), saved_model.read(prepared.model)
+    chart = (prepared.model / "history.png").read_bytes()
     train(prepared, 1)
     train(prepared, 3, "before")
     assert prepared.model.exists()
@@ -125,6 +141,7 @@ def test_a_training_killed_twice_gives_the_model_of_an_uninterrupted_one(prepare
     assert saved_model.fingerprint([prepared.model]) == expected_id
     history = pd.read_csv(prepared.model / "history.csv")
     pd.testing.assert_frame_equal(expected.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True)
+    assert (prepared.model / "history.png").read_bytes() == chart
     for weights, resumed in zip(network.get_weights(), saved_model.read(prepared.model).get_weights(), strict=True):
         np.testing.assert_array_equal(weights, resumed)
 

@@ -1,14 +1,17 @@
 """Step 3: trains the final model on the whole train set."""
 
 import datetime
+import pathlib
 
 import pandas as pd
 
 import settings
 import storage
 from data import pipeline
+from masks import training_chart
 from model_training import diagnosis, window
 from model_training.training import train
+from provenance import Training
 
 
 def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
@@ -24,7 +27,13 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
         diagnosis.warn_about_intensities(options.hyperparameters, cases)
         _announce_replacement(workspace)
         history = train(
-            workspace.train_set, cases, options.hyperparameters, options, workspace.unfinished_model, workspace.model
+            workspace.train_set,
+            cases,
+            options.hyperparameters,
+            options,
+            workspace.unfinished_model,
+            workspace.model,
+            add_files=_add_files,
         )
     # A time limit may end within an epoch, whose few images are not representative.
     whole = history[history["images"] == history["images"].max()]
@@ -32,6 +41,10 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
         f"Model trained for {len(history)} epochs in {history['seconds'].sum() / 60:.1f} min, "
         f"Dice {whole['dice'].iloc[-1]:.3f} on the train set{_empty_masks(cases)}."
     )
+
+
+def _add_files(folder: pathlib.Path, training: Training, history: pd.DataFrame) -> None:
+    training_chart.plot(history).savefig(folder / training_chart.FILE)
 
 
 def _announce_replacement(workspace: storage.Workspace) -> None:

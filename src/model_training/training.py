@@ -40,12 +40,14 @@ def train(
     target: pathlib.Path,
     validation: Sequence[str] = (),
     callbacks: Callable[[pathlib.Path], list[keras.callbacks.Callback]] = lambda logs: [],
+    add_files: Callable[[pathlib.Path, Training, pd.DataFrame], None] = lambda folder, training, history: None,
 ) -> pd.DataFrame:
     """Trains a network on `cases`, rows of cases.csv, writes it to the folder `target` and returns its history.csv.
 
     The training grows in the folder `unfinished` and resumes there after an interruption. `validation` names cases of
-    the same set that score each epoch (columns val_dice, val_loss); `callbacks` returns further Keras callbacks, given
-    the folder of the logs. Errors as `train_final_model`; OutOfMemory; InUse if another program works in `unfinished`.
+    the same set that score each epoch (columns val_dice, val_loss). `callbacks` returns further Keras callbacks, given
+    the folder of the logs. `add_files` writes further files into the folder before it becomes `target`. Errors as
+    `train_final_model`; OutOfMemory; InUse if another program works in `unfinished`.
     """
     hardware.prepare(options)
     distribution.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
@@ -66,6 +68,7 @@ def train(
             saved_model.write(draft, network, training, saved.history)
             if distribution.is_chief():
                 shutil.copytree(folder / "logs", draft / "logs")
+                add_files(draft, training, saved.history)
         if distribution.is_chief():
             storage.remove(unfinished)
     return saved.history

@@ -4,7 +4,8 @@
       weights.weights.h5      the weights (see `weights_file`)
       hyperparameters.json    see `settings.hyperparameters`
       training.json           see `provenance.Training`; and the versions of project and format
-      history.csv             a row per epoch: loss, Dice, learning rate, seconds
+      history.csv             a row per epoch: loss, Dice, learning rate, images, seconds
+      history.png             a chart of it (see `masks.training_chart`); only the final model's folder has one
       logs/                   for TensorBoard
 
 A model folder may come from someone else or be edited by hand: all values are validated.
