@@ -173,7 +173,9 @@ def test_all_reference_masks_empty_gives_no_mean_but_counts_false_positives(pred
     replace_masks(predicted, [EMPTY] * 5, [EMPTY, EMPTY, EMPTY, EMPTY, NEAR])
     evaluate_test_set(predicted)
     assert {
-        value for name, value in summary(predicted)["metrics"]["dice"].items() if name not in ("cases", "failed")
+        value
+        for name, value in summary(predicted)["metrics"]["dice"].items()
+        if name not in ("cases", "failed", "groups")
     } == {None}
     output, markdown, methods = (
         capsys.readouterr().out,
@@ -308,7 +310,7 @@ def test_all_cases_failed_gives_null_in_summary_json(predicted):
         preloaded_dataset.write(predicted.test_set / "masks", case, enlarged(NEAR))
     evaluate_test_set(predicted)
     distance = summary(predicted)["metrics"]["hausdorff_px"]
-    assert (distance.pop("cases"), distance.pop("failed")) == (0, 5)
+    assert (distance.pop("cases"), distance.pop("failed"), distance.pop("groups")) == (0, 5, 0)
     assert set(distance.values()) == {None}
 
 

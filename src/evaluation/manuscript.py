@@ -9,6 +9,7 @@ import pandas as pd
 
 from evaluation import methods, texts
 from evaluation.result import EvaluationResult
+from masks import agreement
 
 
 def files(result: EvaluationResult) -> dict[str, str]:
@@ -20,7 +21,7 @@ def files(result: EvaluationResult) -> dict[str, str]:
 
 def _json(result: EvaluationResult) -> str:
     reliability = result.reliability
-    areas = {name: _finite_or_none(value) for name, value in dataclasses.asdict(result.areas.agreement).items()}
+    areas = _json_agreement(result.areas.agreement)
     content = {
         "evaluated": result.subject.name,
         "cases": len(result.table),
@@ -68,6 +69,13 @@ def _json_rows(summary: pd.DataFrame) -> dict:
     # JSON has no NaN: a metric that failed in all cases has the mean null.
     rows = summary.astype(object).to_dict("index")
     return {name: {column: _finite_or_none(value) for column, value in row.items()} for name, row in rows.items()}
+
+
+def _json_agreement(values: agreement.Agreement) -> dict:
+    statistics = dataclasses.asdict(values)
+    intervals = statistics.pop("intervals")
+    content = {name: _finite_or_none(value) for name, value in statistics.items()}
+    return content | {f"{name}_95_ci": [_finite_or_none(end) for end in ends] for name, ends in intervals.items()}
 
 
 def _finite_or_none(value: float) -> float | None:

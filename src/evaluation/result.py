@@ -33,16 +33,21 @@ METRICS = {
 
 @dataclasses.dataclass(frozen=True)
 class Areas:
-    """The true and the predicted areas, float (cases,) each, their `unit`, "px" or "cm2", and their agreement."""
+    """The true and the predicted areas, float (cases,) each, their `unit`, "px" or "cm2", and their agreement.
+
+    groups: of the cases, resampled with `seed` for the intervals.
+    """
 
     true: np.ndarray
     predicted: np.ndarray
     unit: str
+    groups: list[str]
+    seed: int
 
     @functools.cached_property
     def agreement(self) -> agreement.Agreement:
         """The agreement of predicted with true areas."""
-        return agreement.agree(self.true.tolist(), self.predicted.tolist())
+        return agreement.agree(self.true.tolist(), self.predicted.tolist(), self.groups, self.seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +173,7 @@ class EvaluationResult:
         if 0 < self.empty.empty < len(table):
             # Empty masks inflate this mean, so it gets no interval.
             rows["dice_all_cases"] = self._row(table, "dice") | {"ci_low": np.nan, "ci_high": np.nan}
-        return pd.DataFrame(rows).T.astype({"cases": int, "failed": int})
+        return pd.DataFrame(rows).T.astype({"cases": int, "failed": int, "groups": int})
 
     def _row(self, table: pd.DataFrame, name: str) -> dict[str, Any]:
         return dataclasses.asdict(agreement.summarize(table[name].tolist(), table["group"].tolist(), self.seed))
@@ -176,7 +181,8 @@ class EvaluationResult:
     def _areas(self, table: pd.DataFrame) -> Areas:
         unit = "cm2" if "true_cm2" in table else "px"
         rows = with_nonempty_reference(table)
-        return Areas(rows[f"true_{unit}"].to_numpy(float), rows[f"predicted_{unit}"].to_numpy(float), unit)
+        true, predicted = rows[f"true_{unit}"].to_numpy(float), rows[f"predicted_{unit}"].to_numpy(float)
+        return Areas(true, predicted, unit, rows["group"].tolist(), self.seed)
 
 
 def with_nonempty_reference(table: pd.DataFrame) -> pd.DataFrame:
