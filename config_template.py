@@ -129,6 +129,12 @@ PREDICTION_BATCH_SIZE = 4
 # times as long.
 PREDICT_WITH_FOLDS = False
 
+# The model that predicts in steps 4 and 6: the path of another model folder, such as a shared model, or of another
+# finished `cross-validation`, whose models are an ensemble. None: the model of step 3, or those of step 7 (see
+# PREDICT_WITH_FOLDS).
+# Example: MODEL = "shared models/L3 muscle"
+MODEL = None
+
 # Post-processing: whether small isolated connected components are removed from predicted masks (see docs/steps.md).
 # None: only if that would alter at most 2 % of the train masks.
 CLEAN_PREDICTIONS = None

@@ -14,6 +14,7 @@ from tensorflow import keras
 
 import networks
 import prediction
+import settings
 import storage
 from conftest import configure, files, training, write_pair
 from data import csv_array, formats, mask_folder, out_of_distribution, phantoms, preloaded_dataset
@@ -21,6 +22,7 @@ from data.original_dataset import create_preloaded_dataset
 from format_files import dicom, save, write_series
 from masks import cleaning, drawing, metrics
 from networks import ensemble, saved_model
+from prediction import models
 
 
 def write_model(folder, image_size=64, trained_on=(), seed=0, test_time_flip=True, harmless=True, clip_hu=(-200, 200)):
@@ -535,3 +537,56 @@ def test_a_slice_with_the_name_of_another_image_is_refused_alone(new_images):
     assert len(pd.read_csv(new_images.new_predictions / "_table.csv")) in (1, 2)
     overlays = {file.stem for file in (new_images.new_predictions / "overlays").iterdir()}
     assert overlays == set(pd.read_csv(new_images.new_predictions / "_table.csv")["image"])
+
+
+def test_model_names_the_folder_of_a_shared_model(prepared, tmp_path):
+    shared = tmp_path / "shared models" / "L3 muscle"
+    write_model(shared, seed=5)
+    configure(prepared, MODEL=str(shared))
+    prediction.predict_test_set(prepared)
+    provenance = mask_folder.read_provenance(prepared.predictions)
+    assert provenance.id == saved_model.fingerprint([shared]) != saved_model.fingerprint([prepared.model])
+    model = ensemble.read([shared])
+    for case in preloaded_dataset.read_cases(prepared, "test")["case"]:
+        image = preloaded_dataset.read(prepared.test_set / "images", case).astype(np.float32)
+        expected = model.mask(model.logits(image[None, ..., None])[:, 0])
+        np.testing.assert_array_equal(preloaded_dataset.read(prepared.predictions, case), expected)
+
+
+def test_model_can_be_another_cross_validation_if_it_is_finished(workspace):
+    folders = [workspace.root / "other" / f"fold {number}" for number in range(1, 12)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    configure(workspace, MODEL="other")
+    options = settings.load(workspace.root)
+    with (
+        pytest.raises(settings.SettingsError, match="other: a cross-validation that is not finished"),
+        models.reading(workspace, options),
+    ):
+        pass
+    (workspace.root / "other" / "out of fold.csv").write_text("case\n")
+    with models.reading(workspace, options) as found:
+        assert found == folders
+
+
+@pytest.mark.parametrize("step", ["predict_test_set", "predict_new_images"])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_without_a_model_is_reported_with_the_setting(prepared, step, exists):
+    (prepared.new_images).mkdir()
+    write_bright(prepared, "a")
+    if exists:
+        (prepared.root / "nothing").mkdir()
+    configure(prepared, MODEL="nothing")
+    with pytest.raises(settings.SettingsError, match=r"nothing: there is no model\. Set MODEL in config\.py to a"):
+        getattr(prediction, step)(prepared)
+
+
+def test_fixes_for_a_shared_model_do_not_say_to_train_it_again(prepared):
+    configure(prepared, MODEL="shared")
+    write_model(prepared.root / "shared", 32)
+    with pytest.raises(storage.DatasetError, match="has 64 px. Change MODEL, or set IMAGE_SIZE = 32 and FIT_IMAGES"):
+        prediction.predict_test_set(prepared)
+    row = preloaded_dataset.read_cases(prepared, "test").iloc[0]
+    write_model(prepared.root / "shared", trained_on=[row.image_sha256])
+    with pytest.raises(storage.DatasetError, match=f"{row.case}: in the test set, .* Change MODEL, or select another"):
+        prediction.predict_test_set(prepared)

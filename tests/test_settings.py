@@ -100,6 +100,12 @@ def test_all_faults_are_reported_at_once(tmp_path):
     assert len(str(caught.value).splitlines()) == 3
 
 
+def test_two_choices_of_the_model_are_refused(tmp_path):
+    with pytest.raises(settings.SettingsError, match=r"Remove MODEL, or set PREDICT_WITH_FOLDS = False\."):
+        load(tmp_path, 'MODEL, PREDICT_WITH_FOLDS = "shared", True\n')
+    assert load(tmp_path, 'MODEL = "shared"\n').MODEL == str(tmp_path / "shared")
+
+
 def test_relative_paths_start_at_the_folder_of_the_project(tmp_path):
     text = 'ENCODER_WEIGHTS, TRAIN_SET_LOCATION = "weights.h5", "gs://bucket/train set"\n'
     options = load(tmp_path, text + 'PIXEL_SPACING_MM, PREDICTIONS_FOLDER = 0.7, "/their masks"\n')

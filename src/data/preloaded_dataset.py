@@ -159,11 +159,10 @@ def read_facts(workspace: storage.Workspace) -> DatasetFacts:
     return storage.to_record({"test_cases": None} | values, DatasetFacts, file, _FIX)
 
 
-def check_no_leakage(cases: pd.DataFrame, image_sha256: Sequence[str]) -> None:
-    """DatasetError if a model was trained on one of the test `cases` (rows of cases.csv): data leakage."""
+def check_no_leakage(cases: pd.DataFrame, image_sha256: Sequence[str], fix: str) -> None:
+    """DatasetError with the `fix` if a model was trained on one of the test `cases` (rows of cases.csv): leakage."""
     seen = cases["case"][cases["image_sha256"].isin(image_sha256)]
     if len(seen):
-        fix = "Train the model again on the current train set."
         raise storage.DatasetError(
             [f"{case}: in the test set, but the model was trained on it. {fix}" for case in seen]
         )

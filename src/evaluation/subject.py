@@ -53,7 +53,8 @@ class Subject:
     def check_no_leakage(self) -> None:
         """DatasetError if a model was trained on a case that it predicts."""
         if self.provenance and not self.folds:
-            preloaded_dataset.check_no_leakage(self.cases, self.provenance.image_sha256)
+            fix = "Predict it with a model that was not trained on it."
+            preloaded_dataset.check_no_leakage(self.cases, self.provenance.image_sha256, fix)
 
     def with_quality(self, table: pd.DataFrame) -> pd.DataFrame:
         """Adds the columns of the predictions' quality table to a table with a row per case, if there is one."""

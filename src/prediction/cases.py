@@ -22,14 +22,14 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
 
     Also writes a table with each case's predicted Dice and out-of-distribution reasons. MissingResult if step 1 or 3
     has not run. DatasetError if the model was trained on a test image or on another image size. InUse if another
-    program replaces the data set or the model.
+    program replaces the data set or the model. SettingsError if there is no model in MODEL.
     """
     options = settings.load(workspace.root)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = preloaded_dataset.read_cases(workspace, "test")
         with models.reading(workspace, options) as folders:
             for folder in folders:
-                _check_compatible(cases, saved_model.read_training(folder))
+                _check_compatible(cases, saved_model.read_training(folder), options)
             model, statistics = ensemble.read(folders, options.CLEAN_PREDICTIONS), models.statistics(folders)
             provenance = models.provenance(folders, model)
         names = cases["case"].tolist()
@@ -43,12 +43,18 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     print(f"Predicted {predicted}.{quality.review_list(table.set_index('case'))}")
 
 
-def _check_compatible(cases: pd.DataFrame, training: Training) -> None:
-    sizes = set(cases["height"])
-    if sizes != {training.image_size}:
-        trained = f"The model was trained on images of {training.image_size} px"
-        raise storage.DatasetError([f"{trained}, the data set has {sizes.pop()} px. Train the model again."])
-    preloaded_dataset.check_no_leakage(cases, training.image_sha256)
+def _check_compatible(cases: pd.DataFrame, training: Training, options: settings.Settings) -> None:
+    sizes, size = set(cases["height"]), training.image_size
+    if sizes != {size}:
+        fix = "Train the model again."
+        if options.MODEL is not None:
+            fix = f"Change MODEL, or set IMAGE_SIZE = {size} and FIT_IMAGES = True and run step 1 again."
+        trained = f"The model was trained on images of {size} px"
+        raise storage.DatasetError([f"{trained}, the data set has {sizes.pop()} px. {fix}"])
+    fix = "Train the model again on the current train set."
+    if options.MODEL is not None:
+        fix = "Change MODEL, or select another test set (TEST_CASES)."
+    preloaded_dataset.check_no_leakage(cases, training.image_sha256, fix)
 
 
 def _predict_cases(

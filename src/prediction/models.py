@@ -1,10 +1,14 @@
-"""The trained models that predict: the final model or, with PREDICT_WITH_FOLDS, those of the cross-validation."""
+"""The trained models that predict.
+
+They are the final model, the models of the cross-validation (PREDICT_WITH_FOLDS), or those in another folder (MODEL).
+"""
 
 import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+import settings
 import storage
 from networks import ensemble, saved_model
 from provenance import Provenance, TrainingFacts, TrainSetStatistics
@@ -18,10 +22,13 @@ _WAIT_SECONDS = 60.0
 def reading(workspace: storage.Workspace, options: Settings) -> Iterator[list[pathlib.Path]]:
     """The models' folders, which no other program replaces within the context.
 
-    MissingResult if the models are not trained. InUse if another program replaces them. DatasetError if there are more
-    folds than CROSS_VALIDATION_FOLDS.
+    MissingResult if the models are not trained; SettingsError if there is none in MODEL. InUse if another program
+    replaces them. DatasetError if there are more folds than CROSS_VALIDATION_FOLDS.
     """
-    if options.PREDICT_WITH_FOLDS:
+    if options.MODEL is not None:
+        locked, step = pathlib.Path(options.MODEL), "train_final_model"
+        folders = _models_in(locked)
+    elif options.PREDICT_WITH_FOLDS:
         folders = _fold_models(workspace, options.CROSS_VALIDATION_FOLDS)
         locked, step = workspace.cross_validation, "cross_validate_train_set"
     else:
@@ -50,6 +57,21 @@ def provenance(folders: list[pathlib.Path], model: ensemble.Ensemble) -> Provena
         ),
         image_sha256=sorted({image for training in trainings for image in training.image_sha256}),
     )
+
+
+def _models_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The model in `folder`, or those of the folds if it is a cross-validation."""
+    if folds := sorted(folder.glob("fold *"), key=lambda fold: (len(fold.name), fold.name)):
+        if not (folder / "out of fold.csv").exists():
+            fix = "Finish it, or change MODEL in config.py."
+            raise settings.SettingsError(f"{folder}: a cross-validation that is not finished. {fix}")
+        return folds
+    try:
+        saved_model.read_training(folder)
+    except storage.MissingResult as error:
+        fix = "Set MODEL in config.py to a folder that step 3 wrote, or to a finished cross-validation."
+        raise settings.SettingsError(f"{folder}: there is no model. {fix}") from error
+    return [folder]
 
 
 def _fold_models(workspace: storage.Workspace, count: int) -> list[pathlib.Path]:

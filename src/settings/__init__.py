@@ -68,6 +68,9 @@ def _inconsistent_values(values: dict[str, Any]) -> list[str]:
     for one, other, work in LIMITS:
         if all(values.get(name, DECLARATIONS[name].default) is None for name in (one, other)):
             faults.append(f"{one} and {other} are both None: {work} must end. Set one of them.")
+    if values.get("MODEL") is not None and values.get("PREDICT_WITH_FOLDS"):
+        fix = "Remove MODEL, or set PREDICT_WITH_FOLDS = False."
+        faults.append(f"MODEL and PREDICT_WITH_FOLDS both choose the model that predicts. {fix}")
     return faults
 
 

@@ -274,6 +274,15 @@ class Settings:
         "False: the final model predicts. True: the models of the cross-validation predict as an ensemble, which takes "
         "as many times as long.",
     )
+    MODEL: str | None = _declare(
+        None,
+        rules.FOLDER,
+        "The model that predicts in steps 4 and 6: the path of another model folder, such as a shared model, or of "
+        "another finished `cross-validation`, whose models are an ensemble. None: the model of step 3, or those of "
+        "step 7 (see PREDICT_WITH_FOLDS).",
+        is_path=True,
+        example='MODEL = "shared models/L3 muscle"',
+    )
     CLEAN_PREDICTIONS: bool | None = _declare(
         None,
         none_or(rules.SWITCH),
