@@ -2,11 +2,12 @@
 
 import itertools
 
+import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
 
-from masks import agreement, charts
+from masks import agreement, charts, figures
 
 OVERLAP = {"dice": "Dice coefficient", "jaccard": "Jaccard index", "precision": "Precision", "recall": "Recall"}
 DISTANCES = {"hausdorff_px": "Hausdorff distance (px)", "hausdorff95_px": "95 % Hausdorff distance (px)"}
@@ -26,20 +27,20 @@ def test_every_case_is_a_point_and_equal_tables_give_equal_figures():
     first, second = (charts.distributions(table, {"dice": "Dice"}) for _ in range(2))
     points = max((part.get_offsets() for part in first.axes[0].collections), key=len)
     np.testing.assert_allclose(points[:, 1], table["dice"])
-    assert charts.to_png(first) == charts.to_png(second)
+    assert figures.files({"plot": first}) == figures.files({"plot": second})
 
 
 def test_a_table_of_failed_distances_can_be_plotted():
     table = pd.DataFrame({name: [0.0] for name in OVERLAP})
     table["hausdorff_px"] = table["hausdorff95_px"] = [np.inf]
-    assert len(charts.to_png(charts.distributions(table, LABELS))) > 1000
+    charts.distributions(table, LABELS).draw_without_rendering()
 
 
 def test_tick_labels_do_not_overlap():
     table = pd.DataFrame({name: [0.9, 0.8] for name in OVERLAP})
     table["hausdorff_px"] = table["hausdorff95_px"] = [3.0, np.inf]
     figure = charts.distributions(table, LABELS)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for axes in figure.axes:
         boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
         assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
@@ -57,14 +58,16 @@ def test_areas_are_plotted_with_bias_and_limits():
         sorted([result.bias, result.lower_limit, result.upper_limit])
     )
     assert right.get_ylabel() == "Predicted − true area (cm²)"
+    low, high = f"{result.lower_limit:.2f}".replace("-", "−"), f"{result.upper_limit:.2f}"
+    assert right.get_title().startswith(f"Solid: bias {result.bias:.2f} cm²")
+    assert right.get_title().endswith(f"limits of agreement {low} to {high} cm²")
 
 
 def test_negative_limits_have_a_true_minus_sign():
     true, predicted = np.array([100.0, 120.0, 140.0, 90.0]), np.array([104.0, 119.0, 150.0, 60.0])
     right = charts.areas(true, predicted, "px", agreement.agree(true, predicted)).axes[1]
-    texts = [text.get_text() for text in right.texts]
-    assert [text for text in texts if text.startswith("−1.96 SD: −")]
-    assert not [text for text in texts if "-" in text]
+    assert "limits of agreement −" in right.get_title()
+    assert "-" not in right.get_title()
 
 
 def test_three_cases_get_no_limits_and_the_plot_gives_the_reason():
@@ -77,4 +80,23 @@ def test_three_cases_get_no_limits_and_the_plot_gives_the_reason():
 @pytest.mark.parametrize("areas", [([5.0], [5.0]), ([0.0, 0.0], [0.0, 0.0])])
 def test_equal_areas_can_be_plotted(areas):
     true, predicted = map(np.array, areas)
-    assert len(charts.to_png(charts.areas(true, predicted, "px", agreement.agree(true, predicted)))) > 1000
+    charts.areas(true, predicted, "px", agreement.agree(true, predicted)).draw_without_rendering()
+
+
+@pytest.mark.parametrize("count", [1, 400])
+def test_no_text_is_cut_off_or_small(count):
+    values = np.random.default_rng(0).uniform(0.5, 0.9, count)
+    table = pd.DataFrame(dict.fromkeys([*LABELS, "predicted_dice", "assd_mm", "area_difference_percent"], values))
+    labels = LABELS | {"assd_mm": "Average symmetric surface distance (mm)", "area_difference_percent": "Area (%)"}
+    true, predicted = 50_000 * values, 49_000 * values[::-1]
+    plots = (
+        charts.distributions(table, labels),
+        charts.areas(true, predicted, "px", agreement.agree(true, predicted)),
+        charts.predicted_and_true_dice(table),
+    )
+    for figure in plots:
+        figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text() and text.get_visible()]
+        needed, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(needed.x0, needed.y0, width - needed.x1, height - needed.y1) >= 0
+        assert min(text.get_fontsize() for text in texts) >= 7

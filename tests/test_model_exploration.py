@@ -93,7 +93,7 @@ def test_a_search_writes_a_sorted_table_a_chart_and_lines_to_paste(explored):
     assert table["repeats_mean"].is_monotonic_decreasing
     assert table["learning_rate"].nunique() == 2
     assert set(vars(hyperparameters.Hyperparameters())) <= set(table)
-    assert pyplot.imread(folder / "trials.png").shape[1] == 1300
+    assert pyplot.imread(folder / "trials.png").shape[1] == 2125
     best = json.loads((folder / "best hyperparameters.json").read_text())
     assert best["learning_rate"] == pytest.approx(table["learning_rate"][0])
     # The printed line is Python code with the best trial's values.

@@ -49,7 +49,8 @@ def test_trials_with_repeats_rank_first_by_their_mean_and_failed_trials_last(tmp
     assert table["failure"].iloc[-1] == "the loss is not finite"
     assert table["repeats"][0] == "0.9000 0.9100 0.9200"
     assert json.loads((tmp_path / "best hyperparameters.json").read_text())["learning_rate"] == 2e-3
-    assert pyplot.imread(tmp_path / "trials.png").shape[1] == 1300
+    assert pyplot.imread(tmp_path / "trials.png").shape[1] == 2125
+    assert (tmp_path / "trials.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_the_report_says_which_differences_are_significant(tmp_path, capsys):

@@ -6,7 +6,7 @@
                          agreement of the areas; number of evaluations
       summary.md, .tex   the same as a table for a manuscript
       methods.txt        a Methods paragraph: data, split, training, versions, metrics
-      *.png              the plots
+      *.png, *.pdf       the plots at the column widths of journals; PDF for print
       report.html        everything on one page that works offline: sort, filter, view and mark the cases
     images/<case>.png    comparison images of the cases that IMAGES_TO_DRAW selects; _worst.png: the worst twelve
     evaluations.csv      a row per evaluation of any test set; never replaced

@@ -12,7 +12,7 @@ from data import mask_folder
 from evaluation import evaluation_log, manuscript, measuring, pictures, report
 from evaluation.result import METRICS, EvaluationResult, with_nonempty_reference
 from evaluation.subject import Places, Subject
-from masks import charts, drawing
+from masks import charts, drawing, figures
 from settings import Settings
 
 
@@ -89,19 +89,18 @@ def _tables(subject: Subject, options: Settings) -> tuple[pd.DataFrame, pd.DataF
 
 
 def _write(folder: pathlib.Path, result: EvaluationResult, entries: list[dict]) -> None:
-    plots = {}
+    plots: dict[str, figures.Figure] = {}
     if len(result.nonempty):
         areas = result.areas
-        plots["distributions.png"] = charts.distributions(
-            result.nonempty, {name: METRICS[name] for name in result.plotted}
-        )
-        plots["areas.png"] = charts.areas(areas.true, areas.predicted, areas.unit, areas.agreement)
+        plots["distributions"] = charts.distributions(result.nonempty, {name: METRICS[name] for name in result.plotted})
+        plots["areas"] = charts.areas(areas.true, areas.predicted, areas.unit, areas.agreement)
     if result.reliability:
-        plots["predicted_dice.png"] = charts.predicted_and_true_dice(result.nonempty)
-    contents = {name: charts.to_png(figure) for name, figure in plots.items()}
+        plots["predicted_dice"] = charts.predicted_and_true_dice(result.nonempty)
+    contents = figures.files(plots)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     result.table.to_csv(folder / "metrics.csv", index=False)
     for name, text in manuscript.files(result).items():
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / "report.html").write_text(report.page(result, contents, entries), encoding="utf-8")
+    shown = {name: content for name, content in contents.items() if name.endswith(".png")}
+    (folder / "report.html").write_text(report.page(result, shown, entries), encoding="utf-8")

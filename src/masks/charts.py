@@ -1,26 +1,22 @@
 """Plots of the metrics of many cases. Tables in, matplotlib figures out."""
 
-import io
 import textwrap
 from collections.abc import Mapping
 
 import matplotlib.axes
-import matplotlib.figure
+import matplotlib.ticker
 import numpy as np
 import pandas as pd
 import seaborn
 
+from masks import figures
 from masks.agreement import MIN_CASES, Agreement
+from masks.figures import Figure
 
-Figure = matplotlib.figure.Figure
-
-# For print: journals ask for 300 dpi. Two columns are 7.2 inches wide, one column 3.5.
-_DPI = 300
-_TWO_COLUMNS, _ONE_COLUMN = 7.2, 3.5
-_FONT_PT = 8
-_DARK, _LIGHT = "#08519c", "#9ecae1"
+_ON_ONE_COLUMN = 4
 
 
+@figures.STYLE
 def distributions(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     """Distributions of metrics in a table like metrics.csv: violins, boxes, and the cases as points.
 
@@ -28,7 +24,7 @@ def distributions(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     plotted: the tick labels give their number.
     """
     units = {unit: [name for name in labels if _unit(name) == unit] for unit in dict.fromkeys(map(_unit, labels))}
-    figure = Figure(figsize=(max(_ONE_COLUMN, 0.9 + 0.7 * len(labels)), 3.4), dpi=_DPI, layout="constrained")
+    figure = figures.new(figures.SINGLE_MM if len(labels) <= _ON_ONE_COLUMN else figures.DOUBLE_MM, 80)
     ratios = [len(columns) + 0.3 for columns in units.values()]
     panels = figure.subplots(1, len(units), width_ratios=ratios, squeeze=False)[0]
     for axes, (unit, columns) in zip(panels, units.items(), strict=True):
@@ -41,46 +37,36 @@ def distributions(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     return figure
 
 
+@figures.STYLE
 def areas(true: np.ndarray, predicted: np.ndarray, unit: str, result: Agreement) -> Figure:
     """Predicted against true areas with the identity line, and the Bland-Altman plot with the limits of agreement.
 
     `true` and `predicted`: (cases,), in `unit`, px or cm2.
     """
-    figure = Figure(figsize=(_TWO_COLUMNS, 3.4), dpi=_DPI, layout="constrained")
+    figure = figures.new(figures.DOUBLE_MM, 88)
     left, right = figure.subplots(1, 2)
-    ends = np.array([min(true.min(), predicted.min()), max(true.max(), predicted.max())])
-    ends = ends + np.array([-0.05, 0.05]) * max(np.ptp(ends), 1e-9)
     shown = "cm²" if unit == "cm2" else unit
+    ends = np.array([min(true.min(), predicted.min()), max(true.max(), predicted.max())])
+    margin = 0.05 * (np.ptp(ends) or max(abs(ends[0]), 1.0))
     _scatter(left, true, predicted, f"True area ({shown})", f"Predicted area ({shown})")
-    _identity_line(left, ends)
+    _identity_line(left, ends + np.array([-margin, margin]))
     if np.isfinite(result.icc):
-        left.set_title(f"ICC(2,1) {result.icc:.3f}, Lin's CCC {result.ccc:.3f}", fontsize=_FONT_PT)
+        left.set_title(f"ICC(2,1) {result.icc:.3f}\nLin's CCC {result.ccc:.3f}")
     labels = f"Mean of true and predicted area ({shown})", f"Predicted − true area ({shown})"
     _scatter(right, (true + predicted) / 2, predicted - true, *labels)
-    for height, text in ((result.bias, "bias"), (result.upper_limit, "+1.96 SD"), (result.lower_limit, "−1.96 SD")):
-        if np.isfinite(height):
-            _horizontal_line(right, height, text, decimals=1 if unit == "px" else 2)
-    if result.cases < MIN_CASES:
-        text = f"no limits of agreement: {MIN_CASES} cases needed, {result.cases} given"
-        right.set_title(text, fontsize=_FONT_PT)
+    _difference_lines(right, result, shown)
     return figure
 
 
+@figures.STYLE
 def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
     """True against predicted Dice with the identity line, from a table with the columns dice and predicted_dice."""
-    figure = Figure(figsize=(_ONE_COLUMN, _ONE_COLUMN), dpi=_DPI, layout="constrained")
+    figure = figures.new(figures.SINGLE_MM, figures.SINGLE_MM)
     axes = figure.subplots()
     lowest = np.nanmin(table[["dice", "predicted_dice"]].to_numpy())
-    _scatter(axes, table["predicted_dice"], table["dice"], "Predicted Dice", "True Dice")
+    _scatter(axes, table["predicted_dice"], table["dice"], "Predicted Dice coefficient", "True Dice coefficient")
     _identity_line(axes, np.array([max(-0.02, lowest - 0.05), 1.01]))
     return figure
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as the content of a PNG file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", pil_kwargs={"compress_level": 1})
-    return content.getvalue()
 
 
 def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str, labels: Mapping[str, str]) -> None:
@@ -90,12 +76,11 @@ def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str, labels: M
     varied = numbered[numbered.groupby("variable")["value"].transform("nunique") > 2]
     if len(varied):
         violins = options | {"linewidth": 0}
-        seaborn.violinplot(varied, color="#deebf7", inner=None, cut=0, density_norm="width", **violins)
-    seaborn.boxplot(numbered, color=_LIGHT, width=0.25, showfliers=False, **options)
-    # Points are jittered with a fixed seed: the same cases give the same figure. Many points are fainter, so that the
-    # box stays visible.
+        seaborn.violinplot(varied, color=figures.LIGHT, inner=None, cut=0, density_norm="width", **violins)
+    seaborn.boxplot(numbered, color="black", fill=False, width=0.25, showfliers=False, zorder=4, **options)
+    # Points are jittered with a fixed seed: the same cases give the same figure.
     positions = numbered["variable"] + np.random.default_rng(0).uniform(-0.1, 0.1, len(numbered))
-    axes.scatter(positions, numbered["value"], s=4, color=_DARK, alpha=0.6 if len(finite) <= 300 else 0.15, zorder=3)
+    figures.points(axes, positions, numbered["value"], size=4)
     failed = finite.isna().sum()
     ticks = [_wrap(labels[name]) + (f"\n({failed[name]} failed)" if failed[name] else "") for name in table]
     axes.set_xticks(range(len(ticks)), ticks)
@@ -105,34 +90,38 @@ def _boxes(axes: matplotlib.axes.Axes, table: pd.DataFrame, unit: str, labels: M
 
 
 def _scatter(axes: matplotlib.axes.Axes, x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str) -> None:
-    axes.scatter(x, y, s=10, color=_DARK, alpha=0.6)
+    figures.points(axes, x, y)
     _label(axes, xlabel, ylabel)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(matplotlib.ticker.MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _label(axes: matplotlib.axes.Axes, xlabel: str, ylabel: str) -> None:
-    axes.set_xlabel(xlabel, fontsize=_FONT_PT)
-    axes.set_ylabel(ylabel, fontsize=_FONT_PT)
-    axes.tick_params(labelsize=_FONT_PT)
-    axes.grid(alpha=0.3)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.grid()
 
 
 def _identity_line(axes: matplotlib.axes.Axes, ends: np.ndarray) -> None:
-    axes.plot(ends, ends, color="#bbbbbb", linewidth=1, zorder=1)
+    axes.plot(ends, ends, color=figures.GREY, linewidth=0.8, zorder=1)
     axes.set(xlim=ends, ylim=ends, aspect="equal")
 
 
-def _horizontal_line(axes: matplotlib.axes.Axes, height: float, text: str, decimals: int) -> None:
-    axes.axhline(height, color="#555555", linewidth=1, linestyle="-" if text == "bias" else "--")
-    number = f"{height:+,.{decimals}f}".replace("-", "−")
-    axes.annotate(
-        f"{text}: {number}",
-        (1, height),
-        xycoords=("axes fraction", "data"),
-        xytext=(-3, 2),
-        textcoords="offset points",
-        ha="right",
-        fontsize=_FONT_PT - 1,
-    )
+def _difference_lines(axes: matplotlib.axes.Axes, result: Agreement, unit: str) -> None:
+    """Plots the bias as a solid line and the limits of agreement as dashed lines; the title has their values."""
+    for height, style in ((result.bias, "-"), (result.lower_limit, "--"), (result.upper_limit, "--")):
+        if np.isfinite(height):
+            axes.axhline(height, color=figures.GREY, linewidth=0.8, linestyle=style, zorder=4)
+    places = 1 if unit == "px" else 2
+    bias, low, high = (_number(each, places) for each in (result.bias, result.lower_limit, result.upper_limit))
+    limits = f"Dashed: 95 % limits of agreement {low} to {high} {unit}"
+    if result.cases < MIN_CASES:
+        limits = f"No limits of agreement: {MIN_CASES} cases needed, {result.cases} given"
+    axes.set_title(f"Solid: bias {bias} {unit}\n{limits}")
+
+
+def _number(value: float, places: int) -> str:
+    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
 
 
 def _unit(name: str) -> str:

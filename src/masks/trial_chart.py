@@ -2,21 +2,23 @@
 
 import dataclasses
 
+import matplotlib
 import matplotlib.axes
-import matplotlib.figure
 import matplotlib.patheffects
 import matplotlib.ticker
 import numpy as np
 import pandas as pd
 
-_DARK = "#08519c"
+from masks import figures
+
 # A white outline keeps labels readable where lines cross them.
-_OUTLINE = [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="white")]
+_OUTLINE = [matplotlib.patheffects.withStroke(linewidth=1.5, foreground="white")]
 _COLOURS = matplotlib.colormaps["Blues"]
 
 
-def plot(values: pd.DataFrame, scores: np.ndarray, repeated: np.ndarray, label: str) -> matplotlib.figure.Figure:
-    """Plots the trials of a search: a panel per hyperparameter, and below them all trials as lines.
+@figures.STYLE
+def plot(values: pd.DataFrame, scores: np.ndarray, repeated: np.ndarray, label: str) -> figures.Figure:
+    """Plots the trials of a search: a panel per hyperparameter, and below them each trial as a line through its values.
 
     `values` has a row per trial and a column per hyperparameter; columns with a single value are left out, and rates
     have a log axis. `scores` (trials,) are named by `label`. `repeated` (trials,) is true where the score is the mean
@@ -25,8 +27,9 @@ def plot(values: pd.DataFrame, scores: np.ndarray, repeated: np.ndarray, label: 
     varied = [name for name in values if values[name].nunique() > 1] or list(values)[:1]
     columns = min(4, len(varied))
     rows = -(-len(varied) // columns)
-    figure = matplotlib.figure.Figure(figsize=(13, 2.6 * rows + 4.5), dpi=100, layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(2.6 * rows, 4.5))
+    heights = 6 + 42 * rows, 16 + 7.5 * len(varied)
+    figure = figures.new(figures.DOUBLE_MM, sum(heights))
+    upper, lower = figure.subfigures(2, 1, height_ratios=heights)
     panels = upper.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, name in zip(panels, varied, strict=False):
         _plot_panel(axes, values[name], scores, repeated)
@@ -35,7 +38,7 @@ def plot(values: pd.DataFrame, scores: np.ndarray, repeated: np.ndarray, label: 
     for axes in panels[::columns]:
         axes.set_ylabel(label)
     handles, texts = panels[0].get_legend_handles_labels()
-    upper.legend(handles, texts, loc="outside upper right", ncols=2, fontsize=9, frameon=False)
+    upper.legend(handles, texts, loc="outside upper right", ncols=2)
     _plot_lines(lower.subplots(), values[varied], scores, label)
     return figure
 
@@ -49,7 +52,7 @@ class _Scale:
     texts: list[str]
     logarithmic: bool = False
 
-    def heights(self, places: np.ndarray) -> np.ndarray:
+    def shares(self, places: np.ndarray) -> np.ndarray:
         """Places as shares of the axis, 0 to 1."""
         ends = [*self.places, *self.ticks]
         low, high, position = min(ends), max(ends), places
@@ -66,7 +69,8 @@ def _scale(values: pd.Series) -> _Scale:
     numbers = values.to_numpy(float)
     logarithmic = str(values.name).endswith("_rate") and numbers.min() > 0
     ticks = _log_ticks(numbers) if logarithmic else _linear_ticks(numbers)
-    return _Scale(numbers, ticks, [f"{tick:.3g}" for tick in ticks], logarithmic)
+    texts = [f"{tick:.0e}".replace("e-0", "e-") if logarithmic else f"{tick:.3g}" for tick in ticks]
+    return _Scale(numbers, ticks, texts, logarithmic)
 
 
 def _linear_ticks(numbers: np.ndarray) -> list[float]:
@@ -87,7 +91,9 @@ def _log_ticks(numbers: np.ndarray) -> list[float]:
     ticks = candidates[first : last + 1]
     if len(ticks) <= 6:
         return ticks
-    return [ticks[0], *(tick for tick in ticks[1:-1] if f"{tick:e}".startswith("1.0")), ticks[-1]]
+    gap = (ticks[-1] / ticks[0]) ** (1 / 6)  # A sixth of the axis is as wide as a text.
+    powers = [tick for tick in ticks if f"{tick:e}".startswith("1.0") and ticks[0] * gap < tick < ticks[-1] / gap]
+    return [ticks[0], *powers[:: -(-len(powers) // 4) or 1], ticks[-1]]
 
 
 def _plot_panel(axes: matplotlib.axes.Axes, values: pd.Series, scores: np.ndarray, repeated: np.ndarray) -> None:
@@ -95,36 +101,42 @@ def _plot_panel(axes: matplotlib.axes.Axes, values: pd.Series, scores: np.ndarra
     if scale.logarithmic:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    axes.set_xticks(scale.ticks, scale.texts, fontsize=8)
+    axes.set_xticks(scale.ticks, scale.texts)
     axes.margins(x=0.12)
     for chosen, marker, face, text in (
         (~repeated, "o", "none", "first training"),
-        (repeated, "s", _DARK, "mean of repeats"),
+        (repeated, "s", figures.DARK, "mean of repeats"),
     ):
         # Points lie on their values: shifted ones would be read as other values.
         axes.scatter(
-            scale.places[chosen], scores[chosen], s=28, marker=marker, facecolors=face, edgecolors=_DARK, label=text
+            scale.places[chosen],
+            scores[chosen],
+            s=12,
+            linewidths=0.8,
+            marker=marker,
+            facecolors=face,
+            edgecolors=figures.DARK,
+            label=text,
         )
-    axes.set_title(values.name, fontsize=10)
-    axes.grid(alpha=0.3)
+    axes.set_title(values.name)
+    axes.grid()
 
 
 def _plot_lines(axes: matplotlib.axes.Axes, values: pd.DataFrame, scores: np.ndarray, label: str) -> None:
     ends = [scores.min(), scores.max()] if np.ptp(scores) else [scores.max()]
     scales = [*(_scale(values[name]) for name in values), _Scale(scores, ends, [f"{end:.3f}" for end in ends])]
     for number, scale in enumerate(scales):
-        axes.axvline(number, color="#888888", linewidth=0.6, zorder=0)
-        for height, text in zip(scale.heights(np.array(scale.ticks, float)), scale.texts, strict=True):
+        axes.axhline(number, color="#888888", linewidth=0.6, zorder=0)
+        for place, text in zip(scale.shares(np.array(scale.ticks, float)), scale.texts, strict=True):
             axes.annotate(
-                text, (number, height), xytext=(5, 0), textcoords="offset points", fontsize=8, va="center", zorder=3,
-                path_effects=_OUTLINE,
+                text.replace("\n", "_"), (place, number), xytext=(0, 3), textcoords="offset points", zorder=3,
+                ha={0.0: "left", 1.0: "right"}.get(place, "center"), path_effects=_OUTLINE,
             )  # fmt: skip
-    heights = np.stack([scale.heights(scale.places) for scale in scales], axis=1)
+    shares = np.stack([scale.shares(scale.places) for scale in scales], axis=1)
     for trial in np.argsort(scores):  # The best ones on top.
-        share = heights[trial, -1]
-        axes.plot(heights[trial], color=_COLOURS(0.3 + 0.7 * share), linewidth=1 + share)
-    names = [*values.columns, label]
-    axes.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names], fontsize=8)
-    axes.set_yticks([])
-    axes.set_xlim(-0.2, len(names) - 0.6)
+        share = shares[trial, -1]
+        axes.plot(shares[trial], range(len(scales)), color=_COLOURS(0.3 + 0.7 * share), linewidth=0.6 + 0.6 * share)
+    axes.set_yticks(range(len(scales)), [*values.columns, label])
+    axes.set_xticks([])
+    axes.set_ylim(len(scales) - 0.6, -0.7)
     axes.set_frame_on(False)

@@ -2,7 +2,8 @@
 
     model tuning/
       facts.json                  search space, settings, package versions and data of the search
-      trials.csv, trials.png      a row per trial, the best first; the same as a chart. Renewed after each trial
+      trials.csv                  a row per trial, the best first; renewed after each trial
+      trials.png, trials.pdf      the same as a chart
       best hyperparameters.json   those of the recommended trial, if any
       trials/<trial>/             hyperparameters, history.csv and TensorBoard logs, as `model`; weights of the best
       trials/unfinished <trial>/, failed <trial>/

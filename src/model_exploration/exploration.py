@@ -136,7 +136,7 @@ def _report(workspace: storage.Workspace, empty_masks: int, rows: list[Row]) -> 
         summary.write(workspace.model_tuning, rows, empty_masks)
     except OSError as error:
         # On Windows a table that is open in another program cannot be replaced. That must not end the search.
-        print(f"  trials.csv and trials.png were not updated: {error}", flush=True)
+        print(f"  trials.csv and its charts were not updated: {error}", flush=True)
 
 
 def _held_out(cases: pd.DataFrame, options: Settings) -> np.ndarray:

@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.stats
 
 import storage
-from masks import charts, trial_chart
+from masks import figures, trial_chart
 from model_exploration import trials
 from model_exploration.trials import Row
 
@@ -20,16 +20,17 @@ _MAX_LISTED = 5
 
 
 def write(folder: pathlib.Path, rows: list[Row], empty_masks: int = 0) -> None:
-    """Writes trials.csv, trials.png and best hyperparameters.json into `folder` from the rows of `search.run`.
+    """Writes trials.csv, trials.png, trials.pdf and best hyperparameters.json into `folder`.
 
-    Each file is written atomically. With `empty_masks` among the validation cases, trials.csv has their number and each
-    trial's false positives.
+    `rows`: those of `search.run`. Each file is written atomically. With `empty_masks` among the validation cases,
+    trials.csv has their number and each trial's false positives.
     """
     ranked = trials.ranked(rows)
     storage.atomic_write(folder / "trials.csv", _table(ranked, empty_masks).to_csv(index=False))
     scored = [row for row in ranked if row.status == "completed"]
     if scored:
-        storage.atomic_write(folder / "trials.png", charts.to_png(_chart(scored)))
+        for name, content in figures.files({"trials": _chart(scored)}).items():
+            storage.atomic_write(folder / name, content)
     best = folder / "best hyperparameters.json"
     if row := trials.recommended(rows):
         storage.atomic_write(best, json.dumps(dataclasses.asdict(row.trial.values), indent=2) + "\n")
@@ -37,7 +38,7 @@ def write(folder: pathlib.Path, rows: list[Row], empty_masks: int = 0) -> None:
         best.unlink(missing_ok=True)  # It was written before the best trial had repeats.
 
 
-def _chart(scored: list[Row]) -> charts.Figure:
+def _chart(scored: list[Row]) -> figures.Figure:
     values = pd.DataFrame([row.trial.searched for row in scored])
     scores = np.array([row.score for row in scored])
     repeated = np.array([bool(row.repeat_dices) for row in scored])
