@@ -25,20 +25,9 @@ _HOW_TO_START = (
 if sys.version_info < (3, 10):  # noqa: UP036
     sys.exit(f"This is Python {sys.version.split()[0]} ({sys.executable}), which is too old. {_HOW_TO_START}")
 
+import environment_variables  # noqa: F401  Sets them, before a step imports TensorFlow.
 import settings
 import storage
-
-# Hides TensorFlow's notes for developers; its errors still reach Python. It must be set before the import.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow uses oneDNN convolutions only from AVX512-VNNI on (release notes 2.9). With AVX2 they are faster, too.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# The processes of trials and workers escape characters that the terminal lacks, as this one does.
-os.environ.setdefault("PYTHONIOENCODING", ":backslashreplace")
-# Network file systems without a lock service refuse HDF5's locks, which are not needed (see `storage.locked`). It must
-# be set before h5py is imported.
-os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-# By default TensorFlow reserves nearly all memory of a GPU: no prediction could run during a training.
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 _called: list[str] = []
 

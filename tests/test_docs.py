@@ -76,8 +76,9 @@ def test_example_code_predicts_with_a_saved_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "steps.md").read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "saved_model" in block]
+    (code,) = [block for block in blocks if "segmenter" in block]
     variables = {}
     exec(code, variables)
-    assert variables["masks"].shape == (3, 32, 32)
-    assert variables["masks"].dtype == np.uint8
+    assert variables["mask"].shape == (400, 300)
+    assert variables["mask"].dtype == np.uint8
+    assert variables["quality"].area_cm2 == pytest.approx(variables["quality"].area_px * 0.0064)

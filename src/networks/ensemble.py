@@ -104,9 +104,21 @@ def predicted_dice(logits: np.ndarray) -> float:
 def read(folders: Sequence[pathlib.Path], postprocess: bool | None = None) -> Ensemble:
     """The ensemble of models in `folders`. `postprocess` None: if that is harmless for all their train masks.
 
-    MissingResult if a model is missing.
+    MissingResult if a model is missing; UserError if they are for images of different sizes or intensities.
     """
+    _check_alike(folders)
     test_time_flip = all(saved_model.read_hyperparameters(folder).horizontal_flip for folder in folders)
     if postprocess is None:
         postprocess = all(saved_model.read_training(folder).cleaning_is_harmless for folder in folders)
     return Ensemble([saved_model.read(folder) for folder in folders], test_time_flip, postprocess, tuple(folders))
+
+
+def _check_alike(folders: Sequence[pathlib.Path]) -> None:
+    first = folders[0]
+    for folder in folders[1:]:
+        sizes = [saved_model.read_training(each).image_size for each in (first, folder)]
+        windows = [saved_model.read_hyperparameters(each).clip_hu for each in (first, folder)]
+        for name, values in (("image size", sizes), ("clip_hu", windows)):
+            if values[0] != values[1]:
+                difference = f"{values[1]}, that of {first} is {values[0]}"
+                raise storage.UserError(f"{folder}: its {name} is {difference}. Combine models with the same.")

@@ -8,7 +8,7 @@ from data.formats.images import read_image
 from data.formats.mask_files import read_mask
 from data.formats.names import ENDINGS, is_readable, kind, known_formats, stem
 from data.formats.records import Image, Mask, slice_name
-from data.formats.writing import write_mask
+from data.formats.writing import as_stored, write_mask
 
 __all__ = [
     "ENDINGS",
@@ -16,6 +16,7 @@ __all__ = [
     "Grid",
     "Image",
     "Mask",
+    "as_stored",
     "is_readable",
     "kind",
     "known_formats",

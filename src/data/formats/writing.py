@@ -46,6 +46,17 @@ def write_mask(
     return path
 
 
+def as_stored(slices: Sequence[np.ndarray], grid: Grid | None) -> np.ndarray:
+    """The slices of an image as one array in the order of the file's pixels.
+
+    (slices, rows, columns) for volumes, as SimpleITK reads them, and for DICOM of several slices, in the order of
+    these; (rows, columns) for other files. ValueError if slices have different shapes.
+    """
+    if grid is not None and grid.orientation is not None:
+        return np.ascontiguousarray(turned_back(np.stack(slices), grid.blocks[0], grid.orientation))
+    return slices[0] if len(slices) == 1 else np.stack(slices)
+
+
 def _with_ending(path: pathlib.Path, ending: str) -> pathlib.Path:
     return path.with_name(path.name + ending)
 
@@ -53,7 +64,7 @@ def _with_ending(path: pathlib.Path, ending: str) -> pathlib.Path:
 def _volume(masks: Sequence[np.ndarray], grid: Grid) -> tuple[np.ndarray, Block]:
     """The masks as one array (slices, rows, columns), and its place."""
     if grid.orientation is not None:
-        return np.ascontiguousarray(turned_back(np.stack(masks), grid.blocks[0], grid.orientation)), grid.blocks[0]
+        return as_stored(masks, grid), grid.blocks[0]
     first = grid.planes[0]
     if not grid.placed:
         columns, rows, _ = first.size
