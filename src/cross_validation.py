@@ -3,8 +3,9 @@
     cross-validation/
       facts.json          settings and data of the training; they must match to resume
       fold 1/, 2/ ...     the folds' models, in the format of `model`; an ensemble if PREDICT_WITH_FOLDS is True
-      out of fold.csv     a row per train case: group, fold and metrics of its out-of-fold prediction, lowest Dice
-                          first; true_px is 0 for an empty reference mask
+      predictions/        the out-of-fold masks: each predicted by the model that was not trained on its group
+      results/            their evaluation: report, tables, plots and Methods paragraph, as in step 5
+      out of fold.csv     metrics.csv with the fold of each case, lowest Dice first
       images/             comparison images of the lowest Dice, by rank
 
 A reference mask may be wrong where it disagrees with a model that was not trained on it. An interrupted
@@ -18,15 +19,24 @@ import numpy as np
 import pandas as pd
 
 import model_training
-import progress
 import resumable
 import settings
 import storage
-from data import pipeline, preloaded_dataset, splitting
-from masks import agreement, drawing, metrics
+from data import mask_folder, pipeline, preloaded_dataset, splitting
+from evaluation import pictures, texts
+from evaluation.evaluate import evaluate
+from evaluation.result import with_nonempty_reference
+from evaluation.subject import Places, Subject
+from masks import drawing
 from model_training import diagnosis, distribution, fitting, hardware, window
-from networks import ensemble
+from networks import ensemble, saved_model
+from prediction import models
+from prediction.cases import predict_cases
+from provenance import Provenance
 from settings import Settings, hyperparameters
+
+# The folder of the out-of-fold masks.
+_MASKS = "predictions"
 
 # Number of comparison images: the cases with the lowest out-of-fold Dice.
 MAX_IMAGES = 12
@@ -50,9 +60,9 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
         with resumable.exclusive_lock(workspace.cross_validation, is_chief):
             distribution.chief_first(lambda: start(workspace.cross_validation, facts))
             diagnosis.warn_about_intensities(values, cases)
-            rows = _train_and_predict(workspace, values, options, cases, folds)
+            _train(workspace, values, options, cases, folds)
             if is_chief:
-                _write_results(workspace, pd.DataFrame(rows).sort_values(["dice", "case"], ignore_index=True))
+                _evaluate(workspace, options, cases, folds)
 
 
 def _assign_folds(cases: pd.DataFrame, options: Settings) -> np.ndarray:
@@ -70,84 +80,80 @@ def _facts(values: hyperparameters.Hyperparameters, options: Settings, cases: pd
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 
-def _train_and_predict(
+def _train(
     workspace: storage.Workspace,
     values: hyperparameters.Hyperparameters,
     options: Settings,
     cases: pd.DataFrame,
     folds: np.ndarray,
-) -> list[dict]:
-    """Trains the folds that have no model yet. The chief predicts each fold and returns a row per case."""
-    rows = []
+) -> None:
+    """Trains the folds that have no model yet."""
     for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
-        held_out = folds == number
         if not folder.exists():
             print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
             unfinished = folder.with_name(f"unfinished {folder.name}")
-            model_training.train(workspace.train_set, cases[~held_out], values, options, unfinished, folder)
-        if distribution.is_chief():
+            model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
+
+
+def _predict(
+    workspace: storage.Workspace, options: Settings, cases: pd.DataFrame, folds: np.ndarray
+) -> tuple[pathlib.Path, Provenance]:
+    """Writes each case's mask, predicted by the model of its fold, and returns their folder and provenance."""
+    folders, predictions = workspace.fold_models(options.CROSS_VALIDATION_FOLDS), workspace.cross_validation / _MASKS
+    records, tables = [], []
+    with storage.atomic_folder(predictions) as draft:
+        for number, folder in enumerate(folders):
+            names, statistics = cases["case"][folds == number].tolist(), models.statistics([folder])
             model = ensemble.read([folder], options.CLEAN_PREDICTIONS)
-            rows += _predict_fold(workspace, model, folder / "predictions", cases[held_out], number + 1)
-    return rows
+            tables.append(
+                predict_cases(workspace.train_set, names, model, statistics, options.PREDICTION_BATCH_SIZE, draft)
+            )
+            records.append(models.provenance([folder], model))
+        mask_folder.write_quality_table(draft, pd.concat(tables))
+    images = sorted({image for record in records for image in record.image_sha256})
+    return predictions, dataclasses.replace(
+        records[0],
+        id=saved_model.fingerprint(folders),
+        postprocessed=any(record.postprocessed for record in records),
+        image_sha256=images,
+    )
 
 
-def _predict_fold(
-    workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathlib.Path, cases: pd.DataFrame, fold: int
-) -> list[dict]:
-    """Writes the masks of a fold's cases. Returns a row per case: case, group, fold and metrics."""
-    folder.mkdir(exist_ok=True)
-    bar = progress.Bar(cases["case"], desc=f"Predicting fold {fold}", unit=" cases", leave=False)
-    return [
-        {"case": case, "group": group, "fold": fold, **_predict_case(workspace, model, folder, case)}
-        for case, group in zip(bar, cases["group"], strict=True)
-    ]
-
-
-def _predict_case(
-    workspace: storage.Workspace, model: ensemble.Ensemble, folder: pathlib.Path, case: str
-) -> dict[str, float]:
-    """Writes the mask of a case into `folder` and returns its metrics."""
-    image, true_mask = _read_case(workspace, case)
-    mask = model.mask(model.logits(image[None, ..., None].astype(np.float32))[:, 0])
-    preloaded_dataset.write(folder, case, mask)
-    return metrics.compare(true_mask, mask)
-
-
-def _read_case(workspace: storage.Workspace, case: str) -> tuple[np.ndarray, np.ndarray]:
-    image, mask = (preloaded_dataset.read(workspace.train_set / kind, case) for kind in ("images", "masks"))
-    return image, mask
-
-
-def _write_results(workspace: storage.Workspace, table: pd.DataFrame) -> None:
+def _evaluate(workspace: storage.Workspace, options: Settings, cases: pd.DataFrame, folds: np.ndarray) -> None:
+    predictions, provenance = _predict(workspace, options, cases, folds)
+    subject = Subject(
+        cases=cases,
+        folder=workspace.train_set,
+        predictions=predictions,
+        dataset=preloaded_dataset.read_facts(workspace),
+        provenance=provenance,
+        folds=options.CROSS_VALIDATION_FOLDS,
+    )
+    places = Places(workspace.cross_validation / "results")
+    result = evaluate(subject, options, places)
+    table = result.table.assign(fold=folds + 1).sort_values(["dice", "case"], ignore_index=True)
     storage.atomic_write(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
-    _save_images(workspace, table)
-    print(_summary(workspace, table))
+    _save_images(subject, table)
+    print(f"\n{texts.terminal(result)}\n{_by_fold(table)}\n{_lowest(workspace, table)}")
+    print(f"Report: {places.results / 'report.html'}")
 
 
-def _save_images(workspace: storage.Workspace, table: pd.DataFrame) -> None:
-    with storage.atomic_folder(workspace.cross_validation / "images") as draft:
-        for rank, row in enumerate(table.head(MAX_IMAGES).to_dict("records"), start=1):
-            case, folder = row["case"], workspace.cross_validation / f"fold {row['fold']}" / "predictions"
-            caption = f"{case}   out-of-fold Dice {row['dice']:.3f}"
-            picture = drawing.comparison(*_read_case(workspace, case), preloaded_dataset.read(folder, case), caption)
+def _save_images(subject: Subject, table: pd.DataFrame) -> None:
+    worst = table.head(MAX_IMAGES)
+    plotted = pictures.comparisons(subject, worst, worst["case"].tolist(), hausdorff_line=False)
+    with storage.atomic_folder(subject.predictions.with_name("images")) as draft:
+        for rank, (case, picture) in enumerate(plotted, start=1):
             (draft / f"{rank:02d} {case}.png").write_bytes(drawing.to_png(picture))
 
 
-def _summary(workspace: storage.Workspace, table: pd.DataFrame) -> str:
+def _by_fold(table: pd.DataFrame) -> str:
+    means = with_nonempty_reference(table).groupby("fold")["dice"].mean()
+    return f"Mean Dice by fold: {means.min():.3f} to {means.max():.3f}." if len(means) else ""
+
+
+def _lowest(workspace: storage.Workspace, table: pd.DataFrame) -> str:
     return (
-        f"\nOut-of-fold predictions of {len(table)} train cases: {_dice_text(table)}.\n"
         "These cases have the lowest out-of-fold Dice. Check their reference masks for errors: "
         f"{workspace.cross_validation / 'images'}\n"
         f"{table[['case', 'fold', 'dice', 'hausdorff95_px']].head(5).to_string(index=False)}"
     )
-
-
-def _dice_text(table: pd.DataFrame) -> str:
-    # The mean would be inflated by cases with an empty reference mask: two empty masks have the Dice coefficient 1.
-    references = agreement.EmptyReferences.count(table["true_px"], table["predicted_px"])
-    measured = table[table["true_px"] > 0]
-    by_fold = measured.groupby("fold")["dice"].mean()
-    text = f"mean Dice {measured['dice'].mean():.3f} (means of the folds: {by_fold.min():.3f} to {by_fold.max():.3f})"
-    if not references.empty:
-        return text
-    return f"{text}, over the {len(measured)} with a non-empty reference mask. {references.text().removesuffix('.')}"

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot
 
-import cross_validation
 import model_training
 import resumable
 import storage
@@ -58,7 +57,8 @@ def test_every_case_gets_one_out_of_fold_prediction(fresh, capsys):
     assert pictures[0] == f"01 {table['case'][0]}.png"
     assert pyplot.imread(fresh.cross_validation / "images" / pictures[0]).shape[:2] == (1024, 1024)
     output = capsys.readouterr().out
-    assert "Out-of-fold predictions of 8 train cases: mean Dice 0." in output
+    assert "8 out-of-fold cases:" in output
+    assert "Mean Dice by fold: 0." in output
     assert table["case"][0] in output
 
 
@@ -126,13 +126,27 @@ def test_more_folds_than_groups_are_refused(fresh):
         cross_validate_train_set(fresh)
 
 
-def test_the_mean_dice_excludes_empty_reference_masks():
-    table = pd.DataFrame(
-        {"fold": [1, 1, 2, 2], "dice": [0.5, 1.0, 0.7, 0.0], "true_px": [9, 0, 9, 0], "predicted_px": [5, 0, 9, 3]}
-    )
-    dice = "mean Dice 0.600 (means of the folds: 0.500 to 0.700)"
-    assert cross_validation._dice_text(table[table["true_px"] > 0]) == dice
-    assert cross_validation._dice_text(table).startswith(
-        f"{dice}, over the 2 with a non-empty reference mask. "
-        "2 of 4 reference masks are empty; 1 of 2 was predicted non-empty"
-    )
+def test_the_results_are_those_of_the_out_of_fold_masks(fresh):
+    cross_validate_train_set(fresh)
+    results, cases = fresh.cross_validation / "results", preloaded_dataset.read_cases(fresh, "train")
+    table = pd.read_csv(results / "metrics.csv").set_index("case")
+    for case in cases["case"]:
+        masks = [
+            preloaded_dataset.read(folder, case)
+            for folder in (fresh.train_set / "masks", results.parent / "predictions")
+        ]
+        assert table.loc[case, "dice"] == pytest.approx(metrics.dice(*masks))
+        assert 0 <= table.loc[case, "predicted_dice"] <= 1
+    summary = json.loads((results / "summary.json").read_text())
+    assert summary["metrics"]["dice"]["mean"] == pytest.approx(table["dice"].mean())
+    assert (summary["evaluated"], summary["cases"], summary["test_set"]) == ("cross-validation", 8, None)
+    methods = (results / "methods.txt").read_text(encoding="utf-8")
+    assert methods.startswith("A 2-fold cross-validation comprised 8 images: each image was predicted by the network")
+    assert "For each fold, a U-Net was trained on 4 images" in methods
+    assert "8 out-of-fold cases" in (results / "report.html").read_text(encoding="utf-8")
+
+
+def test_no_evaluation_of_the_test_set_is_counted(fresh):
+    cross_validate_train_set(fresh)
+    assert not fresh.evaluations.exists()
+    assert not fresh.images.exists()

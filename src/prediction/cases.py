@@ -32,15 +32,29 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
                 _check_compatible(cases, saved_model.read_training(folder), options)
             model, statistics = ensemble.read(folders, options.CLEAN_PREDICTIONS), models.statistics(folders)
             provenance = models.provenance(folders, model)
-        names = cases["case"].tolist()
-        images = pipeline.images(workspace.test_set, names, model.image_size)
-        batches = images.batch(options.PREDICTION_BATCH_SIZE).prefetch(1)
         with storage.atomic_folder(workspace.predictions) as draft:
-            table = pd.DataFrame(_predict_cases(names, batches, model, statistics, draft))
+            batch_size = options.PREDICTION_BATCH_SIZE
+            table = predict_cases(workspace.test_set, cases["case"].tolist(), model, statistics, batch_size, draft)
             mask_folder.write_quality_table(draft, table)
             mask_folder.write_provenance(draft, provenance)
     predicted = f"{len(cases)} test case{'s' * (len(cases) > 1)}{', post-processed' if model.postprocess else ''}"
     print(f"Predicted {predicted}.{quality.review_list(table.set_index('case'))}")
+
+
+def predict_cases(
+    dataset: pathlib.Path,
+    names: list[str],
+    model: ensemble.Ensemble,
+    statistics: list[TrainSetStatistics],
+    batch_size: int,
+    folder: pathlib.Path,
+) -> pd.DataFrame:
+    """Writes the mask of each case of `dataset`/images as `folder`/<case>.npy and returns their quality table.
+
+    `statistics`: as `models.statistics` returns them.
+    """
+    images = pipeline.images(dataset, names, model.image_size)
+    return pd.DataFrame(_predict(names, images.batch(batch_size).prefetch(1), model, statistics, folder))
 
 
 def _check_compatible(cases: pd.DataFrame, training: Training, options: settings.Settings) -> None:
@@ -57,14 +71,14 @@ def _check_compatible(cases: pd.DataFrame, training: Training, options: settings
     preloaded_dataset.check_no_leakage(cases, training.image_sha256, fix)
 
 
-def _predict_cases(
+def _predict(
     names: list[str],
     batches: Iterable[Any],
     model: ensemble.Ensemble,
     statistics: list[TrainSetStatistics],
     folder: pathlib.Path,
 ) -> list[dict[str, Any]]:
-    """Writes the mask of each test case and returns the rows of the table. Reading, predicting and writing overlap."""
+    """Writes the mask of each case and returns the rows of the table. Reading, predicting and writing overlap."""
 
     def predicted() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         remaining = iter(names)

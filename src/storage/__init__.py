@@ -14,7 +14,7 @@ A workspace is a folder of data and results. The project root is one; the demo a
       evaluations.csv        step 5: one row per evaluation: model and test images
       new images/            the user's CSV files to predict, read only
       new predictions/       step 6: their masks
-      cross-validation/      step 7: the folds' models, out of fold.csv; grows in place
+      cross-validation/      step 7: the folds' models, out-of-fold masks, their results; grows in place
 """
 
 import contextlib
