@@ -139,6 +139,11 @@ MODEL = None
 # None: only if that would alter at most 2 % of the train masks.
 CLEAN_PREDICTIONS = None
 
+# True: step 6 writes for each DICOM image a DICOM SEG beside the NIfTI mask. As the standard demands, it holds the
+# identity of its image: the patient's name, ID, birth date and sex, the study, its date, physician and institution. No
+# other file that the program writes does.
+WRITE_DICOM_SEG = False
+
 # True: comparison images are written to `images`. False: they open in windows, one by one.
 SAVE_IMAGES_ON_DISK = True
 

@@ -115,6 +115,7 @@ def test_only_composed_steps_import_another_step():
         ("PIL", {"masks.drawing", "data.formats.pictures"}),
         ("SimpleITK", {"data.formats.spatial"}),
         ("pydicom", {"data.formats.dicom"}),
+        ("highdicom", {"data.formats.dicom.segmentation_writer"}),
         ("pydantic", {"storage.readers"}),
         ("tqdm", {"progress"}),
         ("seaborn", {"masks.charts"}),

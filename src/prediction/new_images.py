@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ import settings
 import storage
 from data import file_names, formats, input_files, mask_folder
 from masks import drawing
-from networks import ensemble
+from networks import ensemble, saved_model
 from prediction import models, overlap, quality, slices
 from prediction.slices import Slice
 from provenance import TrainSetStatistics
@@ -23,28 +24,31 @@ from provenance import TrainSetStatistics
 TABLE = mask_folder.QUALITY_TABLE
 OVERLAYS = "overlays"
 
+_PROGRAM = "Image segmentation using deep learning"
+
 
 def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Writes the mask of each file or DICOM series in `new images`, an overlay and a row of the table per slice.
 
-    A mask has the format and the geometry of its image; that of DICOM is NIfTI. Images may have any size: they are
-    padded to a square and resized to the model's size, their masks are resized back. A file that can't be predicted
-    does not stop the others: DatasetError lists it after these are written. MissingResult if step 3 has not run.
+    A mask has the format and the geometry of its image; that of DICOM is NIfTI, and DICOM SEG with WRITE_DICOM_SEG.
+    Images may have any size: they are padded to a square and resized to the model's size, their masks are resized back.
+    A file that can't be predicted does not stop the others: DatasetError lists it after these are written.
+    MissingResult if step 3 has not run.
     """
     options = settings.load(workspace.root)
     files, faults, skipped = _find(workspace.new_images)
     total = len(files) + len(faults)
     with models.reading(workspace, options) as folders:
         model, statistics = ensemble.read(folders, options.CLEAN_PREDICTIONS), models.statistics(folders)
+        algorithm = _algorithm(folders) if options.WRITE_DICOM_SEG else None
     with storage.atomic_folder(workspace.new_predictions) as draft:
         (draft / OVERLAYS).mkdir()
-        rows = _predict_files(files, model, statistics, draft, faults)
-        if not rows:
+        predicted = _predict_files(files, model, statistics, _Output(draft, algorithm), faults)
+        if not predicted:
             raise storage.DatasetError(input_files.grouped(faults))
-        table = pd.DataFrame(rows)
+        table = pd.DataFrame([row for rows in predicted.values() for row in rows])
         table.to_csv(draft / TABLE, index=False)
-    predicted = total - len(faults)
-    text = f"Predicted {predicted} of {total} images{_slices(rows, predicted)}"
+    text = f"Predicted {len(predicted)} of {total} images{_slices(len(table), len(predicted))}"
     text += ", post-processed" if model.postprocess else ""
     review = quality.review_list(table.set_index("image"))
     print(f"{text}, saved in '{workspace.new_predictions.name}'.{review}", *skipped, sep="\n")
@@ -52,8 +56,12 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
         raise storage.DatasetError(input_files.grouped(faults))
 
 
-def _slices(rows: list[dict[str, Any]], files: int) -> str:
-    return f" ({len(rows)} slices)" if len(rows) > files else ""
+def _slices(count: int, files: int) -> str:
+    return f" ({count} slices)" if count > files else ""
+
+
+def _algorithm(folders: list[pathlib.Path]) -> formats.Algorithm:
+    return formats.Algorithm(_PROGRAM, saved_model.VERSION, saved_model.fingerprint(folders))
 
 
 def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str]]:
@@ -69,14 +77,25 @@ def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str
     return files, faults, inputs.skipped
 
 
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    """The folder for the results. `algorithm` is written into DICOM SEG; None for no such files."""
+
+    folder: pathlib.Path
+    algorithm: formats.Algorithm | None
+
+
 def _predict_files(
     files: list[pathlib.Path],
     model: ensemble.Ensemble,
     statistics: list[TrainSetStatistics],
-    folder: pathlib.Path,
+    output: _Output,
     faults: list[str],
-) -> list[dict[str, Any]]:
-    """Writes the results of each new image and returns the rows of the table. Appends files that fail to `faults`."""
+) -> dict[pathlib.Path, list[dict[str, Any]]]:
+    """Writes the results of each new image and returns its rows of the table, in the order of `files`.
+
+    Appends to `faults` the files that fail, and those without DICOM SEG.
+    """
     failures: dict[pathlib.Path, list[str]] = {}
     names: dict[str, pathlib.Path] = {}  # Of the slices, each with its file.
 
@@ -91,8 +110,8 @@ def _predict_files(
     def write(each: Slice, logits: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         mask, estimates = slices.mask_and_quality(each, logits, model, statistics)
         if len(each.image.slices) == 1:
-            _write_mask(folder, each, [mask])
-        return mask, _write_overlay(folder / OVERLAYS, each, mask, estimates)
+            faults.extend(_write_mask(output, each, [mask]))
+        return mask, _write_overlay(output.folder / OVERLAYS, each, mask, estimates)
 
     rows: dict[pathlib.Path, list[dict[str, Any]]] = {}
     masks: list[np.ndarray] = []  # Of the slices of the current volume.
@@ -106,20 +125,27 @@ def _predict_files(
                 rows.setdefault(each.file, []).append(row)
                 masks.append(mask)
                 if 1 < len(each.image.slices) == len(masks):
-                    _write_mask(folder, each, masks)
+                    faults.extend(_write_mask(output, each, masks))
     for file in failures:
         rows.pop(file, None)
-        _remove(folder, file, [name for name, owner in names.items() if owner == file])
+        _remove(output.folder, file, [name for name, owner in names.items() if owner == file])
     faults += [fault for texts in failures.values() for fault in texts]
-    return [row for file_rows in rows.values() for row in file_rows]
+    return rows
 
 
-def _write_mask(folder: pathlib.Path, each: Slice, masks: list[np.ndarray]) -> None:
-    """Writes the masks of all slices of the file to which a slice belongs."""
-    kind = formats.kind(each.file)
+def _write_mask(output: _Output, each: Slice, masks: list[np.ndarray]) -> list[str]:
+    """Writes the masks of all slices of the file to which a slice belongs. Returns why it has no DICOM SEG, if so."""
+    kind, path = formats.kind(each.file), output.folder / formats.stem(each.file)
     if kind is None:
         raise ValueError(f"{each.file}: read as an image, but its format is unknown")
-    formats.write_mask(folder / formats.stem(each.file), masks, each.image, kind)
+    formats.write_mask(path, masks, each.image, kind)
+    if output.algorithm is None or kind != "dicom":
+        return []
+    try:
+        formats.write_dicom_seg(path, masks, each.file, output.algorithm)
+    except storage.DatasetError as error:
+        return error.faults
+    return []
 
 
 def _claim_names(parts: list[Slice], names: dict[str, pathlib.Path]) -> None:

@@ -289,6 +289,13 @@ class Settings:
         "Post-processing: whether small isolated connected components are removed from predicted masks (see "
         "docs/steps.md). None: only if that would alter at most 2 % of the train masks.",
     )
+    WRITE_DICOM_SEG: bool = _declare(
+        False,
+        rules.SWITCH,
+        "True: step 6 writes for each DICOM image a DICOM SEG beside the NIfTI mask. As the standard demands, it holds "
+        "the identity of its image: the patient's name, ID, birth date and sex, the study, its date, physician and "
+        "institution. No other file that the program writes does.",
+    )
     SAVE_IMAGES_ON_DISK: bool = _declare(
         True, rules.SWITCH, "True: comparison images are written to `images`. False: they open in windows, one by one."
     )

@@ -8,10 +8,11 @@ from data.formats.images import read_image
 from data.formats.mask_files import read_mask
 from data.formats.names import ENDINGS, is_readable, kind, known_formats, stem
 from data.formats.records import Image, Mask, slice_name
-from data.formats.writing import as_stored, write_mask
+from data.formats.writing import Algorithm, as_stored, write_dicom_seg, write_mask
 
 __all__ = [
     "ENDINGS",
+    "Algorithm",
     "Block",
     "Grid",
     "Image",
@@ -24,5 +25,6 @@ __all__ = [
     "read_mask",
     "slice_name",
     "stem",
+    "write_dicom_seg",
     "write_mask",
 ]

@@ -17,6 +17,7 @@ ENDINGS: Mapping[str, str] = types.MappingProxyType(
         ".jpg": "jpeg",
         ".jpeg": "jpeg",
         ".dcm": "dicom",
+        ".seg.dcm": "dicom",
         ".nii": "nifti",
         ".nii.gz": "nifti",
         ".nrrd": "nrrd",

@@ -1,4 +1,7 @@
-"""Writes masks in the format and on the grid of their images, with nothing else of the images' headers."""
+"""Writes masks in the format and on the grid of their images, with nothing else of the images' headers.
+
+DICOM SEG alone has their identity.
+"""
 
 import pathlib
 from collections.abc import Sequence
@@ -7,6 +10,8 @@ import numpy as np
 
 from data import csv_array
 from data.formats import pictures, spatial
+from data.formats.dicom import segmentation_writer
+from data.formats.dicom.segmentation_writer import Algorithm
 from data.formats.grid import Block, Grid, turned_back
 from data.formats.records import Image
 
@@ -55,6 +60,19 @@ def as_stored(slices: Sequence[np.ndarray], grid: Grid | None) -> np.ndarray:
     if grid is not None and grid.orientation is not None:
         return np.ascontiguousarray(turned_back(np.stack(slices), grid.blocks[0], grid.orientation))
     return slices[0] if len(slices) == 1 else np.stack(slices)
+
+
+def write_dicom_seg(
+    path_without_ending: pathlib.Path, mask_slices: Sequence[np.ndarray], source: pathlib.Path, algorithm: Algorithm
+) -> pathlib.Path:
+    """Writes the mask of a DICOM file or series folder as DICOM SEG, and returns the file, which `read_mask` reads.
+
+    The file has the patient's and the study's identity, as the standard demands. DatasetError if the header lacks what
+    DICOM SEG needs, such as a place in space.
+    """
+    path = _with_ending(path_without_ending, ".seg.dcm")
+    segmentation_writer.write(path, mask_slices, source, algorithm)
+    return path
 
 
 def _with_ending(path: pathlib.Path, ending: str) -> pathlib.Path:

@@ -26,7 +26,7 @@ def read(path: pathlib.Path) -> Image:
 
     DatasetError for a folder with other files, several series, or slices that can't be one series.
     """
-    found = _sorted(_series(path)) if path.is_dir() else [headers.read(path)]
+    found = read_headers(path)
     first = found[0]
     grid = Grid(tuple(block for header in found for block in header.blocks), None, all(h.placed for h in found))
     if path.is_dir():
@@ -41,6 +41,11 @@ def read(path: pathlib.Path) -> Image:
         grid,
         _burned_in(path, found) + tuple(itertools.chain(*warnings)),
     )
+
+
+def read_headers(path: pathlib.Path) -> list[Header]:
+    """The headers of a file or of a folder's series, in the order of the image's slices. DatasetError as `read`."""
+    return _sorted(_series(path)) if path.is_dir() else [headers.read(path)]
 
 
 def _series(folder: pathlib.Path) -> list[Header]:
