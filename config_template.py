@@ -162,8 +162,8 @@ PIXEL_SPACING_MM = None
 # Tolerance of the surface Dice, in mm; it needs a pixel spacing. None: 2 px.
 SURFACE_DICE_TOLERANCE_MM = None
 
-# A folder of masks from another program, <case>.csv or <case>.npy, that step 5 evaluates instead of the model's, such
-# as "other masks/nnunet" (git ignores `other masks`). None: the model's.
+# A folder of masks from another program that step 5 evaluates instead of the model's, such as "other masks/nnunet" (git
+# ignores `other masks`): a file per case or per volume, in any format of masks. None: the model's.
 PREDICTIONS_FOLDER = None
 
 # A folder of a second reader's masks of the same cases: inter-reader agreement is the best that a model can reach.

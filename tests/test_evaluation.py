@@ -537,7 +537,7 @@ def test_masks_of_another_program_get_the_same_metrics(predicted):
     assert "The masks were predicted by another program." in methods
     assert "It is unknown whether any test image was used for training." in methods
     assert "none of" not in methods.lower()
-    # A table of the same name in that folder is ignored. All wrong masks are listed.
+    # A table of the same name in that folder is ignored. Other labels are listed.
     (folder / "_table.csv").write_text("image,dice\nA__good,0.1\n")
     evaluate_test_set(predicted)
     pd.testing.assert_frame_equal(pd.read_csv(predicted.results / "metrics.csv"), expected)
@@ -545,8 +545,8 @@ def test_masks_of_another_program_get_the_same_metrics(predicted):
         csv_array.write(folder / f"{case}.csv", enlarged(NEAR) * 2)
     with pytest.raises(storage.DatasetError) as caught:
         evaluate_test_set(predicted)
-    assert len(caught.value.faults) == 2
-    assert "Export it as 1 inside and 0 outside" in caught.value.faults[0]
+    (fault,) = caught.value.faults
+    assert "several labels: 1 (2 masks, such as A__shifted.csv), 2 (2 masks, such as A__good.csv)" in fault
 
 
 def test_masks_of_a_second_reader_are_compared_with_the_reference_masks(predicted, capsys):

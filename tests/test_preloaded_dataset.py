@@ -8,7 +8,7 @@ import pytest
 
 import storage
 from conftest import configure, dataset_facts, write_pair
-from data import original_dataset, pipeline, preloaded_dataset
+from data import formats, original_dataset, pipeline, preloaded_dataset
 
 CASES = ["a", "b", "c", "d", "e"]
 
@@ -147,3 +147,36 @@ def test_facts_that_no_setting_allows_are_refused(tmp_path, name, value):
     file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
     with pytest.raises(storage.DamagedFile, match=rf"facts\.json: {name.lower()}.*Run step 1 again"):
         preloaded_dataset.read_facts(workspace)
+
+
+@pytest.fixture
+def grids(workspace):
+    """The stored grids of a volume and of a slice."""
+    volume = formats.Grid((formats.Block((4, 5, 2), (1.5, -2.0, 1 / 3), (0.7, 0.7, 5.0)),), "LPS")
+    written = (
+        preloaded_dataset.ImageGrid("A__volume", ("1", "2"), volume),
+        preloaded_dataset.ImageGrid("A__slice", ("",), formats.Grid((formats.Block((4, 5, 1)),), placed=False)),
+    )
+    workspace.preloaded_dataset.mkdir(parents=True)
+    preloaded_dataset.write_grids(workspace.preloaded_dataset, written)
+    return written
+
+
+def test_grids_are_read_as_they_were_written(workspace, grids):
+    assert preloaded_dataset.read_grids(workspace) == grids
+    assert [each.cases for each in grids] == [("A__volume_1", "A__volume_2"), ("A__slice",)]
+    assert [values.shape for values in grids[0].blank().slices] == [(5, 4), (5, 4)]
+
+
+def test_a_dataset_of_an_earlier_version_has_no_grids(workspace):
+    assert preloaded_dataset.read_grids(workspace) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"slices":["1","2"]', '"slices":["1"]'), ('"placed":', '"place":'), ('"LPS"', "5"), ("}]}", "")]
+)
+def test_edited_grids_are_reported_with_the_step_to_repeat(workspace, grids, old, new):
+    file = workspace.preloaded_dataset / "grids.json"
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(storage.DamagedFile, match=r"grids\.json: .*Run step 1 again"):
+        preloaded_dataset.read_grids(workspace)

@@ -25,6 +25,7 @@ class Outcome:
     patient: identifies the patient within this run; it is stored nowhere.
     empty_slices: the number of slices that were skipped because their mask is empty.
     features: of each case, for the checks of all cases.
+    grid: None without rows.
     """
 
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -36,6 +37,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     empty_slices: int = 0
     features: Mapping[str, checks.CaseFeatures] = dataclasses.field(default_factory=dict)
+    grid: preloaded_dataset.ImageGrid | None = None
 
 
 def convert(pair: Pair, folder: pathlib.Path, options: Settings) -> Outcome:
@@ -84,6 +86,7 @@ def _convert(pair: Pair, folder: pathlib.Path, options: Settings) -> Outcome:
         warnings=warnings,
         empty_slices=empty,
         features=features,
+        grid=preloaded_dataset.ImageGrid(pair.case, image.names, formats.grid_of(image)) if rows else None,
     )
 
 

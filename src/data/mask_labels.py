@@ -7,6 +7,11 @@ _FULL = {"1", "255"}
 _MAX_LISTED = 10
 
 
+def are_binary(found: Mapping[str, Collection[str]]) -> bool:
+    """Whether the masks hold nothing but 1, or nothing but 255. `found`: the labels in each mask file."""
+    return set().union(*found.values()) <= _FULL and all(len(labels) < 2 for labels in found.values())
+
+
 def faults(
     found: Mapping[str, Collection[str]], wanted: tuple[int | str, ...] | None, matched: Collection[int | str]
 ) -> list[str]:
@@ -19,8 +24,7 @@ def faults(
         for label in labels:
             files.setdefault(label, []).append(file)
     if wanted is None:
-        are_alike = set(files) == _FULL and all(len(labels) < 2 for labels in found.values())
-        return [_several(files)] if len(files) > 1 and not are_alike else []
+        return [_several(files)] if len(files) > 1 and not are_binary(found) else []
     missing = [str(label) for label in wanted if label not in matched]
     if not missing or not files:
         return []

@@ -111,6 +111,7 @@ def _write(
         _raise(_nothing_to_learn(rows, options))
         rows.to_csv(draft / "cases.csv", index=False)
         excluded.to_csv(draft / "left out.csv", index=False)
+        preloaded_dataset.write_grids(draft, [outcome.grid for outcome in outcomes if outcome.grid])
         preloaded_dataset.write_facts(draft, _facts(len(rows), options))
     _print_skipped(input_files.grouped(warning for outcome in outcomes for warning in outcome.warnings))
     if empty := sum(outcome.empty_slices for outcome in outcomes):

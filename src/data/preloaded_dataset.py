@@ -5,6 +5,7 @@
       left out.csv                 the excluded pairs, and why
       checks.csv, checks/          a row per case with the values of the data checks; pictures of what looks wrong
       facts.json                   the number of cases, and the settings of step 1
+      grids.json                   where the slices of each image lie in space; nothing else of the files' headers
       train set/
         images/<case>.npy          NumPy files: uint8, int16 or float32, the smallest lossless dtype
         masks/<case>.npy           uint8, 0 and 1
@@ -28,6 +29,7 @@ import pandas as pd
 
 import settings
 import storage
+from data import formats
 from settings import rules
 
 _CASES = rules.whole(1, 10**9)
@@ -52,10 +54,43 @@ class DatasetFacts:
         rules.check(vars(self), allowed)
 
 
+@dataclasses.dataclass(frozen=True)
+class ImageGrid:
+    """Where the slices of an image file lie, so that masks from any program can be brought onto them.
+
+    name: `<subdirectory>__<name>`. slices: their names as in `formats.Image`; also of those that are no cases.
+    """
+
+    name: str
+    slices: tuple[str, ...]
+    grid: formats.Grid
+
+    def __post_init__(self) -> None:
+        """ValueError if the grid has another number of slices."""
+        if len(self.slices) != len(self.grid.planes):
+            raise ValueError(f"images: {self.name} has {len(self.slices)} slices and {len(self.grid.planes)} places")
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The name of the case of each slice."""
+        return tuple(formats.slice_name(self.name, number) for number in self.slices)
+
+    def blank(self) -> formats.Image:
+        """An image of zeros on this grid; they need no memory."""
+        zeros = [np.broadcast_to(np.uint8(0), plane.size[1::-1]) for plane in self.grid.planes]
+        return formats.Image(tuple(zeros), self.slices, grid=self.grid)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Grids:
+    images: tuple[ImageGrid, ...]
+
+
 # The size of numpy.save's header of a 2-D array; `write` checks it.
 HEADER_BYTES = 128
 
 _FACTS = "facts.json"
+_GRIDS = "grids.json"
 _FIX = f"Run step 1 again: {storage.command('create_preloaded_dataset')}"
 # The text columns of cases.csv; a case named 007 must stay a text.
 _TEXTS = ("case", "split", "group", "image_file", "image_sha256", "mask_sha256", "dtype")
@@ -157,6 +192,20 @@ def read_facts(workspace: storage.Workspace) -> DatasetFacts:
     values = {name.lower(): value for name, value in storage.read_json(file, _FIX).items()}
     # Datasets of earlier versions lack test_cases.
     return storage.to_record({"test_cases": None} | values, DatasetFacts, file, _FIX)
+
+
+def write_grids(folder: pathlib.Path, grids: Sequence[ImageGrid]) -> None:
+    """Writes the grids of a dataset's images into `folder`."""
+    text = json.dumps(dataclasses.asdict(_Grids(tuple(grids))), separators=(",", ":"))
+    (folder / _GRIDS).write_text(text + "\n", encoding="utf-8")
+
+
+def read_grids(workspace: storage.Workspace) -> tuple[ImageGrid, ...]:
+    """What `write_grids` wrote; () for datasets of earlier versions. DamagedFile if it was edited."""
+    file = workspace.preloaded_dataset / _GRIDS
+    if not file.exists():
+        return ()
+    return storage.to_record(storage.read_json(file, _FIX), _Grids, file, _FIX).images
 
 
 def check_no_leakage(cases: pd.DataFrame, image_sha256: Sequence[str], fix: str) -> None:

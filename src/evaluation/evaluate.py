@@ -8,7 +8,6 @@ import pandas as pd
 
 import settings
 import storage
-from data import mask_folder
 from evaluation import evaluation_log, manuscript, measuring, pictures, report
 from evaluation.result import METRICS, EvaluationResult, with_nonempty_reference
 from evaluation.subject import Places, Subject
@@ -79,13 +78,16 @@ def _tables(subject: Subject, options: Settings) -> tuple[pd.DataFrame, pd.DataF
         )
     if note := measuring.spacing_note(options.PIXEL_SPACING_MM, cases, spacings_mm):
         print(f"Warning: {note}")
-    table = measuring.measure(subject, subject.predictions, spacings_mm, tolerance_mm)
-    if subject.second_reader is None:
+    masks, second_masks = subject.masks, subject.second_masks
+    for each in filter(None, (masks, second_masks)):
+        if each.note:
+            print(each.note)
+    table = measuring.measure(subject, masks, spacings_mm, tolerance_mm)
+    if second_masks is None:
         return table, None
-    mask_folder.check(subject.second_reader, cases["case"].tolist(), "SECOND_READER_FOLDER")
     # Step 1 removed small components from the reference masks; the second reader's masks get the same treatment.
     max_component_px = subject.dataset.mask_speck_px
-    return table, measuring.measure(subject, subject.second_reader, spacings_mm, tolerance_mm, max_component_px)
+    return table, measuring.measure(subject, second_masks, spacings_mm, tolerance_mm, max_component_px)
 
 
 def _write(folder: pathlib.Path, result: EvaluationResult, entries: list[dict]) -> None:

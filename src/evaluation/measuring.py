@@ -8,7 +8,8 @@ import pandas as pd
 
 import progress
 import storage
-from data import mask_folder, preloaded_dataset
+from data import preloaded_dataset
+from data.case_masks import CaseMasks
 from evaluation.subject import Subject
 from masks import cleaning, metrics
 
@@ -16,41 +17,30 @@ from masks import cleaning, metrics
 Spacing = tuple[float, float]
 
 
-def read_masks(dataset: pathlib.Path, folder: pathlib.Path, case: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the reference mask of a case in `dataset`/masks and its mask in `folder`, uint8 (height, width) each.
-
-    DatasetError if the mask in `folder` is missing, has another shape, or has values other than 0 and 1.
-    """
-    true_mask = preloaded_dataset.read(dataset / "masks", case)
-    height, width = true_mask.shape
-    return true_mask, mask_folder.read(folder, case, (height, width))
+def read_masks(dataset: pathlib.Path, masks: CaseMasks, case: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the reference mask of a case in `dataset`/masks and the one to compare, uint8 (height, width) each."""
+    return preloaded_dataset.read(dataset / "masks", case), masks.read(case)
 
 
 def measure(
     subject: Subject,
-    folder: pathlib.Path,
+    masks: CaseMasks,
     spacings_mm: dict[str, Spacing],
     tolerance_mm: float | None,
     max_component_px: int = 0,
 ) -> pd.DataFrame:
-    """Returns a table like metrics.csv that compares the masks in `folder` with the reference masks.
+    """Returns a table like metrics.csv that compares the masks with the reference masks.
 
     `spacings_mm` as `pixel_spacings` returns them, `tolerance_mm` that of the surface Dice. Connected components of at
-    most `max_component_px` are removed from the masks first. DatasetError that lists all wrong masks.
+    most `max_component_px` are removed from the masks first.
     """
-    rows, faults, cases = [], [], subject.cases
+    rows, cases = [], subject.cases
     names = progress.Bar(cases["case"], desc="Computing metrics", unit=" cases")
     for case, group in zip(names, cases["group"], strict=True):
-        try:
-            true_mask, mask = read_masks(subject.folder, folder, case)
-        except storage.DatasetError as error:
-            faults += error.faults
-        else:
-            mask = cleaning.remove_specks(mask, max_component_px)
-            values = metrics.compare(true_mask, mask, spacings_mm.get(case), tolerance_mm)
-            rows.append({"case": case, "group": group, **values})
-    if faults:
-        raise storage.DatasetError(faults)
+        true_mask, mask = read_masks(subject.folder, masks, case)
+        mask = cleaning.remove_specks(mask, max_component_px)
+        values = metrics.compare(true_mask, mask, spacings_mm.get(case), tolerance_mm)
+        rows.append({"case": case, "group": group, **values})
     return pd.DataFrame(rows)
 
 

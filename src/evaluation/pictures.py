@@ -52,7 +52,7 @@ def comparisons(
     rows = table.set_index("case")
     for case in cases:
         image = preloaded_dataset.read(subject.folder / "images", case)
-        true_mask, mask = read_masks(subject.folder, subject.predictions, case)
+        true_mask, mask = read_masks(subject.folder, subject.masks, case)
         row = rows.loc[case].to_dict()
         caption = f"{case}   Dice {row['dice']:.3f}   Hausdorff {texts.hausdorff(row)}"
         pair = metrics.Comparison(true_mask, mask).hausdorff_pair() if hausdorff_line else None

@@ -59,7 +59,7 @@ def case_entries(subject: Subject, table: pd.DataFrame) -> list[dict]:
         entry["caption"] = f"Dice {texts.metric('dice', row['dice'])}, Hausdorff {texts.hausdorff(row)}"
         if rank < MAX_PICTURES:
             image = preloaded_dataset.read(subject.folder / "images", row["case"])
-            true_mask, mask = read_masks(subject.folder, subject.predictions, row["case"])
+            true_mask, mask = read_masks(subject.folder, subject.masks, row["case"])
             entry["image"] = _uri("jpeg", drawing.to_jpeg(drawing.grey(image)))
             # The red channel is the true mask, the green channel the predicted one.
             both = np.stack([true_mask * 255, mask * 255, np.zeros_like(mask)], axis=2).astype(np.uint8)

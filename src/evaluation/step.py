@@ -34,12 +34,17 @@ def evaluate_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 def _predictions(workspace: storage.Workspace, options: Settings, cases: pd.DataFrame) -> pathlib.Path:
     if options.PREDICTIONS_FOLDER is not None:
-        folder = pathlib.Path(options.PREDICTIONS_FOLDER)
-        mask_folder.check(folder, cases["case"].tolist(), "PREDICTIONS_FOLDER")
-        return folder
+        return _folder("PREDICTIONS_FOLDER", options.PREDICTIONS_FOLDER)
     for path in (workspace.predictions, *(workspace.predictions / f"{case}.npy" for case in cases["case"])):
         storage.require(path, "predict_test_set")
     return workspace.predictions
+
+
+def _folder(setting: str, path: str) -> pathlib.Path:
+    folder = pathlib.Path(path)
+    if not folder.is_dir():
+        raise storage.DatasetError([f"{folder}: there is no such folder. Change {setting} in config.py."])
+    return folder
 
 
 def _subject(
@@ -52,5 +57,7 @@ def _subject(
         predictions=predictions,
         dataset=preloaded_dataset.read_facts(workspace),
         provenance=mask_folder.read_provenance(predictions),
-        second_reader=pathlib.Path(second_reader) if second_reader is not None else None,
+        second_reader=_folder("SECOND_READER_FOLDER", second_reader) if second_reader is not None else None,
+        grids=preloaded_dataset.read_grids(workspace),
+        wanted_labels=options.wanted_labels,
     )

@@ -1,12 +1,14 @@
 """What is evaluated, and where the results go."""
 
 import dataclasses
+import functools
 import pathlib
 
 import pandas as pd
 
-from data import mask_folder, preloaded_dataset
-from data.preloaded_dataset import DatasetFacts
+from data import case_masks, mask_folder, preloaded_dataset
+from data.case_masks import CaseMasks
+from data.preloaded_dataset import DatasetFacts, ImageGrid
 from provenance import Provenance
 
 
@@ -16,10 +18,12 @@ class Subject:
 
     cases: rows of cases.csv.
     folder: has the subfolders images and masks of these cases, as in the preloaded dataset.
-    predictions: a folder of masks (see `data.mask_folder`).
+    predictions: a folder of masks (see `data.case_masks`).
     dataset: how the dataset was made.
     provenance: of the predictions; None for another program's.
     second_reader: a folder of a second reader's masks of the same cases.
+    grids: of the cases' images. None are needed for masks that have the size of the case.
+    wanted_labels: those that MASK_LABELS selects, of folders with several labels.
     external: the name of an external test set; "" for another subject.
     folds: of a cross-validation, in which no model predicts cases that it was trained on; 0 for a test set.
     """
@@ -30,6 +34,8 @@ class Subject:
     dataset: DatasetFacts
     provenance: Provenance | None = None
     second_reader: pathlib.Path | None = None
+    grids: tuple[ImageGrid, ...] = ()
+    wanted_labels: tuple[int | str, ...] | None = None
     external: str = ""
     folds: int = 0
 
@@ -49,6 +55,19 @@ class Subject:
     def model_name(self) -> str:
         """The model's fingerprint; for another program's masks, the name of their folder."""
         return self.provenance.id if self.provenance else self.predictions.name
+
+    @functools.cached_property
+    def masks(self) -> CaseMasks:
+        """The predicted masks, each read once. DatasetError that lists all missing and invalid ones."""
+        wanted = None if self.provenance else self.wanted_labels
+        return case_masks.read(self.predictions, self.cases, self.grids, wanted)
+
+    @functools.cached_property
+    def second_masks(self) -> CaseMasks | None:
+        """The second reader's masks, as `masks`."""
+        if self.second_reader is None:
+            return None
+        return case_masks.read(self.second_reader, self.cases, self.grids, self.wanted_labels)
 
     def check_no_leakage(self) -> None:
         """DatasetError if a model was trained on a case that it predicts."""

@@ -330,8 +330,9 @@ class Settings:
     PREDICTIONS_FOLDER: str | None = _declare(
         None,
         rules.FOLDER,
-        "A folder of masks from another program, <case>.csv or <case>.npy, that step 5 evaluates instead of the "
-        "model's, such as \"other masks/nnunet\" (git ignores `other masks`). None: the model's.",
+        "A folder of masks from another program that step 5 evaluates instead of the model's, such as "
+        '"other masks/nnunet" (git ignores `other masks`): a file per case or per volume, in any format of masks. '
+        "None: the model's.",
         is_path=True,
     )
     SECOND_READER_FOLDER: str | None = _declare(

@@ -71,14 +71,16 @@ def _first_fault(error: Mapping[str, Any]) -> str:
 
 
 def _fault(record: Mapping[str, Any], values: Mapping[str, Any], valid: Callable[[float], bool]) -> str:
-    """Names the first field of a `record` that `values` lacks or that is no valid number; also within nested ones."""
+    """Names the first field that `values` lacks or that is no valid number; also in nested and listed records."""
     for name, value in record.items():
         if name not in values:
             return f"{name} is missing"
-        if isinstance(value, dict) and (fault := _fault(value, values[name], valid)):
-            return f"{name}.{fault}"
-        numbers = value if isinstance(value, (list, tuple)) else [value]
-        if not all(valid(number) for number in numbers if isinstance(number, float)):
+        is_list = isinstance(value, (list, tuple))
+        items, given = (value, values[name]) if is_list else ([value], [values[name]])
+        for item, original in zip(items, given, strict=True):
+            if isinstance(item, dict) and (fault := _fault(item, original, valid)):
+                return f"{name}.{fault}"
+        if not all(valid(number) for number in items if isinstance(number, float)):
             return f"{name}: must be finite"
     return ""
 

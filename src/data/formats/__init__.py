@@ -5,6 +5,7 @@ CSV, NPY, PNG, TIFF, BMP, JPEG (images only), DICOM (images, SEG, RTSTRUCT), NIf
 
 from data.formats.grid import Block, Grid
 from data.formats.images import read_image
+from data.formats.layers import grid_of
 from data.formats.mask_files import read_mask
 from data.formats.names import ENDINGS, is_readable, kind, known_formats, stem
 from data.formats.records import Image, Mask, slice_name
@@ -18,6 +19,7 @@ __all__ = [
     "Image",
     "Mask",
     "as_stored",
+    "grid_of",
     "is_readable",
     "kind",
     "known_formats",

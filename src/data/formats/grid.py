@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import json
 
 import numpy as np
 
@@ -119,17 +118,6 @@ class Grid:
     def positions(self) -> np.ndarray:
         """Where each slice lies along the first one's normal, in mm."""
         return np.array([np.dot(plane.origin, self.planes[0].normal) for plane in self.planes])
-
-    def as_json(self) -> str:
-        """A text that `from_json` reads."""
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Grid":
-        """The grid that `as_json` wrote. ValueError, KeyError or TypeError for another text."""
-        values = json.loads(text)
-        blocks = tuple(Block(**{name: tuple(value) for name, value in block.items()}) for block in values["blocks"])
-        return cls(blocks, values["orientation"], values["placed"])
 
 
 def displayed(block: Block) -> str:
