@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import about
 import networks
 from conftest import ROOT, training
 from networks import saved_model
@@ -62,6 +63,13 @@ def test_readme_links_to_every_page_of_docs():
 
 def test_readme_is_one_page():
     assert len(README.read_text(encoding="utf-8").split()) <= 1150
+
+
+def test_citation_and_changelog_have_the_version_of_the_program():
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert {"cff-version: 1.2.0", f'title: "{about.NAME}"', f'version: "{about.VERSION}"'} <= set(lines)
+    released = re.findall(r"^## \[(\d.*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert about.VERSION == released[0] or about.VERSION.endswith(".dev0")
 
 
 @pytest.mark.parametrize("term", SEARCH_TERMS)

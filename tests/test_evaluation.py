@@ -12,6 +12,7 @@ import pytest
 import scipy.stats
 from matplotlib import pyplot
 
+import about
 import settings
 import storage
 from conftest import configure, dataset_facts, files, mask_from_text, prediction_provenance
@@ -534,7 +535,7 @@ def test_masks_of_another_program_get_the_same_metrics(predicted):
     evaluate_test_set(predicted)
     pd.testing.assert_frame_equal(pd.read_csv(predicted.results / "metrics.csv"), expected)
     methods = (predicted.results / "methods.txt").read_text()
-    assert "The masks were predicted by another program." in methods
+    assert f'another program. Evaluation used the program "{about.NAME}", version {about.VERSION}.' in methods
     assert "It is unknown whether any test image was used for training." in methods
     assert "none of" not in methods.lower()
     # A table of the same name in that folder is ignored. Other labels are listed.

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from tensorflow import keras
 
+import about
 import networks
 import storage
 from conftest import training
@@ -252,16 +254,14 @@ def test_a_damaged_fold_is_reported_with_the_cross_validation_to_repeat(model):
 
 def test_a_newer_format_names_both_versions(model):
     edit("training.json", version="3.1", format=2, image_size="another type")(model)
-    with pytest.raises(
-        storage.UserError,
-        match=r"written by version '3\.1' .*\(format 2\); this is version 1\.0 \(format 1\)\. Update this program",
-    ):
+    this = rf"this is version {re.escape(about.VERSION)} \(format 1\)\. Update this program"
+    with pytest.raises(storage.UserError, match=rf"written by version '3\.1' .*\(format 2\); {this}"):
         saved_model.read(model)
 
 
 def test_a_model_without_versions_is_read(model):
     values = json.loads((model / "training.json").read_text())
-    assert (values["version"], values["format"]) == (saved_model.VERSION, saved_model.FORMAT)
+    assert (values["version"], values["format"]) == (about.VERSION, saved_model.FORMAT)
     edit("training.json", version=None, format=None)(model)
     assert saved_model.read_training(model) == TRAINING
 

@@ -2,20 +2,13 @@
 
 import math
 
+import about
+import training_text
 from data import splitting
 from evaluation import texts
 from evaluation.result import EvaluationResult
 from evaluation.subject import Subject
 from masks import agreement, metrics
-from provenance import Provenance
-from settings.hyperparameters import Hyperparameters
-
-_NETWORKS = {"unet": "A U-Net", "deeplabv3_plus": "A DeepLabV3+ with a ResNet50 encoder"}
-_LOSSES = {
-    "binary_crossentropy": "binary cross-entropy",
-    "weighted_binary_crossentropy": "class-weighted binary cross-entropy",
-    "binary_crossentropy_dice": "the sum of binary cross-entropy and soft Dice loss",
-}
 
 
 def paragraph(result: EvaluationResult) -> str:
@@ -68,7 +61,7 @@ def _selected(result: EvaluationResult) -> str:
     facts, names = result.subject.dataset, result.table["case"]
     images = _images(result, facts.cases)
     if facts.test_cases is None:
-        share = _percent(facts.test_share)
+        share = training_text.percent(facts.test_share)
         if len(names) <= splitting.max_cases(facts.cases, facts.test_share):
             return f"{images}, selected at random (target share {share}, seed {facts.seed})"
         return f"{images}: the smallest group, because each group exceeded the target share of {share}"
@@ -83,73 +76,13 @@ def _selected(result: EvaluationResult) -> str:
 def _training(subject: Subject) -> str:
     provenance = subject.provenance
     if not provenance:
-        return "The masks were predicted by another program."
-    values, training = provenance.hyperparameters, provenance.training
-    side, encoder = training.image_size, training.encoder_weights
-    weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"
-    initialised = f", initialised with {weights}," if encoder else ""
-    sentences = [
-        f"{_network(values, subject)}{initialised} was trained on {training.images} images of {side} × {side} px.",
-        _intensities(values.clip_hu),
-        f"Training lasted {training.epochs} epochs ({training.minutes} min) with a batch size of "
-        f"{training.batch_size}, the Adam optimiser (peak learning rate {training.peak_learning_rate:g}, "
-        f"linear warm-up and cosine decay) and {_LOSSES[values.loss]} as the loss function.",
-        _augmentation(values),
-        f"Software: TensorFlow {training.tensorflow}, Python {training.python}; "
-        f"precision {training.precision}; seed {training.seed}.",
-        _prediction(provenance),
-    ]
-    return " ".join(filter(None, sentences))
+        return f"The masks were predicted by another program. Evaluation used {_PROGRAM}."
+    start = "For each fold, a" if subject.folds else "A"
+    sentences = [*training_text.training(provenance, start), training_text.prediction(provenance)]
+    return " ".join(filter(None, [*sentences, f"Training, prediction and evaluation used {_PROGRAM}."]))
 
 
-def _network(values: Hyperparameters, subject: Subject) -> str:
-    network = _NETWORKS[values.architecture]
-    return f"For each fold, a{network[1:]}" if subject.folds else network
-
-
-def _intensities(clip_hu: tuple[float, float] | None) -> str:
-    if not clip_hu:
-        return "Each image was standardised to zero mean and unit variance."
-    low, high = (f"{value:g}".replace("-", "−") for value in clip_hu)
-    return f"Image values were clipped to {low} to {high} HU."
-
-
-def _augmentation(values: Hyperparameters) -> str:
-    kinds = {
-        "rotation": "rotation_degrees",
-        "scaling": "max_log_scale",
-        "gamma correction": "gamma",
-        "Gaussian noise": "noise_sd",
-    }
-    probability = values.augmentation_probability
-    used = [name for name, amount in kinds.items() if getattr(values, amount)] if probability else []
-    texts = ["horizontal flips of half of the images"] if values.horizontal_flip else []
-    texts += (
-        [f"{_listed(used)} ({'each ' if len(used) > 1 else ''}with a probability of {_percent(probability)})"]
-        if used
-        else []
-    )
-    return f"Data augmentation consisted of {' and '.join(texts)}." if texts else "No data augmentation was used."
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _prediction(provenance: Provenance) -> str:
-    models, averaged = provenance.models, []
-    if models > 1:
-        images = len(provenance.image_sha256)
-        averaged += [f"an ensemble of {models} such networks (one per fold of a cross-validation over {images} images)"]
-    averaged += ["the image and its mirror image (test-time augmentation)"] if provenance.test_time_flip else []
-    sentences = [f"Logits were averaged over {' and over '.join(averaged)} and thresholded at 0."] if averaged else []
-    if provenance.postprocessed:
-        sentences.append("Small isolated components were removed from the predicted masks.")
-    return " ".join(sentences)
+_PROGRAM = f'the program "{about.NAME}", version {about.VERSION}'
 
 
 def _mean_results(result: EvaluationResult) -> str:

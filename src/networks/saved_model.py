@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 from tensorflow import keras
 
+import about
 import networks
 import provenance
 import storage
@@ -29,8 +30,8 @@ from provenance import Training
 from settings import hyperparameters, rules
 from settings.hyperparameters import Hyperparameters
 
-# Versions of the project and of the model folder. Raise FORMAT when older versions can't read what this one writes.
-VERSION, FORMAT = "1.0", 1
+# The version of the model folder. Raise it when older versions of this program can't read what this one writes.
+FORMAT = 1
 _FORMATS = rules.whole(1, 2**31)
 
 _WEIGHTS, _HYPERPARAMETERS, _TRAINING = "weights.weights.h5", "hyperparameters.json", "training.json"
@@ -41,7 +42,7 @@ def write(folder: pathlib.Path, network: keras.Model, training: Training, histor
     """Writes a network of `networks.build` and its training into `folder`. Adds the versions of project and format."""
     (folder / _WEIGHTS).write_bytes(weights_file.to_bytes(network))
     values = dataclasses.asdict(training)
-    versions = {"version": VERSION, "format": FORMAT}
+    versions = {"version": about.VERSION, "format": FORMAT}
     for name, content in ((_HYPERPARAMETERS, values["hyperparameters"]), (_TRAINING, values | versions)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     history.to_csv(folder / "history.csv", index=False)
@@ -69,7 +70,7 @@ def read_training(folder: pathlib.Path) -> Training:
     if written > FORMAT:
         raise storage.UserError(
             f"{folder}: written by version {rules.shown(values.get('version'))} of this program (format {written}); "
-            f"this is version {VERSION} (format {FORMAT}). Update this program."
+            f"this is version {about.VERSION} (format {FORMAT}). Update this program."
         )
     return storage.to_record(values, Training, file, _fix(folder))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import about
 import progress
 import settings
 import storage
@@ -23,8 +24,6 @@ from provenance import TrainSetStatistics
 # The quality table has the same name as the test set's.
 TABLE = mask_folder.QUALITY_TABLE
 OVERLAYS = "overlays"
-
-_PROGRAM = "Image segmentation using deep learning"
 
 
 def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
@@ -61,7 +60,7 @@ def _slices(count: int, files: int) -> str:
 
 
 def _algorithm(folders: list[pathlib.Path]) -> formats.Algorithm:
-    return formats.Algorithm(_PROGRAM, saved_model.VERSION, saved_model.fingerprint(folders))
+    return formats.Algorithm(about.NAME, about.VERSION, saved_model.fingerprint(folders))
 
 
 def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str]]:

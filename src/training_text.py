@@ -1,0 +1,90 @@
+"""Sentences on a training and on how its model predicts, for Methods paragraphs, model cards and checklists."""
+
+from provenance import Provenance, TrainingFacts
+from settings.hyperparameters import Hyperparameters
+
+_NETWORKS = {"unet": "U-Net", "deeplabv3_plus": "DeepLabV3+ with a ResNet50 encoder"}
+_LOSSES = {
+    "binary_crossentropy": "binary cross-entropy",
+    "weighted_binary_crossentropy": "class-weighted binary cross-entropy",
+    "binary_crossentropy_dice": "the sum of binary cross-entropy and soft Dice loss",
+}
+
+
+def network(values: Hyperparameters) -> str:
+    """The name of the network's architecture, such as "U-Net"."""
+    return _NETWORKS[values.architecture]
+
+
+def training(provenance: Provenance, start: str = "A") -> list[str]:
+    """Sentences on network, intensities, training length, augmentation and software; the first begins with `start`."""
+    values, facts = provenance.hyperparameters, provenance.training
+    side, initialised = facts.image_size, _initialised(facts)
+    return [
+        f"{start} {network(values)}{initialised} was trained on {facts.images} images of {side} × {side} px.",
+        intensities(values.clip_hu),
+        f"Training lasted {facts.epochs} epochs ({facts.minutes} min) with a batch size of {facts.batch_size}, the "
+        f"Adam optimiser (peak learning rate {facts.peak_learning_rate:g}, linear warm-up and cosine decay) and "
+        f"{_LOSSES[values.loss]} as the loss function.",
+        augmentation(values),
+        software(facts),
+    ]
+
+
+def intensities(clip_hu: tuple[float, float] | None) -> str:
+    """A sentence on how the network scales the values of an image."""
+    if not clip_hu:
+        return "Each image was standardised to zero mean and unit variance."
+    low, high = (f"{value:g}".replace("-", "−") for value in clip_hu)
+    return f"Image values were clipped to {low} to {high} HU."
+
+
+def augmentation(values: Hyperparameters) -> str:
+    """A sentence on data augmentation."""
+    kinds = {
+        "rotation": "rotation_degrees",
+        "scaling": "max_log_scale",
+        "gamma correction": "gamma",
+        "Gaussian noise": "noise_sd",
+    }
+    probability = values.augmentation_probability
+    used = [name for name, amount in kinds.items() if getattr(values, amount)] if probability else []
+    texts = ["horizontal flips of half of the images"] if values.horizontal_flip else []
+    if used:
+        each = "each " if len(used) > 1 else ""
+        texts += [f"{_listed(used)} ({each}with a probability of {percent(probability)})"]
+    return f"Data augmentation consisted of {' and '.join(texts)}." if texts else "No data augmentation was used."
+
+
+def software(facts: TrainingFacts) -> str:
+    """A sentence on libraries, precision and seed."""
+    versions = f"TensorFlow {facts.tensorflow}, Python {facts.python}"
+    return f"Software: {versions}; precision {facts.precision}; seed {facts.seed}."
+
+
+def prediction(provenance: Provenance) -> str:
+    """Sentences on ensemble, test-time augmentation and post-processing; "" if there is none of these."""
+    models, averaged = provenance.models, []
+    if models > 1:
+        images = len(provenance.image_sha256)
+        averaged += [f"an ensemble of {models} such networks (one per fold of a cross-validation over {images} images)"]
+    averaged += ["the image and its mirror image (test-time augmentation)"] if provenance.test_time_flip else []
+    sentences = [f"Logits were averaged over {' and over '.join(averaged)} and thresholded at 0."] if averaged else []
+    if provenance.postprocessed:
+        sentences.append("Small isolated components were removed from the predicted masks.")
+    return " ".join(sentences)
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, as a whole percentage."""
+    return f"{100 * share:.0f} %"
+
+
+def _initialised(facts: TrainingFacts) -> str:
+    encoder = facts.encoder_weights
+    weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"
+    return f", initialised with {weights}," if encoder else ""
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
