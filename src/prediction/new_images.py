@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import math
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,8 +15,8 @@ import about
 import progress
 import settings
 import storage
-from data import file_names, formats, input_files, mask_folder
-from masks import drawing
+from data import file_names, formats, input_files, intensities, mask_folder
+from masks import drawing, overlay, quantities
 from networks import ensemble, saved_model
 from prediction import models, overlap, quality, slices
 from prediction.slices import Slice
@@ -158,9 +159,9 @@ def _claim_names(parts: list[Slice], names: dict[str, pathlib.Path]) -> None:
 
 def _remove(folder: pathlib.Path, file: pathlib.Path, names: list[str]) -> None:
     """Removes what was written of a file that failed: its mask, and the overlays of the slices with these `names`."""
-    for overlay in (folder / OVERLAYS).iterdir():
-        if file_names.comparable(overlay.stem) in names:
-            overlay.unlink()
+    for picture in (folder / OVERLAYS).iterdir():
+        if file_names.comparable(picture.stem) in names:
+            picture.unlink()
     for written in folder.iterdir():
         if names and written.is_file() and formats.stem(written) == formats.stem(file):
             written.unlink()
@@ -187,10 +188,27 @@ def _collect_fault(file: pathlib.Path, failures: dict[pathlib.Path, list[str]]) 
 
 def _write_overlay(folder: pathlib.Path, each: Slice, mask: np.ndarray, estimates: quality.Quality) -> dict[str, Any]:
     """Writes the overlay of a slice and returns its row of the table."""
-    share = mask.mean()
-    caption = "; ".join(
-        [f"{each.name}: {mask.sum()} px, {share:.1%} of the image", *quality.remarks(estimates.columns)]
-    )
-    (folder / f"{each.name}.png").write_bytes(drawing.to_png(drawing.overlay(each.pixels, mask, caption)))
+    in_hu = intensities.is_in_hu(each.image.modality, float(each.pixels.min()))
+    spacing_mm = each.image.spacing_mm
+    measured = quantities.measure(each.pixels, mask, {}, in_hu, spacing_mm)
+    lines = each.name, "; ".join(_caption(measured, mask.size, estimates))
+    grey_range = drawing.CT_RANGE if in_hu else None
+    picture = overlay.draw(each.pixels, mask, lines, grey_range, spacing_mm)
+    (folder / f"{each.name}.png").write_bytes(drawing.to_png(picture))
     size = {"height": mask.shape[0], "width": mask.shape[1]}
-    return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": round(share, 6), **estimates.columns}
+    share = round(mask.mean(), 6)
+    return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": share, **estimates.columns}
+
+
+def _caption(measured: dict[str, float], image_px: int, estimates: quality.Quality) -> Iterator[str]:
+    """What the caption of an overlay says about the mask; `measured` as `quantities.measure` returns it."""
+    area = f"{measured['px']:,.0f} px, {100 * measured['px'] / image_px:.1f} % of the image"
+    yield f"area {measured['cm2']:.2f} cm² ({area})" if "cm2" in measured else f"area {area}"
+    mean = measured.get("mean_hu", measured.get("mean_value", math.nan))
+    if math.isfinite(mean):
+        yield f"mean {mean:.1f} HU".replace("-", "−") if "mean_hu" in measured else f"mean value {mean:.4g}"
+    if "mean_hu" in measured:
+        low, high = drawing.CT_RANGE
+        yield f"W {high - low:.0f} L {(high + low) / 2:.0f}"
+    for remark in quality.remarks(estimates.columns):
+        yield f"{remark} (not calibrated)" if remark.startswith("predicted Dice") else remark
