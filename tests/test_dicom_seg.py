@@ -1,5 +1,7 @@
 """DICOM SEG that step 6 writes, read by highdicom, SimpleITK and this project: pixels, places, references, identity."""
 
+import gzip
+
 import highdicom
 import numpy as np
 import pydicom
@@ -8,11 +10,12 @@ import SimpleITK as sitk
 
 import prediction
 import storage
-from conftest import configure
+from conftest import configure, files
 from data import formats
 from format_files import (
     ENHANCED_CT,
     PATIENT_ID,
+    PATIENT_NAME,
     dicom,
     fault_of,
     frames,
@@ -222,3 +225,17 @@ def test_step_6_lists_images_without_dicom_seg_and_keeps_their_mask(new_images, 
         prediction.predict_new_images(new_images)
     assert "Predicted 1 of 1 images (2 slices)" in capsys.readouterr().out
     assert (new_images.new_predictions / "scan.nii.gz").exists()
+
+
+def test_only_the_dicom_seg_of_step_6_contains_the_identity_of_its_image(new_images, capfd):  # noqa: F811
+    configure(new_images, WRITE_DICOM_SEG=True)
+    identity = {"InstitutionName": "St Elsewhere", "StudyDate": "20010203", "SeriesInstanceUID": "1.2.987654"}
+    write_new_series(new_images.new_images, **FRAME | identity)
+    prediction.predict_new_images(new_images)
+    contents = files(new_images.new_predictions)
+    segmentation = contents.pop("scan.seg.dcm")
+    contents["scan.nii"] = gzip.decompress(contents["scan.nii.gz"])
+    written = b"".join([*contents.values(), *(text.encode() for text in capfd.readouterr())])
+    values = [PATIENT_ID, PATIENT_NAME, *identity.values()]
+    assert [value for value in values if value.encode() in written] == []
+    assert all(value.encode() in segmentation for value in (PATIENT_ID, PATIENT_NAME, "20010203"))

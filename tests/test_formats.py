@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import pathlib
+import struct
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+import storage
 from conftest import ROOT
 from data import formats
 from data.formats import grid as grids
@@ -270,10 +272,57 @@ def test_an_incomplete_file_is_refused(ending, missing, tmp_path):
     assert "incomplete" in fault_of(formats.read_image, path)
 
 
-def test_numbers_that_are_not_finite_are_refused_but_in_nifti_whose_library_makes_them_0(tmp_path):
-    values = np.full((3, 4, 5), np.inf, np.float32)
-    assert "not finite" in fault_of(formats.read_image, write(tmp_path / "a.nrrd", volume(values)))
-    assert not np.any(formats.read_image(write_nifti(tmp_path / "a.nii", values, RAS)).slices)
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused_in_images_and_masks(ending, dtype, value, tmp_path):
+    values = np.zeros((3, 4, 5), dtype)
+    finite = formats.read_image(write(tmp_path / f"b{ending}", volume(values)))
+    values[2, 3, 4] = value  # The last voxel.
+    path = write(tmp_path / f"a{ending}", volume(values))
+    assert "not finite" in fault_of(formats.read_image, path)
+    assert "not finite" in fault_of(formats.read_mask, path, finite)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_voxels_and_scaling_of_both_byte_orders_are_checked(order, tmp_path):
+    values = np.arange(24.0, dtype=order + "f4")
+    path = tmp_path / "a.nii"
+
+    def read(values, scaling=(0, 0)):
+        header = bytearray(352)
+        struct.pack_into(f"{order}i", header, 0, 348)
+        struct.pack_into(f"{order}8h", header, 40, 3, 2, 3, 4, 1, 1, 1, 1)
+        struct.pack_into(f"{order}2h", header, 70, 16, 32)
+        struct.pack_into(f"{order}11f", header, 76, *[1] * 8, 352, *scaling)
+        header[344:348] = b"n+1\0"
+        path.write_bytes(bytes(header) + values.tobytes())
+        return formats.read_image(path)
+
+    assert sorted(np.ravel(read(values).slices)) == list(range(24))
+    with pytest.raises(storage.DatasetError, match="intercept inf"):
+        read(values, (1, np.inf))
+    values[23] = np.nan
+    with pytest.raises(storage.DatasetError, match="not finite"):
+        read(values)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "is_refused"),
+    [((np.nan, np.nan), False), ((0, np.nan), False), ((np.inf, 0), True), ((2, np.nan), True), ((2, np.inf), True)],
+)
+def test_a_scaling_that_is_not_finite_is_refused_unless_its_slope_means_none(scaling, is_refused, tmp_path):
+    path = write_nifti(tmp_path / "a.nii", scan(), RAS, slope=scaling)
+    if is_refused:
+        assert "its header scales values by slope" in fault_of(formats.read_image, path)
+    else:
+        assert np.array_equal(np.sort(np.ravel(formats.read_image(path).slices)), np.sort(scan().ravel()))
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nrrd"])
+def test_complex_numbers_are_refused(ending, tmp_path):
+    path = write(tmp_path / f"a{ending}", sitk.GetImageFromArray(np.ones((3, 4, 5), np.complex64)))
+    assert "complex numbers" in fault_of(formats.read_image, path)
 
 
 def test_a_gzip_file_of_several_parts_is_complete(tmp_path):

@@ -17,6 +17,11 @@ def damaged(path: pathlib.Path, kind: str) -> storage.DatasetError:
     return fault(path, f"can't be read as {kind}: damaged, incomplete or another format. Export or copy it again.")
 
 
+def not_finite(path: pathlib.Path) -> storage.DatasetError:
+    """The error for a file with NaN or infinite values."""
+    return fault(path, "values that are not finite numbers (NaN or infinite). Replace them by the background's.")
+
+
 @contextlib.contextmanager
 def reading(path: pathlib.Path, kind: str) -> Iterator[None]:
     """Raises DatasetError for what a library raises in the block: for damaged files, that may be any error."""

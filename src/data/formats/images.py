@@ -83,6 +83,4 @@ def _grey(path: pathlib.Path, volume: spatial.Volume) -> tuple[np.ndarray, tuple
 
 def _check_values(path: pathlib.Path, image: Image) -> None:
     if any(values.dtype.kind == "f" and not np.isfinite(values).all() for values in image.slices):
-        raise faults.fault(
-            path, "values that are not finite numbers (NaN or infinite). Replace them by the background's."
-        )
+        raise faults.not_finite(path)

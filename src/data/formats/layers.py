@@ -78,6 +78,8 @@ def _whole(path: pathlib.Path, values: np.ndarray) -> np.ndarray:
     """The values as integers. DatasetError for fractions, such as probabilities and interpolated masks."""
     if values.dtype.kind in "iu":
         return values
+    if not np.isfinite(values).all():
+        raise faults.not_finite(path)
     whole = values.astype(np.int32)
     if (whole != values).any():
         raise faults.fault(path, "values that are not whole numbers. Export it as labels, without interpolation.")

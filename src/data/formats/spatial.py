@@ -5,7 +5,6 @@ SimpleITK takes a second to import, so it is imported in functions.
 
 import dataclasses
 import functools
-import gzip
 import pathlib
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data.formats import faults
+from data.formats import faults, nifti
 from data.formats.grid import Block
 
 _SHEARED = (
@@ -45,7 +44,7 @@ def read_volume(path: pathlib.Path) -> Volume:
     try:
         reader.ReadImageInformation()
         metadata = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if key.isprintable()}
-        _check_is_whole(path, metadata)
+        _check(path, metadata, reader.GetPixelIDValue())
         image = _in_3d(path, reader.Execute())
     except RuntimeError as error:
         if "orthonormal" in str(error):
@@ -155,25 +154,9 @@ def _header(path: pathlib.Path) -> bytes:
         return file.read(4096)
 
 
-def _check_is_whole(path: pathlib.Path, metadata: Mapping[str, str]) -> None:
-    """DatasetError for an incomplete NIfTI file: ITK fills up what is missing and says nothing."""
-    if "bitpix" not in metadata:
-        return
-    count = int(np.prod([int(metadata[f"dim[{axis}]"]) for axis in range(1, int(metadata["dim[0]"]) + 1)]))
-    expected = int(float(metadata["vox_offset"])) + count * int(metadata["bitpix"]) // 8
-    if _unpacked_bytes(path, expected) < expected:
-        raise faults.damaged(path, "NIfTI")
-
-
-def _unpacked_bytes(path: pathlib.Path, expected: int) -> int:
-    if path.suffix.lower() != ".gz":
-        return path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(-4, 2)
-        if int.from_bytes(file.read(4), "little") == expected % 2**32:  # The size, which ends every gzip file.
-            return expected
-    try:  # A file of several parts ends with the last one's size.
-        with gzip.open(path) as file:
-            return file.seek(0, 2)
-    except (EOFError, OSError):
-        return 0
+def _check(path: pathlib.Path, metadata: Mapping[str, str], pixel_type: int) -> None:
+    sitk = _library()
+    if pixel_type in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise faults.fault(path, "complex numbers. Export their magnitude.")
+    if "bitpix" in metadata:
+        nifti.check(path, metadata)
