@@ -444,6 +444,20 @@ def test_pixels_that_cant_be_decompressed_are_refused_with_their_syntax(tmp_path
     assert "transfer syntax JPEG 2000 Image Compression (Lossless Only)" in fault_of(formats.read_image, path)
 
 
+def test_slices_without_place_that_differ_in_size_are_refused(tmp_path):
+    folder = write_series(tmp_path / "s", stored((2, 20, 30)), POSITIONS[:2], ImagePositionPatient=None)
+    save(folder / "1.dcm", dicom(stored((10, 30)), InstanceNumber=3, ImagePositionPatient=None))
+    assert "different sizes" in fault_of(formats.read_image, folder)
+
+
+@pytest.mark.parametrize("size", [{"Rows": 99}, {"Rows": 10}, {"Columns": 31}])
+def test_compressed_pixels_of_another_size_than_the_headers_are_refused(size, tmp_path):
+    content = compressed((stored() // 8).astype(np.uint8), format="JPEG")
+    path = tmp_path / "a.dcm"
+    encapsulated(path, content, uid.JPEGBaseline8Bit, 8, **size)
+    assert "can't be read as DICOM" in fault_of(formats.read_image, path)
+
+
 def test_folders_that_are_not_one_series_are_refused(tmp_path):
     folder = write_series(tmp_path / "s", stored((3, 20, 30)), POSITIONS[:3])
     path = folder / "x.dcm"
