@@ -322,6 +322,27 @@ def test_pictures_are_named_after_the_cases_that_the_setting_selects(predicted):
     assert pyplot.imread(predicted.images / "A__missed.png").shape[:2] == (1024, 1024)
 
 
+def test_the_figure_shows_the_quartiles_or_the_named_cases(predicted):
+    evaluate_test_set(predicted)
+    key = pd.read_csv(predicted.results / "cases.csv")
+    nonempty = pd.read_csv(predicted.results / "metrics.csv").query("true_px > 0").sort_values(["dice", "case"])
+    assert key["case"].tolist() == nonempty["case"].tolist()  # There are no more than five.
+    assert key["dice"].tolist() == nonempty["dice"].tolist()
+    assert key["row"].tolist() == list("abcde")[: len(key)]
+    assert {"cases.png", "cases.pdf"} <= set(files(predicted.results))
+    configure(predicted, IMAGES_TO_DRAW={"cases": ["A__shifted"]})
+    evaluate_test_set(predicted)
+    assert pd.read_csv(predicted.results / "cases.csv")["case"].tolist() == ["A__shifted"]
+
+
+def test_the_figure_has_the_quartiles_by_dice():
+    dices = np.random.default_rng(0).permutation(21) / 21
+    table = pd.DataFrame({"case": [f"{dice:.3f}" for dice in dices], "dice": dices, "true_px": 1})
+    table.loc[len(table)] = ["empty", 1.0, 0]
+    shown = [float(case) for case in pictures.choose_figure(table, {})]
+    np.testing.assert_allclose(shown, np.quantile(dices, (0, 0.25, 0.5, 0.75, 1)), atol=5e-4)
+
+
 def test_selected_cases_are_reproducible_and_unique():
     table = pd.DataFrame(
         {

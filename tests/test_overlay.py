@@ -39,7 +39,7 @@ def test_the_outline_is_one_px_on_each_side_of_the_border():
     left, right = halves()
     enlarged = np.kron(MASK, np.ones((16, 16), np.uint8)).astype(bool)
     border = scipy.ndimage.binary_dilation(enlarged) & ~scipy.ndimage.binary_erosion(enlarged)
-    np.testing.assert_array_equal(right == drawing.OUTLINE_INDEX, border)
+    np.testing.assert_array_equal(right == overlay.OUTLINE_INDEX, border)
     np.testing.assert_array_equal(right[~border], left[~border])
 
 
@@ -85,8 +85,8 @@ def test_any_shape_and_empty_masks_can_be_plotted(shape):
 
 def test_the_outline_is_orange_in_the_file_and_all_else_is_grey():
     picture = overlay.draw(IMAGE, MASK, ["name"])
-    with PIL.Image.open(io.BytesIO(drawing.to_png(picture))) as file:
+    with PIL.Image.open(io.BytesIO(overlay.to_png(picture))) as file:
         colours = np.asarray(file.convert("RGB"))
-    np.testing.assert_array_equal((colours == drawing.OUTLINE).all(axis=-1), picture == drawing.OUTLINE_INDEX)
-    greys = colours[picture != drawing.OUTLINE_INDEX]
+    np.testing.assert_array_equal((colours == overlay.OUTLINE).all(axis=-1), picture == overlay.OUTLINE_INDEX)
+    greys = colours[picture != overlay.OUTLINE_INDEX]
     np.testing.assert_array_equal(greys, np.repeat(greys[:, :1], 3, axis=1))

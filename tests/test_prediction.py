@@ -20,7 +20,7 @@ from conftest import configure, files, training, write_pair
 from data import csv_array, formats, mask_folder, out_of_distribution, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from format_files import dicom, save, write_series
-from masks import cleaning, drawing, metrics, overlay
+from masks import cleaning, metrics, overlay
 from networks import ensemble, saved_model
 from prediction import models
 
@@ -396,7 +396,7 @@ def test_an_array_with_a_pandas_header_is_refused_alone(new_images):
     assert sorted(files(new_images.new_predictions)) == results_of("a")
 
 
-@pytest.mark.parametrize("module, function", [(csv_array, "read"), (csv_array, "write"), (drawing, "to_png")])
+@pytest.mark.parametrize("module, function", [(csv_array, "read"), (csv_array, "write"), (overlay, "to_png")])
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, "Input/output error", "b.csv")])
 def test_an_error_in_one_image_leaves_no_files_of_it_and_all_of_the_others(
     new_images, monkeypatch, module, function, error

@@ -7,6 +7,7 @@
       summary.md, .tex   the same as a table for a manuscript
       methods.txt        a Methods paragraph: data, split, training, versions, metrics
       *.png, *.pdf       the plots at the column widths of journals; PDF for print
+      cases.png, .pdf    a figure of selected cases; cases.csv: which case each row is
       report.html        everything on one page that works offline: sort, filter, view and mark the cases
     images/<case>.png    comparison images of the cases that IMAGES_TO_DRAW selects; _worst.png: the worst twelve
     evaluations.csv      a row per evaluation of any test set; never replaced

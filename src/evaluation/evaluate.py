@@ -38,6 +38,9 @@ def evaluate(subject: Subject, options: Settings, places: Places) -> EvaluationR
         tolerance_mm = options.SURFACE_DICE_TOLERANCE_MM
         result = EvaluationResult(table, subject, second, evaluations, tolerance_mm, options.SEED)
         _write(draft, result, report.case_entries(subject, table))
+        shown = pictures.choose_figure(table, options.IMAGES_TO_DRAW)
+        spacings_mm = measuring.pixel_spacings(options.PIXEL_SPACING_MM, subject.cases)
+        pictures.save_figure(draft, subject, table, shown, spacings_mm)
     return result
 
 

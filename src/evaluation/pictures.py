@@ -9,11 +9,12 @@ import pandas as pd
 
 import progress
 import storage
-from data import preloaded_dataset
+from data import intensities, preloaded_dataset
 from evaluation import texts
-from evaluation.measuring import read_masks
+from evaluation.measuring import Spacing, read_masks
+from evaluation.result import with_nonempty_reference
 from evaluation.subject import Subject
-from masks import drawing, metrics
+from masks import case_figure, drawing, figures, metrics
 
 # Cases on the contact sheet: three rows of four.
 _WORST = 12
@@ -40,6 +41,18 @@ def choose_cases(table: pd.DataFrame, counts: dict[str, Any], seed: int) -> list
         "worst_hausdorff": by_distance[: counts.get("worst_hausdorff", 0)],
     }
     return list(dict.fromkeys(case for cases in selected.values() for case in cases))
+
+
+def choose_figure(table: pd.DataFrame, counts: dict[str, Any]) -> list[str]:
+    """Returns the cases for `save_figure`: those that `counts` (see `choose_cases`) names, if it names any.
+
+    Else those with the worst, lower quartile, median, upper quartile and best Dice; fewer of few cases.
+    """
+    if named := [case for case in counts.get("cases", []) if case in set(table["case"])]:
+        return named
+    by_dice = with_nonempty_reference(table).sort_values(["dice", "case"])["case"].tolist()
+    places = np.linspace(0, len(by_dice) - 1, 5).round().astype(int)
+    return [by_dice[place] for place in dict.fromkeys(places)] if by_dice else []
 
 
 def comparisons(
@@ -73,3 +86,26 @@ def save(
     worst = choose_cases(table, {"worst_dice": _WORST}, seed=0)
     sheet = [picture for _, picture in comparisons(subject, table, worst, hausdorff_line)]
     (folder / "_worst.png").write_bytes(drawing.to_png(drawing.contact_sheet(sheet)))
+
+
+def save_figure(
+    folder: pathlib.Path, subject: Subject, table: pd.DataFrame, cases: list[str], spacings_mm: dict[str, Spacing]
+) -> None:
+    """Writes a figure of the `cases`, cases.png and cases.pdf, into `folder`, and which case each row is, cases.csv.
+
+    The figure itself has no names: they may identify patients. `spacings_mm`: as `measuring.pixel_spacings` returns it.
+    """
+    if not cases:
+        return
+    letters = [chr(ord("a") + number % 26) * (1 + number // 26) for number in range(len(cases))]
+    key = table.set_index("case").loc[cases, ["dice"]].reset_index()
+    rows = []
+    for case, dice in key.itertuples(index=False):
+        image = preloaded_dataset.read(subject.folder / "images", case)
+        true_mask, mask = read_masks(subject.folder, subject.masks, case)
+        rows.append(case_figure.Case(image, true_mask, mask, dice, spacings_mm.get(case)))
+    figure = case_figure.plot(rows, letters, drawing.CT_RANGE if intensities.are_in_hu(subject.cases) else None)
+    for name, content in figures.files({"cases": figure}).items():
+        (folder / name).write_bytes(content)
+    key.insert(0, "row", letters)
+    key.to_csv(folder / "cases.csv", index=False)

@@ -17,8 +17,6 @@ BOTH, ONLY_TRUE, ONLY_PREDICTED = (26, 217, 51), (51, 115, 255), (255, 38, 38)
 _OPACITY = 0.45
 # The values of CT that are shown as black and white, in HU: the abdominal window, width 400, level 40.
 CT_RANGE = (-160.0, 240.0)
-# The colour of a predicted mask's outline, orange of Okabe and Ito's colour-blind-safe palette, and its palette index.
-OUTLINE, OUTLINE_INDEX = (230, 159, 0), 255
 SIDE_PX = 1024
 _MARGIN_PX, _CAPTION_PX, _LEGEND_PX = 10, 20, 17
 _YELLOW = (255, 255, 0)
@@ -82,8 +80,14 @@ def grey(image: np.ndarray, grey_range: tuple[float, float] | None = None) -> np
     return (np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255).round().astype(np.uint8)
 
 
+def window_text(grey_range: tuple[float, float]) -> str:
+    """A range of CT values as width and level of a window, such as "W 400 L 40"."""
+    low, high = grey_range
+    return f"W {high - low:.0f} L {(high + low) / 2:.0f}"
+
+
 def to_png(picture: np.ndarray) -> bytes:
-    """The picture as a PNG file's content: RGB (height, width, 3), or those of `masks.overlay`, (height, width)."""
+    """The picture as a PNG file's content."""
     # Level 1 is several times as fast as the default; files are 10 % larger.
     return _encode(picture, "png", compress_level=1)
 
@@ -114,10 +118,8 @@ def show(pictures: Iterable[np.ndarray]) -> None:
 
 
 def _encode(picture: np.ndarray, image_format: str, **options: int) -> bytes:
-    content, encoded = io.BytesIO(), Image.fromarray(picture)
-    if picture.ndim == 2:
-        encoded.putpalette([*np.repeat(np.arange(OUTLINE_INDEX), 3).tolist(), *OUTLINE])
-    encoded.save(content, image_format, **options)
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, image_format, **options)
     return content.getvalue()
 
 

@@ -61,7 +61,16 @@ def files(plots: Mapping[str, Figure]) -> dict[str, bytes]:
 
     The PDF is a vector graphic whose fonts are embedded. Equal figures give equal bytes: neither file has a date.
     """
+    for figure in plots.values():
+        _lay_out(figure)
     return {f"{name}.{kind}": _content(figure, kind) for name, figure in plots.items() for kind in ("png", "pdf")}
+
+
+@STYLE
+def _lay_out(figure: Figure) -> None:
+    # Both files get the same layout, and it is computed once.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 @STYLE

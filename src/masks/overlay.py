@@ -1,5 +1,6 @@
 """Pictures of predicted masks for radiologists: the image, and beside it the image with the mask's outline."""
 
+import io
 import math
 from collections.abc import Sequence
 
@@ -8,9 +9,11 @@ from PIL import Image, ImageDraw
 
 from masks import drawing
 
+# The colour of the outline, orange of Okabe and Ito's colour-blind-safe palette, and its palette index.
+OUTLINE, OUTLINE_INDEX = (230, 159, 0), 255
 _GAP_PX, _MARGIN_PX, _LINE_PX, _MIN_WIDTH_PX = 8, 10, 34, 1200
 _LINE_FONT_PX, _LEGEND_FONT_PX = 20, 17
-_WHITE = drawing.OUTLINE_INDEX - 1
+_WHITE = OUTLINE_INDEX - 1
 
 
 def draw(
@@ -22,14 +25,14 @@ def draw(
 ) -> np.ndarray:
     """The image, and beside it the image with the outline of a predicted mask; the lines of text are above them.
 
-    Returns values for `drawing.to_png`, uint8 (height, width): greys, and OUTLINE_INDEX on the outline. Image and mask
+    Returns values for `to_png`, uint8 (height, width): greys, and OUTLINE_INDEX on the outline. Image and mask
     are (height, width); the longer side becomes 1024 px. The outline is 2 px wide, one on each side of the mask's
     border. With `spacing_mm`, the distances of rows and of columns, the pixels have their true proportions, and there
     is a scale bar. `grey_range` as in `drawing.comparison`.
     """
     (width, height), px_per_mm = _size(image.shape, spacing_mm)
     greys = _enlarged(np.minimum(drawing.grey(image, grey_range), _WHITE), width, height)
-    outlined = np.where(_outline(_enlarged(mask, width, height)), np.uint8(drawing.OUTLINE_INDEX), greys)
+    outlined = np.where(_outline(_enlarged(mask, width, height)), np.uint8(OUTLINE_INDEX), greys)
     top, bottom = (len(lines) + 1) * _LINE_PX, 2 * _LINE_PX
     canvas = Image.new("L", (max(2 * width + _GAP_PX, _MIN_WIDTH_PX), top + height + bottom))
     left, right = (canvas.width - _GAP_PX) // 2 - width, (canvas.width + _GAP_PX) // 2
@@ -39,7 +42,7 @@ def draw(
     for number, line in enumerate(lines, start=1):
         _write(pen, (_MARGIN_PX, number * _LINE_PX), line, _LINE_FONT_PX, canvas.width - 2 * _MARGIN_PX)
     below = top + height + _LINE_PX
-    pen.rectangle((right, below - 1, right + 40, below), fill=drawing.OUTLINE_INDEX)
+    pen.rectangle((right, below - 1, right + 40, below), fill=OUTLINE_INDEX)
     _write(pen, (right + 50, below), "prediction", _LEGEND_FONT_PX, 500)
     if px_per_mm:
         length_mm = round_length(width / px_per_mm / 4)
@@ -48,6 +51,14 @@ def draw(
         pen.rectangle((start, below - 2, end - 1, below + 2), fill=_WHITE)
         _write(pen, (end + 10, below), length_text(length_mm), _LEGEND_FONT_PX, 500)
     return np.asarray(canvas)
+
+
+def to_png(picture: np.ndarray) -> bytes:
+    """A picture of `draw` as a PNG file's content: with a palette, it is written four times as fast as in RGB."""
+    content, encoded = io.BytesIO(), Image.fromarray(picture)
+    encoded.putpalette([*np.repeat(np.arange(OUTLINE_INDEX), 3).tolist(), *OUTLINE])
+    encoded.save(content, "png", compress_level=1)
+    return content.getvalue()
 
 
 def round_length(max_mm: float) -> float:

@@ -194,7 +194,7 @@ def _write_overlay(folder: pathlib.Path, each: Slice, mask: np.ndarray, estimate
     lines = each.name, "; ".join(_caption(measured, mask.size, estimates))
     grey_range = drawing.CT_RANGE if in_hu else None
     picture = overlay.draw(each.pixels, mask, lines, grey_range, spacing_mm)
-    (folder / f"{each.name}.png").write_bytes(drawing.to_png(picture))
+    (folder / f"{each.name}.png").write_bytes(overlay.to_png(picture))
     size = {"height": mask.shape[0], "width": mask.shape[1]}
     share = round(mask.mean(), 6)
     return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": share, **estimates.columns}
@@ -208,7 +208,6 @@ def _caption(measured: dict[str, float], image_px: int, estimates: quality.Quali
     if math.isfinite(mean):
         yield f"mean {mean:.1f} HU".replace("-", "−") if "mean_hu" in measured else f"mean value {mean:.4g}"
     if "mean_hu" in measured:
-        low, high = drawing.CT_RANGE
-        yield f"W {high - low:.0f} L {(high + low) / 2:.0f}"
+        yield drawing.window_text(drawing.CT_RANGE)
     for remark in quality.remarks(estimates.columns):
         yield f"{remark} (not calibrated)" if remark.startswith("predicted Dice") else remark
