@@ -35,7 +35,8 @@ LAYERS = [
     {"masks"},
     {"training_text"},
     {"resumable", "provenance"},
-    {"settings", "isolated_process", "cpu_features", "worker_pool", "progress", "environment_variables", "about"},
+    {"settings", "isolated_process", "cpu_features", "worker_pool", "progress", "environment_variables", "about"}
+    | {"html_page"},
     {"storage"},
 ]
 

@@ -4,6 +4,7 @@ import io
 
 import matplotlib.pyplot
 import numpy as np
+import PIL.Image
 import pytest
 
 from conftest import mask_from_text
@@ -114,3 +115,19 @@ def test_show_without_a_screen_names_the_setting(monkeypatch):
     monkeypatch.setattr(matplotlib.pyplot, "get_backend", lambda: "agg")
     with pytest.raises(RuntimeError, match="SAVE_IMAGES_ON_DISK = True"):
         drawing.show([])
+
+
+def test_a_jpeg_file_is_reduced_until_it_has_the_size_asked_for():
+    noise = np.random.default_rng(0).integers(0, 256, (256, 192), np.uint8)
+    sizes = {}
+    for max_bytes in (2**31, 30_000, 8_000):
+        content = drawing.to_jpeg(noise, max_bytes)
+        assert len(content) <= max_bytes
+        sizes[max_bytes] = PIL.Image.open(io.BytesIO(content)).size
+    assert sizes == {2**31: (192, 256), 30_000: (192, 256), 8_000: (96, 128)}
+
+
+def test_a_pair_of_masks_is_read_back_from_its_png_file():
+    true_mask, mask = np.random.default_rng(0).integers(0, 2, (2, 33, 21), np.uint8)
+    picture = np.asarray(PIL.Image.open(io.BytesIO(drawing.mask_pair_to_png(true_mask, mask))).convert("RGB"))
+    np.testing.assert_array_equal(picture, np.stack([true_mask * 255, mask * 255, 0 * mask], axis=2))

@@ -93,6 +93,7 @@ def test_every_step_writes_the_result_that_the_next_one_needs(project, runs):
 def test_the_worst_case_can_be_viewed_and_marked_in_the_report(project, runs, open_page, tmp_path):
     table = pd.read_csv(project.results / "metrics.csv").sort_values(["dice", "case"], ascending=[False, True])
     page = open_page(project.results / "report.html")
+    assert page.locator("#training img").evaluate("chart => chart.naturalWidth") > 100
     page.get_by_role("button", name="Dice", exact=True).click()
     assert page.locator("#cases tbody tr td:first-child").all_text_contents() == table["case"].tolist()
     worst = table["case"].iloc[-1]

@@ -124,6 +124,17 @@ def test_step_4_does_not_read_the_true_masks_and_writes_provenance(prepared):
     assert provenance.hyperparameters.architecture == "unet"
 
 
+def test_step_4_keeps_the_chart_of_the_training_of_a_single_model(prepared):
+    chart = drawing.to_png(np.zeros((4, 4), np.uint8))
+    (prepared.model / "history.png").write_bytes(chart)
+    prediction.predict_test_set(prepared)
+    assert mask_folder.read_history(prepared.predictions) == chart
+    assert models.history([prepared.model, prepared.model]) is None
+    (prepared.predictions / "_history.png").write_bytes(b"text")
+    with pytest.raises(storage.DamagedFile, match="not a PNG file. Repeat step 4"):
+        mask_folder.read_history(prepared.predictions)
+
+
 def test_a_model_trained_on_a_test_image_is_refused(prepared):
     row = preloaded_dataset.read_cases(prepared, "test").iloc[0]
     write_model(prepared.model, trained_on=[row.image_sha256])

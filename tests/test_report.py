@@ -1,6 +1,7 @@
-"""The report in a browser: sorting, filtering, viewing and marking cases, and saving the marks."""
+"""The report in a browser: its texts; sorting, filtering, viewing, marking and printing cases."""
 
 import csv
+import datetime
 import hashlib
 import re
 
@@ -12,8 +13,12 @@ import evaluation
 import storage
 from conftest import configure, dataset_facts, prediction_provenance
 from data import mask_folder, phantoms, preloaded_dataset
+from evaluation import report as evaluation_report
+from evaluation.result import EvaluationResult
+from evaluation.subject import Subject
+from masks import drawing
 
-CASES = 5
+CASES, MANY = 5, 250
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +62,21 @@ def report(tmp_path_factory):
         workspace.predictions,
         pd.DataFrame({"case": names, "predicted_dice": [0.9, 0.8, 0.7, 0.6, 0.5], "ood_reasons": "</script><b>&amp;"}),
     )
+    mask_folder.write_history(workspace.predictions, drawing.to_png(np.zeros((8, 8), np.uint8)))
     evaluation.evaluate_test_set(workspace)
     return workspace.results / "report.html", pd.read_csv(workspace.results / "metrics.csv")
+
+
+@pytest.fixture(scope="module")
+def large_report(report, tmp_path_factory):
+    """The report on many cases, without pictures: those of `report`, repeated."""
+    names = [f"patient {number}" for number in range(MANY)]
+    table = pd.concat([report[1]] * (MANY // CASES), ignore_index=True).assign(case=names, group=names)
+    folder = tmp_path_factory.mktemp("large")
+    subject = Subject(table, folder, folder, dataset_facts(cases=4 * MANY))
+    result = EvaluationResult(table, subject, None, None, None, 1)
+    (folder / "report.html").write_text(evaluation_report.page(result, {}, {}), encoding="utf-8")
+    return folder / "report.html"
 
 
 @pytest.fixture
@@ -242,7 +260,7 @@ def test_the_worst_cases_have_pictures_that_open_the_viewer(page, report):
     assert page.locator("#worst strong").all_text_contents() == worst
     page.wait_for_function("[...document.querySelectorAll('.strip canvas')].every(canvas => canvas.dataset.drawn)")
     page.fill("#filter", "matches no case")
-    page.locator("#worst button").nth(1).click()
+    page.locator("#worst figure button").nth(1).click()
     assert page.locator("#name").text_content() == worst[1]
 
 
@@ -273,15 +291,82 @@ def test_print_is_landscape_with_pictures_and_unbroken_numbers(page):
     assert set(lines) <= {0, 1}  # 0: a hidden column.
 
 
-def test_print_shows_all_cases_and_no_controls(page):
-    page.evaluate("all.push(...Array(40).fill(all[0])); show()")
+def test_print_shows_all_cases_and_no_controls(open_page, large_report):
+    page = open_page(large_report)
     clipped = "box => [box.scrollHeight > box.clientHeight + 1, box.scrollWidth > box.clientWidth + 1]"
     boxes = [page.locator("#cases .box"), page.locator(".scroll").first]
     assert boxes[0].evaluate(clipped)[0]  # It scrolls on the screen.
+    # Printing may begin before the table has all rows.
+    before, after = page.evaluate(
+        """() => {
+            const rows = () => document.querySelectorAll("#cases tbody tr").length;
+            document.querySelector("[data-column=dice]").click();
+            const before = rows();
+            window.dispatchEvent(new Event("beforeprint"));
+            return [before, rows()];
+        }"""
+    )
+    assert before < after == MANY
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 1000, "height": 740})  # About A4 in landscape.
     assert not page.locator("#save").is_visible()
+    assert page.locator("#printed").inner_text().startswith(f"All {MANY} cases.")
     assert [box.evaluate(clipped) for box in boxes] == [[False, False]] * 2
+
+
+def test_a_large_table_is_completed_and_sorted(open_page, large_report):
+    page = open_page(large_report)
+    cases = [f"patient {number}" for number in range(MANY)]
+    complete = f"document.querySelectorAll('#cases tbody tr').length === {MANY}"
+    page.wait_for_function(complete)
+    page.get_by_role("button", name="Case", exact=True).click()
+    page.wait_for_function(complete)
+    assert listed(page) == cases
+    page.locator("#cases tbody tr").nth(MANY - 1).focus()
+    page.locator("[data-column=case]").evaluate("button => button.click()")
+    assert page.evaluate("document.activeElement.dataset.case") == cases[-1]
+    page.wait_for_function(complete)
+    assert listed(page) == cases[::-1]
+
+
+def test_the_opening_paragraph_states_data_model_date_and_result(page, report):
+    text, mean = page.locator("header .lead").inner_text(), report[1]["dice"].mean()
+    today = datetime.date.today()
+    assert text.startswith(f"On {today.day} {today:%B %Y}, a U-Net (model 1a2b3c, trained on 2 other images) was")
+    assert f"evaluated on {CASES} test cases (hospital). The mean Dice coefficient is {mean:.3f} (95 %" in text
+
+
+def test_the_navigation_leads_to_every_section(page):
+    targets = page.locator("nav a").evaluate_all("links => links.map(link => link.hash.slice(1))")
+    assert targets == page.locator("main > section").evaluate_all("sections => sections.map(section => section.id)")
+    assert {"result", "cases", "summary", "plots", "training", "manuscript", "definitions"} == set(targets)
+
+
+def test_worst_median_and_best_case_are_shown_with_both_masks(page, report):
+    cases = report[1].sort_values("dice")["case"].tolist()
+    names = [f"Worst: {cases[0]}", f"Median: {cases[2]}", f"Best: {cases[4]}"]
+    assert page.locator("#examples strong").all_text_contents() == names
+    page.wait_for_function("[...document.querySelectorAll('#examples canvas')].every(canvas => canvas.dataset.drawn)")
+    orange = page.locator("#examples canvas").evaluate_all(
+        """canvases => canvases.map(canvas => {
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            let count = 0;
+            for (let at = 0; at < data.length; at += 4) count += data[at] > data[at + 2] + 60;
+            return count;
+        })"""
+    )
+    masks = report[1].set_index("case").loc[[cases[0], cases[2], cases[4]], ["true_px", "predicted_px"]]
+    assert orange == [count for true, predicted in masks.to_numpy().tolist() for count in (0, true, predicted)]
+    page.locator("#examples button").nth(1).click()
+    assert page.locator("#name").text_content() == cases[2]
+
+
+def test_the_display_of_the_masks_can_be_switched_on_the_page(page):
+    for style in ("colours", "patterns", "outlines"):
+        page.wait_for_function(
+            "style => document.querySelector('#worst .strip canvas').dataset.drawn?.endsWith(style)", arg=style
+        )
+        page.get_by_role("button", name=f"Masks: {style}", exact=True).click()
 
 
 def test_the_page_defines_each_metric_and_its_values_for_empty_masks(page):

@@ -2,6 +2,7 @@
 
 <case>.npy      a mask, as in the preloaded dataset
 _table.csv      quality table: predicted Dice and out-of-distribution reasons per case
+_history.png    chart of the model's training, if it has one
 _model.json     provenance: model, training, SHA-256 of every image of the train set
 """
 
@@ -18,6 +19,7 @@ from provenance import Provenance
 # Names with a leading underscore are sorted first.
 QUALITY_TABLE = "_table.csv"
 _MODEL = "_model.json"
+_HISTORY = "_history.png"
 
 # The column ood_reasons in earlier versions.
 _FORMER_REASONS = "unlike_train_set"
@@ -67,3 +69,19 @@ def read_provenance(folder: pathlib.Path) -> Provenance | None:
     fix = f"{_FIX} If it is another program's, remove it."
     values = provenance.with_current_names(storage.read_json(file, fix), _FORMER_NAMES)
     return storage.to_record(values, Provenance, file, fix)
+
+
+def write_history(folder: pathlib.Path, content: bytes) -> None:
+    """Keeps the chart of the training of the model that made the masks: the content of a PNG file."""
+    (folder / _HISTORY).write_bytes(content)
+
+
+def read_history(folder: pathlib.Path) -> bytes | None:
+    """What `write_history` wrote, or None if there is none. DamagedFile if it is no PNG file."""
+    file = folder / _HISTORY
+    if not file.exists():
+        return None
+    content = file.read_bytes()
+    if not content.startswith(b"\x89PNG"):
+        raise storage.DamagedFile(f"{file}: not a PNG file. {_FIX}")
+    return content

@@ -8,7 +8,7 @@ import pandas as pd
 
 import settings
 import storage
-from evaluation import evaluation_log, manuscript, measuring, pictures, report
+from evaluation import case_table, evaluation_log, manuscript, measuring, pictures, report
 from evaluation.result import METRICS, EvaluationResult, with_nonempty_reference
 from evaluation.subject import Places, Subject
 from masks import charts, drawing, figures
@@ -23,7 +23,7 @@ def evaluate(subject: Subject, options: Settings, places: Places) -> EvaluationR
     subject.check_no_leakage()
     table, second = _tables(subject, options)
     selected = _selected(table, subject, options)
-    table = subject.with_quality(table)
+    table, history = subject.with_quality(table), subject.history()
     if places.images:
         storage.check_replaceable(places.images)
     with storage.atomic_folder(places.results) as draft:
@@ -37,7 +37,7 @@ def evaluate(subject: Subject, options: Settings, places: Places) -> EvaluationR
                 pictures.save(images_draft, subject, table, selected, options.DRAW_HAUSDORFF_LINE)
         tolerance_mm = options.SURFACE_DICE_TOLERANCE_MM
         result = EvaluationResult(table, subject, second, evaluations, tolerance_mm, options.SEED)
-        _write(draft, result, report.case_entries(subject, table))
+        _write(draft, result, history)
         shown = pictures.choose_figure(table, options.IMAGES_TO_DRAW)
         spacings_mm = measuring.pixel_spacings(options.PIXEL_SPACING_MM, subject.cases)
         pictures.save_figure(draft, subject, table, shown, spacings_mm)
@@ -93,7 +93,7 @@ def _tables(subject: Subject, options: Settings) -> tuple[pd.DataFrame, pd.DataF
     return table, measuring.measure(subject, second_masks, spacings_mm, tolerance_mm, max_component_px)
 
 
-def _write(folder: pathlib.Path, result: EvaluationResult, entries: list[dict]) -> None:
+def _write(folder: pathlib.Path, result: EvaluationResult, history: bytes | None) -> None:
     plots: dict[str, figures.Figure] = {}
     if len(result.nonempty):
         areas = result.areas
@@ -108,4 +108,5 @@ def _write(folder: pathlib.Path, result: EvaluationResult, entries: list[dict]) 
     for name, text in manuscript.files(result).items():
         (folder / name).write_text(text, encoding="utf-8")
     shown = {name: content for name, content in contents.items() if name.endswith(".png")}
-    (folder / "report.html").write_text(report.page(result, shown, entries), encoding="utf-8")
+    page = report.page(result, shown, case_table.pictures(result), history)
+    (folder / "report.html").write_text(page, encoding="utf-8")

@@ -75,6 +75,10 @@ class Subject:
             fix = "Predict it with a model that was not trained on it."
             preloaded_dataset.check_no_leakage(self.cases, self.provenance.image_sha256, fix)
 
+    def history(self) -> bytes | None:
+        """The chart of the model's training, the content of a PNG file, if the predictions have one."""
+        return mask_folder.read_history(self.predictions) if self.provenance else None
+
     def with_quality(self, table: pd.DataFrame) -> pd.DataFrame:
         """Adds the columns of the predictions' quality table to a table with a row per case, if there is one."""
         if not self.provenance:  # The _table.csv of another program holds something else.

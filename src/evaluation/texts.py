@@ -1,5 +1,6 @@
 """The sentences, numbers and summary rows that terminal, report and manuscript share."""
 
+import datetime
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,9 +9,14 @@ import numpy as np
 import pandas as pd
 
 from evaluation.result import METRICS, Areas, EvaluationResult, Reliability
+from evaluation.subject import Subject
 from masks import agreement
 
 _HEADER = ["Metric", "Mean ± SD", "95 % CI of the mean", "Median (quartiles)", "Range", "Cases", "Failed"]
+
+_NETWORKS = {"unet": "U-Net", "deeplabv3_plus": "DeepLabV3+"}
+# More folders than that, such as one per patient, are counted, not named.
+_MAX_FOLDERS = 3
 
 
 def number(value: float, places: int, sign: str = "") -> str:
@@ -72,6 +78,43 @@ def terminal(result: EvaluationResult) -> str:
     lines += _aligned(summary_rows(result, result.preferred)) if len(result.nonempty) else []
     lines += [*notes(result), area_agreement(result), second_reader(result), predicted_dice(result.reliability)]
     return "\n".join(filter(None, [*lines, times_evaluated(result)]))
+
+
+def opening(result: EvaluationResult) -> str:
+    """Returns the result in plain words: date, model, data, mean Dice coefficient with its interval."""
+    day, cases = datetime.date.today(), counted(len(result.table), result.subject.case_noun)
+    groups = f" from {counted(result.table['group'].nunique(), 'group')}" if result.sampling_unit == "group" else ""
+    sentence = f"On {day.day} {day:%B %Y}, {_evaluated(result.subject)} evaluated on {cases}{groups}{_places(result)}."
+    if not len(result.nonempty):
+        return f"{sentence} All reference masks are empty."
+    row = result.summary.loc["dice"]
+    bounds = f" (95 % confidence interval {interval('dice', row)})" if np.isfinite(row["ci_low"]) else ""
+    return (
+        f"{sentence} The mean Dice coefficient is {metric('dice', row['mean'])}{bounds}: "
+        "1 means that prediction and reference mask are equal, 0 that they do not overlap."
+    )
+
+
+def _evaluated(subject: Subject) -> str:
+    provenance = subject.provenance
+    if provenance is None:
+        return "masks of another program were"
+    network = _NETWORKS[provenance.hyperparameters.architecture]
+    if subject.folds:
+        return f"the {subject.folds} {network} models of a cross-validation ({provenance.id}) were"
+    if provenance.models > 1:
+        images = counted(len(provenance.image_sha256), "other image")
+        return f"an ensemble of {provenance.models} {network} models ({provenance.id}, trained on {images}) was"
+    return f"a {network} (model {provenance.id}, trained on {counted(provenance.training.images, 'other image')}) was"
+
+
+def _places(result: EvaluationResult) -> str:
+    if result.subject.external:
+        return f" ({result.subject.external})"
+    names = sorted({case.partition("__")[0] for case in result.table["case"] if "__" in case})
+    if len(names) > _MAX_FOLDERS:
+        return f" of {len(names)} folders"
+    return f" ({', '.join(names)})" if names else ""
 
 
 def notes(result: EvaluationResult) -> list[str]:

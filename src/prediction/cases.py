@@ -31,12 +31,14 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
             for folder in folders:
                 _check_compatible(cases, saved_model.read_training(folder), options)
             model, statistics = ensemble.read(folders, options.CLEAN_PREDICTIONS), models.statistics(folders)
-            provenance = models.provenance(folders, model)
+            provenance, history = models.provenance(folders, model), models.history(folders)
         with storage.atomic_folder(workspace.predictions) as draft:
             batch_size = options.PREDICTION_BATCH_SIZE
             table = predict_cases(workspace.test_set, cases["case"].tolist(), model, statistics, batch_size, draft)
             mask_folder.write_quality_table(draft, table)
             mask_folder.write_provenance(draft, provenance)
+            if history:
+                mask_folder.write_history(draft, history)
     predicted = f"{len(cases)} test case{'s' * (len(cases) > 1)}{', post-processed' if model.postprocess else ''}"
     print(f"Predicted {predicted}.{quality.review_list(table.set_index('case'))}")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import settings
 import storage
+from masks import training_chart
 from networks import ensemble, saved_model
 from provenance import Provenance, TrainingFacts, TrainSetStatistics
 from settings import Settings
@@ -57,6 +58,12 @@ def provenance(folders: list[pathlib.Path], model: ensemble.Ensemble) -> Provena
         ),
         image_sha256=sorted({image for training in trainings for image in training.image_sha256}),
     )
+
+
+def history(folders: list[pathlib.Path]) -> bytes | None:
+    """The chart of the model's training, the content of a PNG file. None for an ensemble, and if there is no chart."""
+    file = folders[0] / training_chart.FILE
+    return file.read_bytes() if len(folders) == 1 and file.exists() else None
 
 
 def _models_in(folder: pathlib.Path) -> list[pathlib.Path]:
