@@ -65,6 +65,11 @@ class Training(TrainingFacts):
     train_set_statistics: TrainSetStatistics
     cleaning_is_harmless: bool
 
+    @property
+    def facts(self) -> TrainingFacts:
+        """The part that provenances store."""
+        return TrainingFacts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainingFacts)})
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Provenance:

@@ -31,6 +31,7 @@ LAYERS = [
     {"command_line"},
     set(COMPOSED),
     set(STEPS),
+    {"model_card"},
     {"data", "networks"},
     {"masks"},
     {"training_text"},

@@ -491,6 +491,16 @@ def test_a_digest_of_digits_is_read_as_text(predicted, capsys, digest):
         assert text in capsys.readouterr().out
 
 
+def test_the_model_card_has_the_table_of_results_and_no_case(predicted):
+    mask_folder.write_provenance(predicted.predictions, prediction_provenance(id="0a1b2c"))
+    evaluate_test_set(predicted)
+    card = (predicted.results / "model_card.md").read_text(encoding="utf-8")
+    assert "fingerprint `0a1b2c`" in card
+    assert (predicted.results / "summary.md").read_text(encoding="utf-8").strip() in card
+    assert "evaluation 1 of this test set" in card
+    assert not [case for case in PAIRS if case in card]
+
+
 def test_the_methods_describe_the_actual_split_and_augmentation(predicted):
     values = Hyperparameters(clip_hu=None, horizontal_flip=False, max_log_scale=0.0, gamma=0.0)
     provenance = prediction_provenance(test_time_flip=False, training=TRAINING)

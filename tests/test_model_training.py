@@ -26,7 +26,7 @@ from conftest import configure, files, script_command
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from masks import cleaning, metrics, training_chart
+from masks import cleaning, figures, metrics, training_chart
 from model_exploration import explore_hyperparameters
 from model_training import (
     Hyperparameters,
@@ -106,9 +106,19 @@ def test_history_has_the_values_that_keras_logged(trained, column):
 
 
 def test_the_model_folder_has_a_chart_of_the_history(trained):
-    expected = io.BytesIO()
-    training_chart.plot(pd.read_csv(trained[0].model / "history.csv")).savefig(expected)
-    assert (trained[0].model / "history.png").read_bytes() == expected.getvalue()
+    history = pd.read_csv(trained[0].model / "history.csv")
+    for name, content in figures.files({"history": training_chart.plot(history)}).items():
+        assert (trained[0].model / name).read_bytes() == content
+
+
+def test_the_model_card_describes_this_model_and_names_no_case_and_no_folder(trained):
+    card = (trained[0].model / "README.md").read_text(encoding="utf-8")
+    assert f"`{saved_model.fingerprint([trained[0].model])}`" in card
+    assert "8 images of 64 × 64 px" in card
+    assert "Training lasted 2 epochs" in card
+    assert "`results/model_card.md`" in card
+    assert str(trained[0].root) not in card
+    assert not [case for case in pd.read_csv(trained[0].preloaded_dataset / "cases.csv")["case"] if case in card]
 
 
 def train(workspace, kill_after=0, time="after"):

@@ -7,7 +7,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-from masks import training_chart
+from masks import figures, training_chart
 
 
 def history(epochs, **columns):
@@ -60,10 +60,9 @@ def test_values_that_are_not_finite_are_gaps():
 
 @pytest.mark.parametrize("epochs", [1, 200])
 def test_the_picture_has_the_width_of_a_column_in_print(epochs):
-    content = io.BytesIO()
-    training_chart.plot(history(epochs)).savefig(content)
-    with PIL.Image.open(content) as picture:
-        assert picture.width == 3.5 * 300
+    content = figures.files({"history": training_chart.plot(history(epochs))})["history.png"]
+    with PIL.Image.open(io.BytesIO(content)) as picture:
+        assert picture.width / 300 * 25.4 == pytest.approx(figures.SINGLE_MM, abs=0.1)
         assert picture.getpixel((0, 0)) == (255, 255, 255, 255)
 
 

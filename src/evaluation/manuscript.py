@@ -1,4 +1,4 @@
-"""The summary of an evaluation: summary.json for programs; summary.md, summary.tex and methods.txt for a manuscript."""
+"""The texts of an evaluation: summary.json for programs; a table, a Methods paragraph and more for a manuscript."""
 
 import dataclasses
 import json
@@ -7,16 +7,30 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+import model_card
 from evaluation import methods, texts
 from evaluation.result import EvaluationResult
 from masks import agreement
+from provenance import Provenance
 
 
 def files(result: EvaluationResult) -> dict[str, str]:
     """Returns the contents of these files by name."""
     rows, notes = _rows(result), texts.notes(result)
     contents = {"summary.md": _markdown(rows, notes), "summary.tex": _latex(rows, notes)}
-    return contents | {"summary.json": _json(result), "methods.txt": methods.paragraph(result) + "\n"}
+    contents |= {"summary.json": _json(result), "methods.txt": methods.paragraph(result) + "\n"}
+    provenance = result.subject.provenance
+    if provenance is None or result.subject.folds:  # There is no model for readers.
+        return contents
+    return contents | {"model_card.md": _model_card(result, provenance, contents["summary.md"])}
+
+
+def _model_card(result: EvaluationResult, provenance: Provenance, table: str) -> str:
+    images, groups = texts.counted(len(result.table), "image"), texts.counted(result.table["group"].nunique(), "group")
+    data = [f"{provenance.training.images} images. `README.md` in the model's folder says more about them."]
+    evaluated = f"Masks of the {result.subject.name}: {images} of {groups}. None of them was used for training."
+    sentences = [texts.predicted_dice(result.reliability), texts.times_evaluated(result)]
+    return model_card.text(provenance, data, "\n\n".join(filter(None, [evaluated, table.strip(), *sentences])))
 
 
 def _json(result: EvaluationResult) -> str:

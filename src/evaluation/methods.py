@@ -13,10 +13,11 @@ from masks import agreement, metrics
 
 def paragraph(result: EvaluationResult) -> str:
     """Returns the paragraph: data, training, prediction, definitions of the metrics, mean Dice coefficient."""
-    return " ".join(filter(None, [_data(result), _training(result.subject), _metrics(result), _mean_results(result)]))
+    return " ".join(filter(None, [data(result), _training(result.subject), definitions(result), mean_results(result)]))
 
 
-def _data(result: EvaluationResult) -> str:
+def data(result: EvaluationResult) -> str:
+    """Sentences on the evaluated cases, their selection, and the reference masks."""
     subject, speck_px = result.subject, result.subject.dataset.mask_speck_px
     text = _cross_validated(result) if subject.folds else _external(result) if subject.external else _test_set(result)
     components = f" Connected components of at most {speck_px} px were removed from the reference masks."
@@ -85,7 +86,8 @@ def _training(subject: Subject) -> str:
 _PROGRAM = f'the program "{about.NAME}", version {about.VERSION}'
 
 
-def _mean_results(result: EvaluationResult) -> str:
+def mean_results(result: EvaluationResult) -> str:
+    """Sentences on the mean Dice, empty reference masks, missing intervals, and a second reader."""
     sentences = [_mean_dice(result), _empty_masks(result), texts.missing_intervals(result), texts.second_reader(result)]
     return " ".join(filter(None, sentences))
 
@@ -116,7 +118,8 @@ def _empty_masks(result: EvaluationResult) -> str:
     return f"{start}. The prediction was non-empty for {masks.false_positives} of {masks.empty}."
 
 
-def _metrics(result: EvaluationResult) -> str:
+def definitions(result: EvaluationResult) -> str:
+    """Sentences on metrics, confidence intervals and agreement."""
     failed, cases = int(result.summary.loc["hausdorff_px", "failed"]), len(result.nonempty)
     all_pixels = ""
     if any(name.startswith("hausdorff_all_pixels") for name in result.names):

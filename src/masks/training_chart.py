@@ -1,20 +1,17 @@
 """A chart of a training: loss, Dice and learning rate over its epochs."""
 
 import matplotlib.axes
-import matplotlib.figure
 import matplotlib.ticker
 import numpy as np
 import pandas as pd
 
-# The name of the chart in a model's folder.
-FILE = "history.png"
+from masks import figures
 
-# One column of a journal, in inches, with the resolution that journals ask for.
-_WIDTH, _HEIGHT, _DPI = 3.5, 4.2, 300
-_FONT_PT = 8
+# The name of the chart's files in a model's folder: history.png, history.pdf.
+NAME = "history"
 
 # Also distinguished by line and marker, for readers and printers without colours.
-_TRAINING = {"color": "#08519c", "linestyle": "-", "marker": "o", "label": "train set, augmented"}
+_TRAINING = {"color": figures.DARK, "linestyle": "-", "marker": "o", "label": "train set, augmented"}
 _VALIDATION = {"color": "#d55e00", "linestyle": "--", "marker": "s", "label": "validation set"}
 # With more epochs, markers would hide the line.
 _MAX_MARKED = 30
@@ -22,22 +19,23 @@ _MAX_MARKED = 30
 _LABELS = {"loss": "Loss", "dice": "Dice coefficient", "learning_rate": "Learning rate"}
 
 
-def plot(history: pd.DataFrame) -> matplotlib.figure.Figure:
+@figures.STYLE
+def plot(history: pd.DataFrame) -> figures.Figure:
     """Plots a table like history.csv: a panel each for loss, Dice and learning rate, if the table has them.
 
     `history` has a row per epoch. Epochs are counted by their images, so that one that a time limit cut is shorter.
     Columns val_loss and val_dice are second lines. Values that are not finite are gaps.
     """
     columns = [name for name in _LABELS if name in history]
-    figure = matplotlib.figure.Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, layout="constrained")
+    figure = figures.new(figures.SINGLE_MM, 36 * len(columns))
     panels = figure.subplots(len(columns), 1, sharex=True, squeeze=False)[:, 0]
     epochs = _epochs(history)
     for axes, name in zip(panels, columns, strict=True):
         _plot_lines(axes, epochs, history, name)
-    panels[-1].set_xlabel("Epoch", fontsize=_FONT_PT)
+    panels[-1].set_xlabel("Epoch")
     panels[-1].xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     panels[-1].set_xlim(left=0)
-    panels[0].legend(fontsize=_FONT_PT - 1, frameon=False)
+    panels[0].legend()
     return figure
 
 
@@ -54,10 +52,8 @@ def _plot_lines(axes: matplotlib.axes.Axes, epochs: np.ndarray, history: pd.Data
             marker = style["marker"] if len(values) <= _MAX_MARKED else ""
             (line,) = axes.plot(epochs, values, linewidth=1, markersize=2.5)
             line.set(**style | {"marker": marker})
-    axes.set_ylabel(_LABELS[name], fontsize=_FONT_PT)
-    axes.tick_params(labelsize=_FONT_PT)
-    axes.grid(alpha=0.3)
+    axes.set_ylabel(_LABELS[name])
+    axes.grid()
     if name == "learning_rate":
         axes.set_ylim(bottom=0)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
-        axes.yaxis.get_offset_text().set_fontsize(_FONT_PT)

@@ -1,17 +1,20 @@
 """Step 3: trains the final model on the whole train set."""
 
 import datetime
+import functools
 import pathlib
 
 import pandas as pd
 
+import model_card
 import settings
 import storage
-from data import pipeline
-from masks import training_chart
+from data import pipeline, preloaded_dataset
+from masks import figures, training_chart
 from model_training import diagnosis, window
 from model_training.training import train
-from provenance import Training
+from networks import saved_model
+from provenance import Provenance, Training
 
 
 def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
@@ -23,6 +26,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     options = settings.load(workspace.root)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
+        facts = preloaded_dataset.read_facts(workspace)
         options = window.settings_for(options, cases)
         diagnosis.warn_about_intensities(options.hyperparameters, cases)
         _announce_replacement(workspace)
@@ -33,7 +37,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
             options,
             workspace.unfinished_model,
             workspace.model,
-            add_files=_add_files,
+            add_files=functools.partial(_add_files, model_card.train_set(cases, facts)),
         )
     # A time limit may end within an epoch, whose few images are not representative.
     whole = history[history["images"] == history["images"].max()]
@@ -43,8 +47,20 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     )
 
 
-def _add_files(folder: pathlib.Path, training: Training, history: pd.DataFrame) -> None:
-    training_chart.plot(history).savefig(folder / training_chart.FILE)
+def _add_files(data: list[str], folder: pathlib.Path, training: Training, history: pd.DataFrame) -> None:
+    for name, content in figures.files({training_chart.NAME: training_chart.plot(history)}).items():
+        (folder / name).write_bytes(content)
+    provenance = Provenance(
+        id=saved_model.fingerprint([folder]),
+        models=1,
+        test_time_flip=training.hyperparameters.horizontal_flip,
+        postprocessed=training.cleaning_is_harmless,
+        hyperparameters=training.hyperparameters,
+        training=training.facts,
+        image_sha256=training.image_sha256,
+    )
+    card = model_card.text(provenance, data, model_card.NOT_EVALUATED)
+    (folder / model_card.FILE).write_text(card, encoding="utf-8")
 
 
 def _announce_replacement(workspace: storage.Workspace) -> None:

@@ -5,7 +5,8 @@
       hyperparameters.json    see `settings.hyperparameters`
       training.json           see `provenance.Training`; and the versions of project and format
       history.csv             a row per epoch: loss, Dice, learning rate, images, seconds
-      history.png             a chart of it (see `masks.training_chart`); only the final model's folder has one
+      history.png, .pdf       a chart of it (see `masks.training_chart`), in the final model's folder
+      README.md               the final model's card (see `model_card`)
       logs/                   for TensorBoard
 
 A model folder may come from someone else or be edited by hand: all values are validated.

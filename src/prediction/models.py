@@ -4,7 +4,6 @@ They are the final model, the models of the cross-validation (PREDICT_WITH_FOLDS
 """
 
 import contextlib
-import dataclasses
 import pathlib
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ import settings
 import storage
 from masks import training_chart
 from networks import ensemble, saved_model
-from provenance import Provenance, TrainingFacts, TrainSetStatistics
+from provenance import Provenance, TrainSetStatistics
 from settings import Settings
 
 # A finished training needs a moment to move its model to its folder.
@@ -53,9 +52,7 @@ def provenance(folders: list[pathlib.Path], model: ensemble.Ensemble) -> Provena
         test_time_flip=model.test_time_flip,
         postprocessed=model.postprocess,
         hyperparameters=saved_model.read_hyperparameters(folders[0]),
-        training=TrainingFacts(
-            **{field.name: getattr(trainings[0], field.name) for field in dataclasses.fields(TrainingFacts)}
-        ),
+        training=trainings[0].facts,
         image_sha256=sorted({image for training in trainings for image in training.image_sha256}),
     )
 
