@@ -106,7 +106,7 @@ def test_history_has_the_values_that_keras_logged(trained, column):
 
 
 def test_the_model_folder_has_a_chart_of_the_history(trained):
-    history = pd.read_csv(trained[0].model / "history.csv")
+    history = pd.read_csv(trained[0].model / "history.csv", float_precision="round_trip")
     for name, content in figures.files({"history": training_chart.plot(history)}).items():
         assert (trained[0].model / name).read_bytes() == content
 

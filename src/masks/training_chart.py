@@ -7,8 +7,8 @@ import pandas as pd
 
 from masks import figures
 
-# The name of the chart's files in a model's folder: history.png, history.pdf.
-NAME = "history"
+# The chart in a model's folder; history.pdf is the same for print.
+FILE = "history.png"
 
 # Also distinguished by line and marker, for readers and printers without colours.
 _TRAINING = {"color": figures.DARK, "linestyle": "-", "marker": "o", "label": "train set, augmented"}

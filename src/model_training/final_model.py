@@ -48,7 +48,8 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 
 def _add_files(data: list[str], folder: pathlib.Path, training: Training, history: pd.DataFrame) -> None:
-    for name, content in figures.files({training_chart.NAME: training_chart.plot(history)}).items():
+    chart = pathlib.Path(training_chart.FILE).stem
+    for name, content in figures.files({chart: training_chart.plot(history)}).items():
         (folder / name).write_bytes(content)
     provenance = Provenance(
         id=saved_model.fingerprint([folder]),
