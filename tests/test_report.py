@@ -97,7 +97,7 @@ def wait_for_picture(page, style="colours"):
 
 
 def colours(page):
-    """Returns the numbers of clearly green, blue and red pixels of the picture."""
+    """Returns the numbers of clearly yellow-green, blue and red pixels of the picture."""
     wait_for_picture(page)
     return page.evaluate(
         """() => {
@@ -105,7 +105,7 @@ def colours(page):
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
             for (let at = 0; at < data.length; at += 4) {
                 const [red, green, blue] = data.slice(at, at + 3);
-                if (green > red + 40 && green > blue + 40) counts[0]++;
+                if (green > red + 15 && green > blue + 40) counts[0]++;
                 if (blue > red + 40 && blue > green + 20) counts[1]++;
                 if (red > green + 40 && red > blue + 40) counts[2]++;
             }
