@@ -120,7 +120,7 @@ EXPLORATION_START_ANEW = False
 # Number of folds of the train set. One model is trained per fold, each as long as the final one.
 CROSS_VALIDATION_FOLDS = 5
 
-# --- Prediction and evaluation (steps 4, 5 and 6) ---------------------------------------------------------------------
+# --- Prediction and evaluation (steps 4, 5, 6 and 8) ------------------------------------------------------------------
 
 # Images per prediction step.
 PREDICTION_BATCH_SIZE = 4
@@ -129,7 +129,7 @@ PREDICTION_BATCH_SIZE = 4
 # times as long.
 PREDICT_WITH_FOLDS = False
 
-# The model that predicts in steps 4 and 6: the path of another model folder, such as a shared model, or of another
+# The model that predicts in steps 4, 6 and 8: the path of another model folder, such as a shared model, or of another
 # finished `cross-validation`, whose models are an ensemble. None: the model of step 3, or those of step 7 (see
 # PREDICT_WITH_FOLDS).
 # Example: MODEL = "shared models/L3 muscle"

@@ -36,7 +36,7 @@ _USAGE = f"""Run steps: uncomment lines in src/main.py and run it, or choose the
   {storage.command("1 3-5")}
   {storage.command("create_preloaded_dataset train_final_model")}
 
-Needed: 1, 3, 4, 5. Optional: 2, 7. For images without masks: 6.
+Needed: 1, 3, 4, 5. Optional: 2, 7, 8. For images without masks: 6.
 """
 
 
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     import cross_validation
     import data.original_dataset
     import evaluation
+    import external_validation
     import model_exploration
     import model_training
     import prediction
@@ -71,6 +72,7 @@ else:
     model_training = _Module("model_training")
     prediction = _Module("prediction")
     evaluation = _Module("evaluation")
+    external_validation = _Module("external_validation")
 
 
 def run_named_steps() -> None:
@@ -134,7 +136,7 @@ def overview(workspace: storage.Workspace) -> str:
     """How to run steps, and one line per step: number, name, title, and the state of its result in `workspace`."""
     lines = [_USAGE]
     for step in storage.STEPS:
-        lines.append(f"  {step.number}  {step.function:<26}{step.title:<44}{_state(workspace, step)}")
+        lines.append(f"  {step.number}  {step.function:<29}{step.title:<44}{_state(workspace, step)}")
     if workspace.unfinished_model.exists():
         name = workspace.unfinished_model.name
         lines += ["", f"There is an unfinished training in '{name}': train_final_model resumes it."]

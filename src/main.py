@@ -4,7 +4,15 @@ Each step reads the results of earlier steps from disk. Or choose steps by numbe
 """
 
 import command_line
-from command_line import cross_validation, data, evaluation, model_exploration, model_training, prediction  # noqa: F401
+from command_line import (  # noqa: F401
+    cross_validation,
+    data,
+    evaluation,
+    external_validation,
+    model_exploration,
+    model_training,
+    prediction,
+)
 
 command_line.run_named_steps()
 
@@ -28,5 +36,8 @@ command_line.run_named_steps()
 
 # --- Step 7 (optional): Cross-validate the train set; finds reference masks that may be wrong
 # cross_validation.cross_validate_train_set()
+
+# --- Step 8 (optional): Evaluate the model on the labelled images in `external test sets`
+# external_validation.evaluate_external_test_sets()
 
 command_line.list_steps()

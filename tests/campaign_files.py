@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 import command_line
 import cross_validation
 import evaluation
+import external_validation
 import model_training
 import prediction
 import storage
@@ -34,11 +35,12 @@ STEPS = {
     "evaluate_test_set": evaluation.evaluate_test_set,
     "predict_new_images": prediction.predict_new_images,
     "cross_validate_train_set": cross_validation.cross_validate_train_set,
+    "evaluate_external_test_sets": external_validation.evaluate_external_test_sets,
 }
 # The steps that read each result and must report damage to it.
 READERS = {
     "preloaded dataset": ("train_final_model", "predict_test_set", "evaluate_test_set"),
-    "model": ("predict_test_set", "predict_new_images"),
+    "model": ("predict_test_set", "predict_new_images", "evaluate_external_test_sets"),
     "predictions": ("evaluate_test_set",),
     "evaluations.csv": ("evaluate_test_set",),
 }
@@ -60,6 +62,7 @@ def prepare(root: pathlib.Path) -> storage.Workspace:
     workspace = storage.Workspace(root)
     configure(workspace, IMAGE_SIZE=32, TRAINING_EPOCHS=2, CROSS_VALIDATION_FOLDS=2)
     phantoms.write_original_dataset(workspace.original_dataset / "hospital", 10, 32)
+    phantoms.write_original_dataset(workspace.external_test_sets / "another hospital", 2, 32, seed=200)
     workspace.new_images.mkdir()
     for number in range(3):
         csv_array.write(workspace.new_images / f"new_{number}.csv", phantoms.draw(100 + number, 32)[0])

@@ -7,6 +7,7 @@ import pytest
 
 import cross_validation
 import evaluation
+import external_validation
 import model_exploration
 import model_training
 import prediction
@@ -27,6 +28,7 @@ def prepared(dataset, monkeypatch):
     prediction.predict_test_set(dataset)
     dataset.new_images.mkdir()
     csv_array.write(dataset.new_images / "new.csv", phantoms.draw(100, 64)[0])
+    phantoms.write_original_dataset(dataset.external_test_sets / "C", 1, 64, seed=200)
     return dataset
 
 
@@ -52,6 +54,7 @@ STEPS = {
         "images": WRITING,
     },
     prediction.predict_new_images: {"model": WRITING, "new_predictions": WRITING},
+    external_validation.evaluate_external_test_sets: {"model": WRITING, "external_validation": READING},
     cross_validation.cross_validate_train_set: {"preloaded_dataset": WRITING, "cross_validation": WRITING},
 }
 

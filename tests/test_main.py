@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -56,6 +57,8 @@ def runs(project):
     shutil.copy(ROOT / "src" / "main.py", main)
     project.new_images.mkdir()
     csv_array.write(project.new_images / "new.csv", phantoms.draw(99, 96)[0])
+    for number, name in enumerate(("hospital B", "hospital C"), 2):
+        phantoms.write_original_dataset(project.external_test_sets / name, number, 64, seed=100 * number)
     rest = run(
         project,
         "explore_hyperparameters",
@@ -64,6 +67,7 @@ def runs(project):
         "evaluate_test_set",
         "predict_new_images",
         "cross_validate_train_set",
+        "evaluate_external_test_sets",
     )
     return early, first, rest
 
@@ -83,6 +87,14 @@ def test_every_step_writes_the_result_that_the_next_one_needs(project, runs):
     assert sorted(table["case"]) == sorted(path.stem for path in (project.test_set / "masks").iterdir())
     assert json.loads((project.results / "summary.json").read_text())["cases"] == len(table)
     assert sorted(files(project.new_predictions)) == ["_table.csv", "new.csv", "overlays/new.png"]
+    sets = pd.read_csv(project.external_validation / "summary.csv").set_index("set")
+    assert sets["cases"].to_dict() == {"internal test set": len(table), "hospital B": 2, "hospital C": 3}
+    assert sets.loc["internal test set", "dice"] == pytest.approx(table["dice"].mean())
+    for name in ("hospital B", "hospital C"):
+        data, predictions = (project.external_validation / name / kind for kind in ("dataset/masks", "predictions"))
+        pairs = [(np.load(data / file.name), np.load(file)) for file in sorted(predictions.glob("*.npy"))]
+        dice = [2 * (true & mask).sum() / (true.sum() + mask.sum()) for true, mask in pairs]
+        assert sets.loc[name, "dice"] == pytest.approx(np.mean(dice))
     # The user sees no log messages of TensorFlow.
     assert not [
         line for line in rest.stderr.splitlines() if "oneDNN" in line or "cuda" in line.lower() or "Warning" in line

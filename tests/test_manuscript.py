@@ -9,8 +9,8 @@ def test_a_markdown_table_is_followed_by_its_notes_as_paragraphs():
     table = (
         "| Metric | Mean, SD |\n| --- | --- |\n| 95 % distance | 1.0 ± 0.5 |\n| Area difference (%) | −3.0 ± 1.0 |\n"
     )
-    assert manuscript._markdown(ROWS, []) == table
-    assert manuscript._markdown(ROWS, ["One.", "Two."]) == table + "\nOne.\n\nTwo.\n"
+    assert manuscript.markdown(ROWS, []) == table
+    assert manuscript.markdown(ROWS, ["One.", "Two."]) == table + "\nOne.\n\nTwo.\n"
 
 
 def test_latex_escapes_percent_minus_and_plus_minus_signs():

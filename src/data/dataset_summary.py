@@ -14,7 +14,8 @@ NEARLY_ALL = 0.9
 
 def lines(rows: pd.DataFrame, excluded: pd.DataFrame, options: Settings) -> Iterator[str]:
     """The lines to print. `rows` is cases.csv, `excluded` is `left out.csv`."""
-    for text in [*_warnings(rows, excluded, options), *_few_test_groups(rows, options)]:
+    empty = _empty_per_split(rows, options) if (rows["mask_px"] == 0).any() else ()
+    for text in [*case_warnings(rows, excluded, options.MASK_SPECK_PX), *empty, *_few_test_groups(rows, options)]:
         yield f"Warning: {text}"
     specks = rows[rows["specks_removed_px"] > 0]
     if len(specks):
@@ -54,15 +55,12 @@ def _test_groups(groups: list[str], share: float, seed: int) -> int:
     return len({group for group, is_test in zip(groups, in_test, strict=True) if is_test})
 
 
-def _warnings(rows: pd.DataFrame, excluded: pd.DataFrame, options: Settings) -> Iterator[str]:
+def case_warnings(rows: pd.DataFrame, excluded: pd.DataFrame, speck_px: int) -> Iterator[str]:
+    """The warnings about single cases: excluded images, empty masks, and masks that cover nearly all of the image."""
     yield from first([f"{entry.image_file} excluded: {entry.reason}." for entry in excluded.itertuples()])
     empty = rows[rows["mask_px"] == 0]
     if len(empty) <= input_files.MAX_LISTED:
-        yield from (
-            f"{row.case}: {_why_empty(row.specks_removed_px, options.MASK_SPECK_PX)}" for row in empty.itertuples()
-        )
-    if len(empty):
-        yield from _empty_per_split(rows, options)
+        yield from (f"{row.case}: {_why_empty(row.specks_removed_px, speck_px)}" for row in empty.itertuples())
     full = rows["case"][rows["mask_px"] > NEARLY_ALL * rows["height"] * rows["width"]]
     swapped = f"the mask covers more than {NEARLY_ALL:.0%} of the image. Were 0 and 1 swapped?"
     yield from first([f"{case}: {swapped}" for case in full])
@@ -72,6 +70,11 @@ def first(lines: list[str]) -> list[str]:
     """The first lines, and the number of the others."""
     more = len(lines) - input_files.MAX_LISTED
     return [*lines[: input_files.MAX_LISTED], f"... and {more} more of this kind."] if more > 0 else lines
+
+
+def empty_slices(count: int) -> str:
+    """What the terminal says about so many skipped slices of volumes."""
+    return f"Skipped {_count(count, 'slice')} without foreground. INCLUDE_EMPTY_SLICES = True includes them."
 
 
 def _why_empty(removed_px: int, speck_px: int) -> str:

@@ -19,7 +19,7 @@ def groups(pairs: list[Pair], options: Settings) -> tuple[dict[str, str], list[s
         groups = {pair.case: _matched(re.search(rule, pair.case)) for pair in pairs}
     if missed := [case for case, group in groups.items() if not group]:
         return groups, [_rule_fault(rule, missed, len(groups))]
-    return groups, split_faults(list(groups.values()), options) if pairs else []
+    return groups, []
 
 
 def by_patient(patients: Mapping[str, str | None]) -> dict[str, str]:

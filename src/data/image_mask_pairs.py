@@ -55,6 +55,18 @@ def find(root: pathlib.Path) -> PairsFound:
     return found
 
 
+def find_external(folder: pathlib.Path) -> PairsFound:
+    """The pairs of one external test set: those of its folders images and masks, or of its subdirectories.
+
+    Opens no file.
+    """
+    if not any(map(_is_kind, input_files.list_folder(folder)[0])):
+        return find(folder)
+    found = PairsFound()
+    _find_in_subdirectory(folder, found)
+    return found
+
+
 def _find_in_subdirectory(folder: pathlib.Path, found: PairsFound) -> None:
     """Adds the pairs, faults and skipped files of a subdirectory."""
     paths, faults = input_files.list_folder(folder)

@@ -29,31 +29,13 @@ Warnings, not faults: files of other formats, empty masks, masks that cover near
 import os
 import pathlib
 
-import joblib
 import numpy as np
 import pandas as pd
 
-import progress
 import settings
 import storage
-import worker_pool
-from data import (
-    checks,
-    conversion,
-    dataset_summary,
-    file_names,
-    grouping,
-    image_mask_pairs,
-    input_files,
-    intensities,
-    mask_labels,
-    preloaded_dataset,
-    test_set,
-)
+from data import dataset_summary, grouping, image_mask_pairs, labelled_cases, preloaded_dataset, test_set
 from data.image_mask_pairs import KINDS, Pair
-
-# The columns of `left out.csv`.
-_EXCLUDED = ["case", "image_file", "reason"]
 
 
 def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> None:
@@ -66,142 +48,56 @@ def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> 
         print("The predictions of the current preloaded dataset will be removed with it.")
     found = image_mask_pairs.find(workspace.original_dataset)
     try:
-        rows, excluded = _write(found, workspace.preloaded_dataset, options)
+        cases = _write(found, workspace.preloaded_dataset, options)
     except storage.DatasetError:
         _print_skipped(found.skipped)
         raise
+    _print_skipped(cases.warnings)
+    if cases.empty_slices:
+        print(dataset_summary.empty_slices(cases.empty_slices))
     _print_skipped(found.skipped)
-    for line in dataset_summary.lines(rows, excluded, options):
+    for line in dataset_summary.lines(cases.rows, cases.excluded, options):
         print(line)
-
-
-def _raise(faults: list[str]) -> None:
-    if faults:
-        raise storage.DatasetError(input_files.grouped(faults))
 
 
 def _write(
     found: image_mask_pairs.PairsFound, folder: pathlib.Path, options: settings.Settings
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Writes the preloaded dataset; returns the tables of its cases and of the excluded images."""
-    groups, name_faults = grouping.groups(found.pairs, options)
-    name_faults += test_set.name_faults(found.pairs, options)
-    if name_faults:  # Reading takes minutes; these faults are known from the names.
-        _raise(found.faults + name_faults)
+) -> labelled_cases.LabelledCases:
+    """Writes the preloaded dataset and returns its cases, with their split."""
+    if name_faults := _name_faults(found.pairs, options):
+        labelled_cases.raise_faults(found.faults + name_faults)
     with storage.atomic_folder(folder) as draft:
-        outcomes = _convert_all(found.pairs, draft, options)
-        converted = list(zip(found.pairs, outcomes, strict=True))
-        faults = found.faults + [fault for outcome in outcomes for fault in outcome.faults]
-        labels = {conversion.source(pair.mask): outcome.labels for pair, outcome in converted}
-        matched = {label for outcome in outcomes for label in outcome.matched}
-        faults += mask_labels.faults(labels, options.wanted_labels, matched)
-        if options.GROUP_CASES_BY is None:
-            groups = grouping.by_patient({pair.case: outcome.patient for pair, outcome in converted})
-        rows = pd.DataFrame([row | {"group": groups[pair.case]} for pair, outcome in converted for row in outcome.rows])
-        excluded = pd.DataFrame([row for outcome in outcomes for row in outcome.excluded], columns=_EXCLUDED)
-        _raise(faults + _repeated_names(converted) + _duplicates(rows))
-        _raise(
-            _no_cases(rows, excluded)
-            or grouping.split_faults(rows["group"].tolist(), options, rows["image_file"].nunique())
+        train_set = draft / "train set"
+        cases = labelled_cases.convert(found, train_set, options)
+        rows = cases.rows
+        labelled_cases.raise_faults(
+            grouping.split_faults(rows["group"].tolist(), options, rows["image_file"].nunique())
         )
-        volumes = [pair.case for pair, outcome in converted for _ in outcome.rows]
-        in_test = test_set.choose(rows, volumes, excluded, options)
-        _check_data(outcomes, rows, draft, options)
+        in_test = test_set.choose(rows, cases.volumes, cases.excluded, options)
+        for warning in labelled_cases.check(cases, draft, train_set, options):
+            print(f"Warning: {warning} See 'preloaded dataset/checks'.")
         _move_test_cases(rows, in_test, draft)
-        _raise(_nothing_to_learn(rows, options))
+        labelled_cases.raise_faults(_nothing_to_learn(rows, options))
         rows.to_csv(draft / "cases.csv", index=False)
-        excluded.to_csv(draft / "left out.csv", index=False)
-        preloaded_dataset.write_grids(draft, [outcome.grid for outcome in outcomes if outcome.grid])
-        preloaded_dataset.write_facts(draft, _facts(len(rows), options))
-    _print_skipped(input_files.grouped(warning for outcome in outcomes for warning in outcome.warnings))
-    if empty := sum(outcome.empty_slices for outcome in outcomes):
-        slices = f"{empty} slice{'s' * (empty > 1)}"
-        print(f"Skipped {slices} without foreground. INCLUDE_EMPTY_SLICES = True includes them.")
-    return rows, excluded
+        cases.excluded.to_csv(draft / "left out.csv", index=False)
+        preloaded_dataset.write_grids(draft, cases.grids)
+        preloaded_dataset.write_facts(draft, preloaded_dataset.facts(len(rows), options))
+    return cases
 
 
-def _check_data(
-    outcomes: list[conversion.Outcome], rows: pd.DataFrame, draft: pathlib.Path, options: settings.Settings
-) -> None:
-    """Writes what the checks find, and prints warnings. DatasetError for what is certainly wrong."""
-    features = {case: each for outcome in outcomes for case, each in outcome.features.items()}
-    groups = dict(zip(rows["case"], rows["group"], strict=True))
-    window = intensities.window(options, intensities.are_in_hu(rows))
-    grouped = len(set(groups.values())) < len(groups)
-    nearest = checks.nearest(features)
-    findings = checks.findings(features, groups if grouped else None, window, nearest)
-    _raise([finding.message for finding in findings if finding.certain])
-    checks.write(draft, draft / "train set", features, findings, nearest)
-    for finding in findings:
-        print(f"Warning: {finding.message} See 'preloaded dataset/checks'.")
-
-
-def _facts(cases: int, options: settings.Settings) -> preloaded_dataset.DatasetFacts:
-    return preloaded_dataset.DatasetFacts(
-        cases=cases,
-        image_size=options.IMAGE_SIZE,
-        test_share=options.TEST_SHARE,
-        test_cases=options.TEST_CASES,
-        group_cases_by=options.GROUP_CASES_BY,
-        seed=options.SEED,
-        mask_speck_px=options.MASK_SPECK_PX,
-    )
-
-
-def _convert_all(pairs: list[Pair], draft: pathlib.Path, options: settings.Settings) -> list[conversion.Outcome]:
-    for split in ("train set", "test set"):
-        for kind in ("images", "masks"):
-            (draft / split / kind).mkdir(parents=True)
-    jobs = (joblib.delayed(conversion.convert)(pair, draft / "train set", options) for pair in pairs)
-    with worker_pool.outcomes(jobs) as outcomes:
-        return list(progress.Bar(outcomes, total=len(pairs), desc="Reading", unit=" pairs"))
-
-
-def _repeated_names(converted: list[tuple[Pair, conversion.Outcome]]) -> list[str]:
-    """A fault for each slice of a volume that has the name of another case. Names of files were compared before."""
-    first: dict[str, tuple[Pair, str]] = {}
-    faults = []
-    for pair, outcome in converted:
-        for row in outcome.rows:
-            other, name = first.setdefault(file_names.comparable(row["case"]), (pair, row["case"]))
-            if other is not pair and (pair.case, other.case) != (row["case"], name):
-                clash = f"its case name, {row['case']}, is also that of {conversion.source(other.image)}"
-                faults.append(f"{conversion.source(pair.image)}: {clash}. Rename one of them.")
-    return faults
-
-
-def _duplicates(rows: pd.DataFrame) -> list[str]:
-    if rows.empty:
-        return []
-    names = _slices(rows)
-    first = names.groupby(rows["image_sha256"]).transform("first")
-    return [
-        f"{copy}: the same image as {first[index]}. Remove one of the two."
-        for index, copy in names[first != names].items()
-    ]
-
-
-def _slices(rows: pd.DataFrame) -> pd.Series:
-    """The image file of each case; for slices of a volume, which share it, with the case's name."""
-    shared = rows["image_file"].duplicated(keep=False)
-    return rows["image_file"].where(~shared, rows["image_file"] + " (" + rows["case"] + ")")
-
-
-def _no_cases(rows: pd.DataFrame, excluded: pd.DataFrame) -> list[str]:
-    if len(rows):
-        return []
-    if excluded.empty:
-        return ["All masks are empty: there is nothing to learn. Check the export of the masks."]
-    first = excluded.iloc[0]
-    example = f"{first.image_file}: {first.reason}"
-    fix = "Set FIT_IMAGES = True or IMAGE_SIZE in config.py, or resize them."
-    return [f"All {len(excluded)} images have another size: {example}. {fix}"]
+def _name_faults(pairs: list[Pair], options: settings.Settings) -> list[str]:
+    """The faults that are known from the names: reading takes minutes."""
+    groups, faults = grouping.groups(pairs, options)
+    if pairs and not faults and options.GROUP_CASES_BY not in (None, "case"):
+        faults = grouping.split_faults(list(groups.values()), options)
+    return faults + test_set.name_faults(pairs, options)
 
 
 def _move_test_cases(rows: pd.DataFrame, in_test: np.ndarray, draft: pathlib.Path) -> None:
     rows.loc[in_test, "split"] = "test"
-    for case in rows["case"][in_test]:
-        for kind in KINDS:
+    for kind in KINDS:
+        (draft / "test set" / kind).mkdir(parents=True)
+        for case in rows["case"][in_test]:
             os.rename(draft / "train set" / kind / f"{case}.npy", draft / "test set" / kind / f"{case}.npy")
 
 

@@ -126,11 +126,8 @@ def smallest_lossless(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
-    """The rows of cases.csv for `split` ("train" or "test"), sorted by case.
-
-    MissingResult if step 1 has not run or files are missing; DamagedFile if the table, or the size of a file, changed.
-    """
+def read_table(workspace: storage.Workspace) -> pd.DataFrame:
+    """All rows of cases.csv, sorted by case. MissingResult if step 1 has not run; DamagedFile if the table changed."""
     table_file = workspace.preloaded_dataset / "cases.csv"
     storage.require(workspace.preloaded_dataset, "create_preloaded_dataset")
     storage.require(table_file, "create_preloaded_dataset")
@@ -139,6 +136,15 @@ def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
         raise storage.DamagedFile(f"{table_file}: {fault}. A spreadsheet program may have changed it. {_FIX}")
     for name in set(_LENGTHS) & set(cases):
         cases[name] = pd.to_numeric(cases[name])
+    return cases
+
+
+def read_cases(workspace: storage.Workspace, split: str) -> pd.DataFrame:
+    """The rows of `read_table` for `split` ("train" or "test").
+
+    Errors as `read_table`; also MissingResult if files are missing, and DamagedFile if the size of one changed.
+    """
+    cases = read_table(workspace)
     cases = cases[cases["split"] == split].reset_index(drop=True)
     for case in cases.itertuples():
         pixels = case.height * case.width
@@ -177,6 +183,19 @@ def _check_size(file: pathlib.Path, value_bytes: int) -> None:
         raise storage.DamagedFile(
             f"{file}: {found} bytes, expected {expected}: incomplete, or not the file that step 1 wrote. {_FIX}"
         )
+
+
+def facts(cases: int, options: settings.Settings) -> DatasetFacts:
+    """The facts of a dataset with so many `cases`, made with these settings."""
+    return DatasetFacts(
+        cases=cases,
+        image_size=options.IMAGE_SIZE,
+        test_share=options.TEST_SHARE,
+        test_cases=options.TEST_CASES,
+        group_cases_by=options.GROUP_CASES_BY,
+        seed=options.SEED,
+        mask_speck_px=options.MASK_SPECK_PX,
+    )
 
 
 def write_facts(folder: pathlib.Path, facts: DatasetFacts) -> None:

@@ -17,7 +17,7 @@ from provenance import Provenance
 def files(result: EvaluationResult) -> dict[str, str]:
     """Returns the contents of these files by name."""
     rows, notes = _rows(result), texts.notes(result)
-    contents = {"summary.md": _markdown(rows, notes), "summary.tex": _latex(rows, notes)}
+    contents = {"summary.md": markdown(rows, notes), "summary.tex": _latex(rows, notes)}
     contents |= {"summary.json": _json(result), "methods.txt": methods.paragraph(result) + "\n"}
     provenance = result.subject.provenance
     if provenance is None or result.subject.folds:  # There is no model for readers.
@@ -60,7 +60,7 @@ def _rows(result: EvaluationResult) -> list[list[str]]:
     return [[*row[:column], *row[column + 1 :]] for row in rows]
 
 
-def _markdown(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+def markdown(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     """Returns a Markdown table; each note is a paragraph below it."""
     lines = [f"| {' | '.join(row)} |\n" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
     return "".join([*lines, *(f"\n{note}\n" for note in notes)])

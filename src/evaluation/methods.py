@@ -34,7 +34,8 @@ def _cross_validated(result: EvaluationResult) -> str:
 
 
 def _external(result: EvaluationResult) -> str:
-    return f"The {result.subject.name} comprised {_images(result)}.{_used_for_training(result)}"
+    unused = "None of its images was used for training or for the split into train and test set."
+    return f"The {result.subject.name} comprised {_images(result)}. {unused}"
 
 
 def _images(result: EvaluationResult, total: int | None = None) -> str:

@@ -30,17 +30,31 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
         with models.reading(workspace, options) as folders:
             for folder in folders:
                 _check_compatible(cases, saved_model.read_training(folder), options)
-            model, statistics = ensemble.read(folders, options.CLEAN_PREDICTIONS), models.statistics(folders)
-            provenance, history = models.provenance(folders, model), models.history(folders)
+            predictor = models.read(folders, options)
         with storage.atomic_folder(workspace.predictions) as draft:
-            batch_size = options.PREDICTION_BATCH_SIZE
-            table = predict_cases(workspace.test_set, cases["case"].tolist(), model, statistics, batch_size, draft)
-            mask_folder.write_quality_table(draft, table)
-            mask_folder.write_provenance(draft, provenance)
-            if history:
-                mask_folder.write_history(draft, history)
-    predicted = f"{len(cases)} test case{'s' * (len(cases) > 1)}{', post-processed' if model.postprocess else ''}"
-    print(f"Predicted {predicted}.{quality.review_list(table.set_index('case'))}")
+            text = predict_set(predictor, workspace.test_set, cases["case"].tolist(), draft, options)
+    print(text)
+
+
+def predict_set(
+    predictor: models.Predictor,
+    dataset: pathlib.Path,
+    names: list[str],
+    folder: pathlib.Path,
+    options: settings.Settings,
+) -> str:
+    """Writes the masks of the cases in `dataset`/images into `folder`, with quality table, provenance and history.
+
+    Returns the text for the terminal: the number of cases, and those to review first.
+    """
+    model = predictor.model
+    table = predict_cases(dataset, names, model, predictor.statistics, options.PREDICTION_BATCH_SIZE, folder)
+    mask_folder.write_quality_table(folder, table)
+    mask_folder.write_provenance(folder, predictor.provenance)
+    if predictor.history:
+        mask_folder.write_history(folder, predictor.history)
+    predicted = f"{len(names)} test case{'s' * (len(names) > 1)}{', post-processed' if model.postprocess else ''}"
+    return f"Predicted {predicted}.{quality.review_list(table.set_index('case'))}"
 
 
 def predict_cases(

@@ -4,6 +4,7 @@ They are the final model, the models of the cross-validation (PREDICT_WITH_FOLDS
 """
 
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Iterator
 
@@ -36,6 +37,22 @@ def reading(workspace: storage.Workspace, options: Settings) -> Iterator[list[pa
         locked, step = workspace.model, "train_final_model"
     with storage.reading(locked, step, wait_seconds=_WAIT_SECONDS):
         yield folders
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """Trained models that predict together, and what is known of them: see the functions of the same names."""
+
+    model: ensemble.Ensemble
+    statistics: list[TrainSetStatistics]
+    provenance: Provenance
+    history: bytes | None
+
+
+def read(folders: list[pathlib.Path], options: Settings) -> Predictor:
+    """The models in `folders`, which `reading` gives. Errors as `ensemble.read`."""
+    model = ensemble.read(folders, options.CLEAN_PREDICTIONS)
+    return Predictor(model, statistics(folders), provenance(folders, model), history(folders))
 
 
 def statistics(folders: list[pathlib.Path]) -> list[TrainSetStatistics]:

@@ -266,7 +266,7 @@ class Settings:
         section="Cross-validation (step 7)",
     )
     PREDICTION_BATCH_SIZE: int = _declare(
-        4, whole(1, 1024), "Images per prediction step.", section="Prediction and evaluation (steps 4, 5 and 6)"
+        4, whole(1, 1024), "Images per prediction step.", section="Prediction and evaluation (steps 4, 5, 6 and 8)"
     )
     PREDICT_WITH_FOLDS: bool = _declare(
         False,
@@ -277,7 +277,7 @@ class Settings:
     MODEL: str | None = _declare(
         None,
         rules.FOLDER,
-        "The model that predicts in steps 4 and 6: the path of another model folder, such as a shared model, or of "
+        "The model that predicts in steps 4, 6 and 8: the path of another model folder, such as a shared model, or of "
         "another finished `cross-validation`, whose models are an ensemble. None: the model of step 3, or those of "
         "step 7 (see PREDICT_WITH_FOLDS).",
         is_path=True,

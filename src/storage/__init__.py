@@ -15,6 +15,8 @@ A workspace is a folder of data and results. The project root is one; the demo a
       new images/            the user's CSV files to predict, read only
       new predictions/       step 6: their masks
       cross-validation/      step 7: the folds' models, out-of-fold masks, their results; grows in place
+      external test sets/    the user's labelled images of other sources, a folder per set, read only
+      external validation/   step 8: a folder per set, summary.csv, evaluations.csv (see `external_validation`)
 """
 
 import contextlib
@@ -103,6 +105,8 @@ class Workspace:
     new_images = _input("new images")
     new_predictions = _folder("new predictions")
     cross_validation = _folder("cross-validation")
+    external_test_sets = _input("external test sets")
+    external_validation = _folder("external validation")
 
     def fold_models(self, folds: int) -> list[pathlib.Path]:
         """The folders of the cross-validation's models."""
@@ -156,6 +160,13 @@ STEPS = (
     ),
     Step("prediction", "predict_new_images", "Predict new images", "new_predictions", reads=("model",)),
     Step("cross_validation", "cross_validate_train_set", "Cross-validate the train set", "cross_validation"),
+    Step(
+        "external_validation",
+        "evaluate_external_test_sets",
+        "Evaluate external test sets",
+        "external_validation",
+        reads=("model",),
+    ),
 )
 
 
