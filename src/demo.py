@@ -36,7 +36,7 @@ new predictions   {new_predictions}
 masks to check    {cross_validation}/images
 trainings         {tensorboard}
 
-To start with your own data: copy config_template.py to config.py, put CSV files into
+To start with your own data: copy config_template.py to config.py, put images and masks into
 original dataset/<any name>/images and .../masks, and type: {steps}
 """
 

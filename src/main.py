@@ -16,7 +16,7 @@ from command_line import (  # noqa: F401
 
 command_line.run_named_steps()
 
-# --- Step 1: Create the preloaded dataset from the CSV files in `original dataset`
+# --- Step 1: Create the preloaded dataset from the images and masks in `original dataset`
 # data.original_dataset.create_preloaded_dataset()
 
 # --- Step 2 (optional): Explore architectures and hyperparameters; view them with `python src/show_tensorboard.py`
@@ -31,7 +31,7 @@ command_line.run_named_steps()
 # --- Step 5: Evaluate the predictions; look at `results/report.html` and `images`
 # evaluation.evaluate_test_set()
 
-# --- Step 6: Predict new images from the CSV files in `new images`
+# --- Step 6: Predict the images in `new images`
 # prediction.predict_new_images()
 
 # --- Step 7 (optional): Cross-validate the train set; finds reference masks that may be wrong

@@ -4,7 +4,7 @@ A workspace is a folder of data and results. The project root is one; the demo a
 
     <workspace>/
       config.py              the user's settings (see `settings`)
-      original dataset/      the user's CSV files, read only
+      original dataset/      the user's images and masks, read only
       preloaded dataset/     step 1: train set/, test set/, cases.csv, facts.json ... (see `data.preloaded_dataset`)
       model tuning/          step 2: trials, TensorBoard logs, trials.csv; grows in place
       unfinished model/      step 3 during the training; grows in place, so that it can be resumed
@@ -12,7 +12,7 @@ A workspace is a folder of data and results. The project root is one; the demo a
       model/                 step 3: the final model (see `networks.saved_model`)
       results/, images/      step 5: metrics, plots and report; comparison images
       evaluations.csv        step 5: one row per evaluation: model and test images
-      new images/            the user's CSV files to predict, read only
+      new images/            the user's images to predict, read only
       new predictions/       step 6: their masks
       cross-validation/      step 7: the folds' models, out-of-fold masks, their results; grows in place
       external test sets/    the user's labelled images of other sources, a folder per set, read only
