@@ -42,7 +42,9 @@ import segmenter
 
 model = segmenter.load("model")  # the model's folder
 mask, quality = model.segment("image.dcm")  # or an array (rows, columns)
-```"""
+```
+
+The folder `logs` is not needed. It has pictures of train images: delete it before you share the model."""
 
 
 def text(provenance: Provenance, data: Sequence[str], results: str) -> str:

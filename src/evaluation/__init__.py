@@ -6,6 +6,7 @@
                          agreement of the areas; number of evaluations
       summary.md, .tex   the same as a table for a manuscript
       methods.txt        a Methods paragraph: data, split, training, versions, metrics
+      checklist.md       the reporting checklists CLAIM and TRIPOD+AI with what the program knows
       model_card.md      the model card with the results (see `model_card`)
       *.png, *.pdf       the plots at the column widths of journals; PDF for print
       cases.png, .pdf    a figure of selected cases; cases.csv: which case each row is

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 import model_card
-from evaluation import methods, texts
+from evaluation import checklist, methods, texts
 from evaluation.result import EvaluationResult
 from masks import agreement
 from provenance import Provenance
@@ -19,6 +19,7 @@ def files(result: EvaluationResult) -> dict[str, str]:
     rows, notes = _rows(result), texts.notes(result)
     contents = {"summary.md": markdown(rows, notes), "summary.tex": _latex(rows, notes)}
     contents |= {"summary.json": _json(result), "methods.txt": methods.paragraph(result) + "\n"}
+    contents["checklist.md"] = checklist.text(result)
     provenance = result.subject.provenance
     if provenance is None or result.subject.folds:  # There is no model for readers.
         return contents
