@@ -20,6 +20,7 @@ import numpy as np
 import environment_variables  # noqa: F401  Sets them, before the next lines import TensorFlow.
 import storage
 from data import formats
+from masks import quantities
 from networks import ensemble
 from prediction import models, quality, slices
 from provenance import TrainSetStatistics
@@ -32,14 +33,16 @@ _WAIT_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Quality(quality.Quality):
-    """How far to trust the mask of a slice, and its area.
+    """How far to trust the mask of a slice, and what it measures (see `masks.quantities`).
 
     area_px: number of pixels in the mask.
     area_cm2: the same in cm²; None if the pixel spacing is unknown.
+    mean_value: the mean of the image values in the mask, for CT its attenuation in HU; NaN if the mask is empty.
     """
 
     area_px: int
     area_cm2: float | None
+    mean_value: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,9 +91,9 @@ class Model:
     def _segment(self, each: slices.Slice, spacing: tuple[float, float] | None) -> tuple[np.ndarray, Quality]:
         logits = slices.predict_logits(each, self._ensemble)
         mask, estimates = slices.mask_and_quality(each, logits, self._ensemble, self._statistics)
-        area = int(mask.sum())
-        area_cm2 = area * math.prod(spacing) / 100 if spacing else None
-        return mask, Quality(estimates.predicted_dice, estimates.ood_reasons, area, area_cm2)
+        measured = quantities.measure(each.pixels, mask, {}, in_hu=False, spacing_mm=spacing)
+        values = int(measured["px"]), measured.get("cm2"), measured["mean_value"]
+        return mask, Quality(estimates.predicted_dice, estimates.ood_reasons, *values)
 
 
 def load(folders: _Path | Sequence[_Path], postprocess: bool | None = None) -> Model:

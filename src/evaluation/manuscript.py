@@ -28,7 +28,9 @@ def files(result: EvaluationResult) -> dict[str, str]:
 
 def _model_card(result: EvaluationResult, provenance: Provenance, table: str) -> str:
     images, groups = texts.counted(len(result.table), "image"), texts.counted(result.table["group"].nunique(), "group")
-    data = [f"{provenance.training.images} images. `README.md` in the model's folder says more about them."]
+    per_model = " per model" * (provenance.models > 1)
+    data = [f"{texts.counted(provenance.training.images, 'image')}{per_model}."]
+    data += ["`README.md` in the model's folder says more about them."] * (provenance.models == 1)
     evaluated = f"Masks of the {result.subject.name}: {images} of {groups}. None of them was used for training."
     sentences = [texts.predicted_dice(result.reliability), texts.times_evaluated(result)]
     return model_card.text(provenance, data, "\n\n".join(filter(None, [evaluated, table.strip(), *sentences])))
