@@ -169,3 +169,21 @@ PREDICTIONS_FOLDER = None
 # A folder of a second reader's masks of the same cases: inter-reader agreement is the best that a model can reach.
 # None: there is none.
 SECOND_READER_FOLDER = None
+
+# True: the masks in SECOND_READER_FOLDER are a second reading by the person who made the reference masks. The results
+# then say intra-reader agreement instead of inter-reader agreement.
+SECOND_READER_IS_SAME_PERSON = False
+
+# Windows of image values (CT: HU). Steps 5 and 6 report the area of the mask's pixels whose values are in each window,
+# both limits included.
+# Example: VALUE_WINDOWS = {"muscle": (-29, 150), "low attenuation": (-29, 29), "fat": (-190, -30)}
+VALUE_WINDOWS = {}
+
+# The quantity whose agreement the terminal, the subgroups and the comparison of models show. All quantities are in the
+# report. SMI is the area in cm² divided by the squared height in m, which PATIENTS_TABLE gives.
+PRIMARY_QUANTITY = "area"
+
+# A CSV file with a row per case (column case, the case names in cases.csv; for step 6, the names of the images without
+# ending) or per group (column group). The column height_m gives the SMI. Other columns with few different values, such
+# as sex or scanner, divide the cases into subgroups. None: there is none.
+PATIENTS_TABLE = None

@@ -249,8 +249,8 @@ def test_every_module_has_a_test_file():
     # The demo is tested in test_main, nearest pixels with the metrics, file names with the files, the pipeline with
     # the dataset.
     elsewhere = {"demo", "masks.nearest", "data.file_names", "data.pipeline", "data", "masks"}
-    # With the agreement.
-    elsewhere |= {"masks.bootstrap"}
+    # With the agreement, or with the evaluation.
+    elsewhere |= {"masks.bootstrap", "data.spacing_table"}
     # Parts of step 1.
     elsewhere |= {"worker_pool", "data.dataset_summary", "data.grouping", "data.image_mask_pairs"}
     elsewhere |= {"data.labelled_cases"}

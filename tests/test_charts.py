@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from masks import agreement, charts, figures
+from masks import agreement, charts, figures, quantities
 
 OVERLAP = {"dice": "Dice coefficient", "jaccard": "Jaccard index", "precision": "Precision", "recall": "Recall"}
 DISTANCES = {"hausdorff_px": "Hausdorff distance (px)", "hausdorff95_px": "95 % Hausdorff distance (px)"}
 LABELS = OVERLAP | DISTANCES
+CM2, PX = (quantities.quantities({}, in_cm2, in_hu=True, has_height=False)[0] for in_cm2 in (True, False))
 
 
 def test_tick_labels_count_failed_distances():
@@ -49,7 +50,7 @@ def test_tick_labels_do_not_overlap():
 def test_areas_are_plotted_with_bias_and_limits():
     true, predicted = np.array([100.0, 120.0, 140.0, 90.0]), np.array([104.0, 119.0, 150.0, 91.0])
     result = agreement.agree(true, predicted)
-    left, right = charts.areas(true, predicted, "cm2", result).axes
+    left, right = charts.agreement(true, predicted, CM2, result).axes
     np.testing.assert_allclose(left.collections[0].get_offsets(), np.stack([true, predicted], axis=1))
     np.testing.assert_allclose(
         right.collections[0].get_offsets(), np.stack([(true + predicted) / 2, predicted - true], axis=1)
@@ -65,14 +66,14 @@ def test_areas_are_plotted_with_bias_and_limits():
 
 def test_negative_limits_have_a_true_minus_sign():
     true, predicted = np.array([100.0, 120.0, 140.0, 90.0]), np.array([104.0, 119.0, 150.0, 60.0])
-    right = charts.areas(true, predicted, "px", agreement.agree(true, predicted)).axes[1]
+    right = charts.agreement(true, predicted, PX, agreement.agree(true, predicted)).axes[1]
     assert "limits of agreement −" in right.get_title()
     assert "-" not in right.get_title()
 
 
 def test_three_cases_get_no_limits_and_the_plot_gives_the_reason():
     true, predicted = np.array([100.0, 120.0, 140.0]), np.array([104.0, 119.0, 150.0])
-    right = charts.areas(true, predicted, "cm2", agreement.agree(true, predicted)).axes[1]
+    right = charts.agreement(true, predicted, CM2, agreement.agree(true, predicted)).axes[1]
     assert len(right.lines) == 1
     assert "4 cases needed, 3 given" in right.get_title()
 
@@ -80,7 +81,7 @@ def test_three_cases_get_no_limits_and_the_plot_gives_the_reason():
 @pytest.mark.parametrize("areas", [([5.0], [5.0]), ([0.0, 0.0], [0.0, 0.0])])
 def test_equal_areas_can_be_plotted(areas):
     true, predicted = map(np.array, areas)
-    charts.areas(true, predicted, "px", agreement.agree(true, predicted)).draw_without_rendering()
+    charts.agreement(true, predicted, PX, agreement.agree(true, predicted)).draw_without_rendering()
 
 
 @pytest.mark.parametrize("count", [1, 400])
@@ -91,7 +92,7 @@ def test_no_text_is_cut_off_or_small(count):
     true, predicted = 50_000 * values, 49_000 * values[::-1]
     plots = (
         charts.distributions(table, labels),
-        charts.areas(true, predicted, "px", agreement.agree(true, predicted)),
+        charts.agreement(true, predicted, PX, agreement.agree(true, predicted)),
         charts.predicted_and_true_dice(table),
     )
     for figure in plots:

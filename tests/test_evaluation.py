@@ -246,7 +246,7 @@ def test_texts_have_true_minus_signs_and_square_centimetres(predicted, capsys):
     configure(predicted, PIXEL_SPACING_MM=0.5)
     evaluate_test_set(predicted)
     terminal, markdown, latex, _, _ = outputs(predicted, capsys)
-    assert "Areas, predicted − true: −0.38 cm² on average" in terminal
+    assert "Area, predicted − true: −0.38 cm² on average" in terminal
     assert "| Area difference (%) | −20.0 ± 44.7 |" in markdown
     assert r"Area difference (%) & $-$20.0 $\pm$ 44.7 &" in latex
 
@@ -255,7 +255,7 @@ def test_texts_give_the_reason_for_missing_limits_of_agreement(predicted, capsys
     replace_masks(predicted, [NEAR, NEAR, EMPTY, EMPTY, EMPTY], [NEAR, SHIFTED, EMPTY, EMPTY, EMPTY])
     evaluate_test_set(predicted)
     assert (
-        "Areas, predicted − true: +0.0 px on average; "
+        "Area, predicted − true: +0.0 px on average; "
         "no limits of agreement and no ICC are given, because there are fewer than 4 cases (2)."
         in capsys.readouterr().out
     )
@@ -525,7 +525,7 @@ def test_the_methods_describe_the_actual_split_and_augmentation(predicted):
             "the smallest group, because each group exceeded the target share of 25 %." in methods
         )
         # One group gives no confidence interval.
-        assert "random" not in methods
+        assert "at random" not in methods
         assert "Confidence intervals" not in methods
         assert "removed from the reference masks" not in methods
 
@@ -593,8 +593,8 @@ def test_masks_of_a_second_reader_are_compared_with_the_reference_masks(predicte
     configure(predicted, SECOND_READER_FOLDER=folder.name)
     evaluate_test_set(predicted)
     assert json.loads((predicted.results / "summary.json").read_text())["second_reader"]["dice"]["mean"] == 1.0
-    text = "Masks of a second reader for the same cases: mean Dice coefficient 1.000 ± 0.000; "
-    text += "areas, second reader − true: +0.0 px on average, limits of agreement +0.0 to +0.0 px; ICC(2,1) 1.000"
+    text = "Inter-reader agreement (second reader) on the same cases: mean Dice coefficient 1.000 ± 0.000; "
+    text += "area, second reader − true: +0.0 px on average, limits of agreement +0.0 to +0.0 px; ICC(2,1) 1.000"
     assert text in capsys.readouterr().out
     assert text in (predicted.results / "methods.txt").read_text()
     assert "<small>second reader: 1.000</small>" in (predicted.results / "report.html").read_text()
@@ -614,7 +614,7 @@ def test_texts_for_one_case_contain_no_nan(predicted, capsys):
         + (predicted.results / "summary.md").read_text()
     )
     assert "nan" not in texts.lower()
-    assert "Areas, predicted − true: +0.0 px on average; no limits" in texts
+    assert "Area, predicted − true: +0.0 px on average; no limits" in texts
     assert "- ± -" not in texts
 
 

@@ -20,7 +20,7 @@ from conftest import configure, files, training, write_pair
 from data import csv_array, formats, mask_folder, out_of_distribution, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
 from format_files import dicom, save, write_series
-from masks import cleaning, metrics, overlay
+from masks import cleaning, drawing, metrics, overlay
 from networks import ensemble, saved_model
 from prediction import models
 

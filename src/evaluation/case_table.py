@@ -36,7 +36,7 @@ _LABELS = {
     "predicted_dice": "Predicted Dice",
     "ood_reasons": "Out-of-distribution",
 }
-_UNITS = {"px": "px", "mm": "mm", "cm2": "cm²", "percent": "%"}
+_UNITS = {"px": "px", "mm": "mm", "cm2": "cm²", "percent": "%", "hu": "HU"}
 _PLACES = {"": 3, "cm²": 2}
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 import model_card
 from evaluation import checklist, methods, texts
+from evaluation.measured import Measured
 from evaluation.result import EvaluationResult
 from masks import agreement
 from provenance import Provenance
@@ -38,7 +39,7 @@ def _model_card(result: EvaluationResult, provenance: Provenance, table: str) ->
 
 def _json(result: EvaluationResult) -> str:
     reliability = result.reliability
-    areas = _json_agreement(result.areas.agreement)
+    measured = {each.quantity.name: _json_agreement(each) for each in result.measured}
     content = {
         "evaluated": result.subject.name,
         "cases": len(result.table),
@@ -47,7 +48,9 @@ def _json(result: EvaluationResult) -> str:
         "false_positives": result.empty.false_positives,
         "metrics": _json_rows(result.summary),
         "second_reader": None if result.second_summary is None else _json_rows(result.second_summary),
-        "areas": areas | {"unit": result.areas.unit},
+        "areas": measured["area"],
+        "quantities": measured,
+        "second_reader_quantities": {each.quantity.name: _json_agreement(each) for each in result.second_measured},
         "predicted_dice_correlation": reliability.correlation if reliability else None,
         "predicted_dice_bias": reliability.bias if reliability else None,
         "test_set": dataclasses.asdict(result.evaluations) if result.evaluations else None,
@@ -88,7 +91,13 @@ def _json_rows(summary: pd.DataFrame) -> dict:
     return {name: {column: _finite_or_none(value) for column, value in row.items()} for name, row in rows.items()}
 
 
-def _json_agreement(values: agreement.Agreement) -> dict:
+def _json_agreement(measured: Measured) -> dict:
+    content = _json_statistics(measured.agreement) | {"unit": measured.quantity.unit.replace("²", "2")}
+    by_group = measured.group_agreement
+    return content | {"group_means": _json_statistics(by_group) if by_group else None}
+
+
+def _json_statistics(values: agreement.Agreement) -> dict:
     statistics = dataclasses.asdict(values)
     intervals = statistics.pop("intervals")
     content = {name: _finite_or_none(value) for name, value in statistics.items()}

@@ -1,5 +1,6 @@
 """The metrics of each test case, and the pixel spacings that give them in mm."""
 
+import dataclasses
 import math
 import pathlib
 
@@ -8,10 +9,10 @@ import pandas as pd
 
 import progress
 import storage
-from data import preloaded_dataset
+from data import preloaded_dataset, spacing_table
 from data.case_masks import CaseMasks
 from evaluation.subject import Subject
-from masks import cleaning, metrics
+from masks import cleaning, metrics, quantities
 
 # The distances of rows and of columns, in mm.
 Spacing = tuple[float, float]
@@ -22,25 +23,48 @@ def read_masks(dataset: pathlib.Path, masks: CaseMasks, case: str) -> tuple[np.n
     return preloaded_dataset.read(dataset / "masks", case), masks.read(case)
 
 
-def measure(
-    subject: Subject,
-    masks: CaseMasks,
-    spacings_mm: dict[str, Spacing],
-    tolerance_mm: float | None,
-    max_component_px: int = 0,
-) -> pd.DataFrame:
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """What is measured besides the overlap of masks.
+
+    spacings_mm: as `pixel_spacings` returns them. tolerance_mm: of the surface Dice. windows, in_hu: as in
+    `masks.quantities`. heights_m: of the patients of the cases, where known.
+    """
+
+    spacings_mm: dict[str, Spacing]
+    tolerance_mm: float | None
+    windows: quantities.Windows
+    in_hu: bool
+    heights_m: dict[str, float]
+
+    def of_pair(self, case: str, image: np.ndarray, true_mask: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+        """The metrics of a mask of a case, and the quantities of both masks: true_<ending>, predicted_<ending>."""
+        spacing_mm = self.spacings_mm.get(case)
+        values = metrics.compare(true_mask, mask, spacing_mm, self.tolerance_mm)
+        height_m = self.heights_m.get(case, math.nan)
+        for name, each in (("true", true_mask), ("predicted", mask)):
+            measured = quantities.measure(image, each, self.windows, self.in_hu, spacing_mm, height_m)
+            values |= {f"{name}_{ending}": value for ending, value in measured.items()}
+        return values
+
+    @property
+    def quantities(self) -> list[quantities.Quantity]:
+        """The quantities that `of_pair` gives."""
+        return quantities.quantities(self.windows, bool(self.spacings_mm), self.in_hu, bool(self.heights_m))
+
+
+def measure(subject: Subject, masks: CaseMasks, measures: Measures, max_component_px: int = 0) -> pd.DataFrame:
     """Returns a table like metrics.csv that compares the masks with the reference masks.
 
-    `spacings_mm` as `pixel_spacings` returns them, `tolerance_mm` that of the surface Dice. Connected components of at
-    most `max_component_px` are removed from the masks first.
+    Connected components of at most `max_component_px` are removed from the masks first.
     """
     rows, cases = [], subject.cases
     names = progress.Bar(cases["case"], desc="Computing metrics", unit=" cases")
     for case, group in zip(names, cases["group"], strict=True):
         true_mask, mask = read_masks(subject.folder, masks, case)
         mask = cleaning.remove_specks(mask, max_component_px)
-        values = metrics.compare(true_mask, mask, spacings_mm.get(case), tolerance_mm)
-        rows.append({"case": case, "group": group, **values})
+        image = preloaded_dataset.read(subject.folder / "images", case)
+        rows.append({"case": case, "group": group, **measures.of_pair(case, image, true_mask, mask)})
     return pd.DataFrame(rows)
 
 
@@ -105,13 +129,8 @@ def _known_spacings(cases: pd.DataFrame) -> dict[str, Spacing]:
 
 
 def _from_table(file: str, cases: list[str]) -> dict[str, float]:
-    try:
-        column = pd.read_csv(file, dtype={"case": str}).set_index("case")["spacing_mm"]
-    except (OSError, KeyError, ValueError) as error:
-        fault = f"{file}: not a CSV table with the columns case and spacing_mm ({error})."
-        raise storage.DatasetError([f"{fault} Correct it, or PIXEL_SPACING_MM in config.py."]) from error
-    numbers = pd.to_numeric(column, errors="coerce").replace(np.inf, np.nan)
-    valid = numbers[(numbers > 0) & ~numbers.index.duplicated(keep=False)].to_dict()
+    column = spacing_table.read_table(file)
+    valid = spacing_table.valid(column)
     faults = [
         f"{file}: the case {case} has the spacings {column[column.index == case].tolist()}. "
         "Give it one row with a spacing_mm > 0."

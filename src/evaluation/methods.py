@@ -5,10 +5,11 @@ import math
 import about
 import training_text
 from data import splitting
-from evaluation import texts
+from evaluation import texts, wording
 from evaluation.result import EvaluationResult
 from evaluation.subject import Subject
 from masks import agreement, metrics
+from masks.quantities import Quantity
 
 
 def paragraph(result: EvaluationResult) -> str:
@@ -132,7 +133,7 @@ def definitions(result: EvaluationResult) -> str:
         "Hausdorff distance (the larger of the two directed 95th percentiles), the average symmetric surface distance "
         f"and the surface Dice coefficient at a tolerance of {tolerance}. "
         f"{all_pixels}The area difference (predicted − true) is given in percent of the true area."
-        f"{_failed(failed, cases)}{_intervals(result)}{_area_agreement(cases)}"
+        f"{_failed(failed, cases)}{_intervals(result)}{_quantities(result)}"
     )
 
 
@@ -154,10 +155,25 @@ def _intervals(result: EvaluationResult) -> str:
     )
 
 
-def _area_agreement(cases: int) -> str:
-    if cases < agreement.MIN_CASES:
+def _quantities(result: EvaluationResult) -> str:
+    if len(result.nonempty) < agreement.MIN_CASES:
         return ""
+    in_hu = any(each.quantity.unit == "HU" for each in result.measured)
+    names = wording.listed([_quantity(each.quantity, in_hu) for each in result.measured])
+    intervals = any(math.isfinite(low) for low, _ in result.primary.agreement.intervals.values())
+    resampled = f", with bootstrap confidence intervals over {result.sampling_unit}s" if intervals else ""
     return (
-        " Agreement of areas was assessed by Bland-Altman analysis, ICC(2,1) and Lin's CCC, with all cases treated as "
-        "independent."
+        f" Agreement of {names} was assessed by Bland-Altman analysis, ICC(2,1) (two-way random effects, absolute "
+        f"agreement, single measurement), Lin's CCC and Pearson's correlation over images{resampled}."
     )
+
+
+def _quantity(quantity: Quantity, in_hu: bool) -> str:
+    names = {"SMI": "area divided by squared height", "mean value": "mean", "SD of values": "SD"}
+    name = names.get(quantity.name, quantity.phrase)
+    if quantity.name in ("mean value", "SD of values"):
+        return f"{name} of the image values in the mask{' (HU)' * in_hu}"
+    if not quantity.window:
+        return name
+    low, high = (f"{limit:g}".replace("-", "−") for limit in quantity.window)
+    return f"{name} ({low} to {high}{' HU' * in_hu})"

@@ -15,7 +15,6 @@ from masks import agreement, metrics
 
 _PLOTS = {
     "distributions.png": "Distribution of each metric: violin plot, box plot and one point per case",
-    "areas.png": "Predicted against true areas, and Bland-Altman plot with the limits of agreement",
     "predicted_dice.png": "True Dice of each case against the Dice predicted without the reference mask",
 }
 
@@ -37,7 +36,7 @@ def page(
         case_table.section(result, pictures),
         Section("summary", "Summary", _summary(result)),
         *more,
-        Section("plots", "Plots", "".join(_plot(content, _PLOTS[name]) for name, content in plots.items())),
+        Section("plots", "Plots", "".join(_plot(plots[name], text) for name, text in _PLOTS.items() if name in plots)),
         Section("training", "Training", _training(history)),
         Section("manuscript", "For the manuscript", f"<p>{html.escape(methods.paragraph(result))}</p>"),
         Section("definitions", "Definitions of the metrics", _definitions(result)),
@@ -65,7 +64,7 @@ def _box(result: EvaluationResult, name: str) -> str:
     failed = f", <b>{row['failed']:.0f} failed</b>" if row["failed"] else ""
     second = ""
     if result.second_summary is not None:
-        second = f"<small>second reader: {texts.metric(name, result.second_summary.loc[name, 'mean'])}</small>"
+        second = f"<small>{texts.reader(result)}: {texts.metric(name, result.second_summary.loc[name, 'mean'])}</small>"
     return (
         f"<div><span>{METRICS[name]}, mean</span><strong>{texts.metric(name, row['mean'])}</strong>"
         f"<small>{interval}{failed}</small>{second}</div>"
@@ -86,7 +85,7 @@ def _summary(result: EvaluationResult) -> str:
         "from the mean. CI: confidence interval; SD: standard deviation; ICC: intraclass correlation coefficient; "
         "CCC: concordance correlation coefficient."
     )
-    sentences = [*texts.notes(result), infinite, texts.area_agreement(result)]
+    sentences = [*texts.notes(result), infinite]
     paragraphs = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
     return html_page.table(header, rows) + paragraphs + _second_reader(result) + _predicted_dice(result)
 
@@ -94,7 +93,7 @@ def _summary(result: EvaluationResult) -> str:
 def _second_reader(result: EvaluationResult) -> str:
     if result.second_summary is None:
         return ""
-    return f"<h3>Second reader</h3><p>{html.escape(texts.second_reader(result))}</p>"
+    return f"<h3>{texts.reader(result).capitalize()}</h3><p>{html.escape(texts.second_reader(result))}</p>"
 
 
 def _predicted_dice(result: EvaluationResult) -> str:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from evaluation.evaluation_log import Evaluations
+from evaluation.measured import Measured
 from evaluation.subject import Subject
 from masks import agreement
+from masks.quantities import Quantity
 
 # The columns of metrics.csv that are summarized, in this order, and their names for readers.
 METRICS = {
@@ -29,25 +31,6 @@ METRICS = {
     "area_difference_percent": "Area difference (%)",
     "dice_all_cases": "Dice coefficient, all cases",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Areas:
-    """The true and the predicted areas, float (cases,) each, their `unit`, "px" or "cm2", and their agreement.
-
-    groups: of the cases, resampled with `seed` for the intervals.
-    """
-
-    true: np.ndarray
-    predicted: np.ndarray
-    unit: str
-    groups: list[str]
-    seed: int
-
-    @functools.cached_property
-    def agreement(self) -> agreement.Agreement:
-        """The agreement of predicted with true areas."""
-        return agreement.agree(self.true.tolist(), self.predicted.tolist(), self.groups, self.seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +56,8 @@ class EvaluationResult:
     second: as `table`, for the masks of a second reader.
     evaluations: how often this test set was evaluated, this time included; None if evaluations are not counted.
     tolerance_mm: the tolerance of the surface Dice; None for `metrics.TOLERANCE_PX`.
+    quantities: in `table`, the primary one first.
+    intra_reader: whether the second reading is by the person who made the reference masks.
     seed: of the bootstrap.
 
     Summaries, agreement and plots exclude the cases with an empty reference mask: two empty masks have the Dice
@@ -85,6 +70,8 @@ class EvaluationResult:
     evaluations: Evaluations | None
     tolerance_mm: float | None
     seed: int
+    quantities: list[Quantity]
+    intra_reader: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -137,9 +124,14 @@ class EvaluationResult:
         return self._summarized(self.table)
 
     @functools.cached_property
-    def areas(self) -> Areas:
-        """The areas of the cases with a non-empty reference mask, in cm2 if the pixel spacing is known."""
-        return self._areas(self.table)
+    def measured(self) -> list[Measured]:
+        """Each quantity of the cases with a non-empty reference mask; the primary one is the first."""
+        return self._measured(self.table)
+
+    @property
+    def primary(self) -> Measured:
+        """The primary quantity, as in `measured`."""
+        return self.measured[0]
 
     @functools.cached_property
     def second_summary(self) -> pd.DataFrame | None:
@@ -147,9 +139,9 @@ class EvaluationResult:
         return None if self.second is None else self._summarized(self.second)
 
     @functools.cached_property
-    def second_areas(self) -> Areas | None:
-        """As `areas`, with the areas of the second reader as the predicted ones."""
-        return None if self.second is None else self._areas(self.second)
+    def second_measured(self) -> list[Measured]:
+        """As `measured`, with the second reader's masks as the predicted ones; [] without a second reader."""
+        return [] if self.second is None else self._measured(self.second)
 
     @property
     def second_empty(self) -> agreement.EmptyReferences | None:
@@ -178,11 +170,9 @@ class EvaluationResult:
     def _row(self, table: pd.DataFrame, name: str) -> dict[str, Any]:
         return dataclasses.asdict(agreement.summarize(table[name].tolist(), table["group"].tolist(), self.seed))
 
-    def _areas(self, table: pd.DataFrame) -> Areas:
-        unit = "cm2" if "true_cm2" in table else "px"
+    def _measured(self, table: pd.DataFrame) -> list[Measured]:
         rows = with_nonempty_reference(table)
-        true, predicted = rows[f"true_{unit}"].to_numpy(float), rows[f"predicted_{unit}"].to_numpy(float)
-        return Areas(true, predicted, unit, rows["group"].tolist(), self.seed)
+        return [Measured.of_table(rows, quantity, self.seed) for quantity in self.quantities]
 
 
 def with_nonempty_reference(table: pd.DataFrame) -> pd.DataFrame:

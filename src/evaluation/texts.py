@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.result import METRICS, Areas, EvaluationResult, Reliability
+from evaluation import agreement_texts
+from evaluation.result import METRICS, EvaluationResult, Reliability
 from evaluation.subject import Subject
+from evaluation.wording import counted, number
 from masks import agreement
 
 _HEADER = ["Metric", "Mean ± SD", "95 % CI of the mean", "Median (quartiles)", "Range", "Cases", "Failed"]
@@ -17,13 +19,6 @@ _HEADER = ["Metric", "Mean ± SD", "95 % CI of the mean", "Median (quartiles)", 
 _NETWORKS = {"unet": "U-Net", "deeplabv3_plus": "DeepLabV3+"}
 # More folders than that, such as one per patient, are counted, not named.
 _MAX_FOLDERS = 3
-
-
-def number(value: float, places: int, sign: str = "") -> str:
-    """Returns the value with so many decimal places, a true minus sign, and "+" if `sign` is "+"; "-" for NaN."""
-    if not math.isfinite(value):
-        return "-"
-    return f"{round(value, places) + 0.0:{sign},.{places}f}".replace("-", "−")
 
 
 def metric(name: str, value: float) -> str:
@@ -36,16 +31,6 @@ def hausdorff(row: Mapping[str, Any]) -> str:
     unit = "mm" if "hausdorff_mm" in row else "px"
     distance = row[f"hausdorff_{unit}"]
     return f"{number(distance, 1)} {unit}" if math.isfinite(distance) else "infinite (one mask is empty)"
-
-
-def unit(areas: Areas) -> str:
-    """Returns the unit of the areas for readers."""
-    return {"cm2": "cm²"}.get(areas.unit, areas.unit)
-
-
-def counted(count: int, noun: str) -> str:
-    """Returns the count with the noun, such as "1 case" or "2 cases"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def mean_sd(name: str, row: pd.Series) -> str:
@@ -62,7 +47,7 @@ def interval(name: str, row: pd.Series) -> str:
 def summary_rows(result: EvaluationResult, names: Sequence[str]) -> list[list[str]]:
     """Returns the summary table as texts: the header, then a row for each of the metrics `names`."""
     second = result.second_summary
-    rows = [[*_HEADER, *(["Second reader"] if second is not None else [])]]
+    rows = [[*_HEADER, *([reader(result).capitalize()] if second is not None else [])]]
     for name, row in result.summary.loc[list(names)].iterrows():
         quartiles = f"{metric(name, row['median'])} ({_span(name, row, 'q1', 'q3')})" if row["cases"] else "-"
         spread = [quartiles, _span(name, row, "minimum", "maximum")]
@@ -76,7 +61,7 @@ def terminal(result: EvaluationResult) -> str:
     """Returns the summary for the terminal."""
     lines = [f"{counted(len(result.table), result.subject.case_noun)}:"]
     lines += _aligned(summary_rows(result, result.preferred)) if len(result.nonempty) else []
-    lines += [*notes(result), area_agreement(result), second_reader(result), predicted_dice(result.reliability)]
+    lines += [*notes(result), primary_agreement(result), second_reader(result), predicted_dice(result.reliability)]
     return "\n".join(filter(None, [*lines, times_evaluated(result)]))
 
 
@@ -136,38 +121,57 @@ def missing_intervals(result: EvaluationResult) -> str:
     return f"No 95 % confidence interval is given for {metrics}, because {few} have a finite value."
 
 
-def area_agreement(result: EvaluationResult) -> str:
-    """Returns a sentence on the agreement of the areas; "" if all reference masks are empty."""
-    return f"Areas, predicted − true: {_agreement(result.areas)}." if len(result.nonempty) else ""
+def primary_agreement(result: EvaluationResult) -> str:
+    """Returns a sentence on the agreement of the primary quantity; "" if all reference masks are empty."""
+    text = agreement_texts.difference(result.primary)
+    return f"{text[0].upper()}{text[1:]}." if len(result.nonempty) else ""
 
 
 def second_reader(result: EvaluationResult) -> str:
-    """Returns sentences on the agreement of a second reader with the reference masks; "" without a second reader."""
-    summary, areas, empty = result.second_summary, result.second_areas, result.second_empty
-    if summary is None or areas is None or empty is None:
+    """Returns sentences on the agreement of a second reading with the reference masks; "" without a second reading."""
+    summary, empty = result.second_summary, result.second_empty
+    if summary is None or empty is None:
         return ""
     sentences = []
     if len(result.nonempty):
+        title = reader_agreement(result)
         dice = f"mean Dice coefficient {mean_sd('dice', summary.loc['dice'])}"
-        difference = f"areas, second reader − true: {_agreement(areas)}"
-        sentences += [f"Masks of a second reader for the same cases: {dice}; {difference}."]
+        difference = agreement_texts.difference(result.second_measured[0], reader(result))
+        sentences += [f"{title} on the same cases: {dice}; {difference}."]
     if empty.empty:
         of_cases = f"Of {counted(empty.empty, 'case')} with an empty reference mask"
-        sentences += [f"{of_cases}, the second reader annotated {empty.false_positives}."]
+        sentences += [f"{of_cases}, the {reader(result)} annotated {empty.false_positives}."]
     return " ".join(sentences)
+
+
+def reader(result: EvaluationResult) -> str:
+    """Returns what the masks of the second reading are called: "second reader" or "second reading"."""
+    return "second reading" if result.intra_reader else "second reader"
+
+
+def reader_agreement(result: EvaluationResult) -> str:
+    """Returns the term for the agreement of the second reading, such as "Inter-reader agreement"."""
+    if result.intra_reader:
+        return "Intra-reader agreement (second reading by the same person)"
+    return "Inter-reader agreement (second reader)"
 
 
 def predicted_dice(reliability: Reliability | None) -> str:
     """Returns sentences on the reliability of the predicted Dice; "" for None."""
     if reliability is None:
         return ""
-    direction = "too high" if reliability.bias > 0 else "too low"
-    bias = f"{abs(reliability.bias):.2f} {direction}" if abs(reliability.bias) >= 0.005 else "equal to the true Dice"
     return (
-        f"On average the predicted Dice was {bias}. Its Spearman rank correlation with the true Dice was "
-        f"{number(reliability.correlation, 2)} over {counted(reliability.cases, 'case')} "
+        f"On average the predicted Dice was {predicted_dice_bias(reliability)}. Its Spearman rank correlation with the "
+        f"true Dice was {number(reliability.correlation, 2)} over {counted(reliability.cases, 'case')} "
         "(1: same order of the cases; 0: no relation)."
     )
+
+
+def predicted_dice_bias(reliability: Reliability) -> str:
+    """Returns the bias of the predicted Dice, such as "0.14 too high"."""
+    if abs(reliability.bias) < 0.005:
+        return "equal to the true Dice"
+    return f"{abs(reliability.bias):.2f} too {'high' if reliability.bias > 0 else 'low'}"
 
 
 def times_evaluated(result: EvaluationResult) -> str:
@@ -221,15 +225,3 @@ def _sample(result: EvaluationResult) -> str:
     if result.sampling_unit == "case":
         return f"The SD is over cases ({cases})"
     return f"The SD is over cases, not over groups ({cases} of {counted(result.groups, 'group')})"
-
-
-def _agreement(areas: Areas) -> str:
-    values, places = areas.agreement, 1 if areas.unit == "px" else 2
-    text = f"{number(values.bias, places, '+')} {unit(areas)} on average"
-    if values.cases < agreement.MIN_CASES:
-        few = f"fewer than {agreement.MIN_CASES} cases ({values.cases})"
-        return f"{text}; no limits of agreement and no ICC are given, because there are {few}"
-    limits = [number(limit, places, "+") for limit in (values.lower_limit, values.upper_limit)]
-    text += f", limits of agreement {limits[0]} to {limits[1]} {unit(areas)}"
-    coefficients = f"; ICC(2,1) {number(values.icc, 3)}, Lin's CCC {number(values.ccc, 3)}"
-    return text + (coefficients if np.isfinite(values.icc) else "")

@@ -12,6 +12,7 @@ import seaborn
 from masks import figures
 from masks.agreement import MIN_CASES, Agreement
 from masks.figures import Figure
+from masks.quantities import Quantity
 
 _ON_ONE_COLUMN = 4
 
@@ -38,23 +39,25 @@ def distributions(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
 
 
 @figures.STYLE
-def areas(true: np.ndarray, predicted: np.ndarray, unit: str, result: Agreement) -> Figure:
-    """Predicted against true areas with the identity line, and the Bland-Altman plot with the limits of agreement.
+def agreement(true: np.ndarray, predicted: np.ndarray, quantity: Quantity, result: Agreement) -> Figure:
+    """Predicted against true values of a quantity with the identity line, and the Bland-Altman plot with its limits.
 
-    `true` and `predicted`: (cases,), in `unit`, px or cm2.
+    `true` and `predicted`: (cases,). Cases without both values are not plotted; at least one needs both.
     """
+    finite = np.isfinite(true) & np.isfinite(predicted)
+    true, predicted = true[finite], predicted[finite]
     figure = figures.new(figures.DOUBLE_MM, 88)
     left, right = figure.subplots(1, 2)
-    shown = "cm²" if unit == "cm2" else unit
+    name = quantity.phrase_with_unit
     ends = np.array([min(true.min(), predicted.min()), max(true.max(), predicted.max())])
     margin = 0.05 * (np.ptp(ends) or max(abs(ends[0]), 1.0))
-    _scatter(left, true, predicted, f"True area ({shown})", f"Predicted area ({shown})")
+    _scatter(left, true, predicted, f"True {name}", f"Predicted {name}")
     _identity_line(left, ends + np.array([-margin, margin]))
     if np.isfinite(result.icc):
         left.set_title(f"ICC(2,1) {result.icc:.3f}\nLin's CCC {result.ccc:.3f}")
-    labels = f"Mean of true and predicted area ({shown})", f"Predicted − true area ({shown})"
+    labels = f"Mean of true and predicted {name}", f"Predicted − true {name}"
     _scatter(right, (true + predicted) / 2, predicted - true, *labels)
-    _difference_lines(right, result, shown)
+    _difference_lines(right, result, quantity)
     return figure
 
 
@@ -107,17 +110,17 @@ def _identity_line(axes: matplotlib.axes.Axes, ends: np.ndarray) -> None:
     axes.set(xlim=ends, ylim=ends, aspect="equal")
 
 
-def _difference_lines(axes: matplotlib.axes.Axes, result: Agreement, unit: str) -> None:
+def _difference_lines(axes: matplotlib.axes.Axes, result: Agreement, quantity: Quantity) -> None:
     """Plots the bias as a solid line and the limits of agreement as dashed lines; the title has their values."""
     for height, style in ((result.bias, "-"), (result.lower_limit, "--"), (result.upper_limit, "--")):
         if np.isfinite(height):
             axes.axhline(height, color=figures.GREY, linewidth=0.8, linestyle=style, zorder=4)
-    places = 1 if unit == "px" else 2
-    bias, low, high = (_number(each, places) for each in (result.bias, result.lower_limit, result.upper_limit))
-    limits = f"Dashed: 95 % limits of agreement {low} to {high} {unit}"
+    heights = (result.bias, result.lower_limit, result.upper_limit)
+    bias, low, high = (_number(each, quantity.places) for each in heights)
+    limits = f"Dashed: 95 % limits of agreement {low} to {high} {quantity.unit}".rstrip()
     if result.cases < MIN_CASES:
         limits = f"No limits of agreement: {MIN_CASES} cases needed, {result.cases} given"
-    axes.set_title(f"Solid: bias {bias} {unit}\n{limits}")
+    axes.set_title(f"Solid: bias {bias} {quantity.unit}\n{limits}")
 
 
 def _number(value: float, places: int) -> str:

@@ -19,7 +19,7 @@ Windows = Mapping[str, tuple[float, float]]
 class Quantity:
     """A quantity of a mask: its name in the settings, the ending of its columns, its label and unit for readers.
 
-    `places`: decimal places to show.
+    `places`: decimal places to show. `window`: the values that are measured; None for all.
     """
 
     name: str
@@ -27,11 +27,25 @@ class Quantity:
     label: str
     unit: str
     places: int
+    window: tuple[float, float] | None = None
 
     @property
     def title(self) -> str:
         """The label with the unit."""
-        return f"{self.label} ({self.unit})" if self.unit else self.label
+        return self._with_unit(self.label)
+
+    @property
+    def phrase(self) -> str:
+        """The label within a sentence, without the unit."""
+        return self.label if self.label.startswith("SD") else self.label[0].lower() + self.label[1:]
+
+    @property
+    def phrase_with_unit(self) -> str:
+        """The label within a sentence, with the unit."""
+        return self._with_unit(self.phrase)
+
+    def _with_unit(self, text: str) -> str:
+        return f"{text} ({self.unit})" if self.unit else text
 
 
 def quantities(windows: Windows, in_cm2: bool, in_hu: bool, has_height: bool) -> list[Quantity]:
@@ -45,12 +59,16 @@ def quantities(windows: Windows, in_cm2: bool, in_hu: bool, has_height: bool) ->
     value_places = 1 if in_hu else 2
     found = [Quantity("area", ending, "Area", unit, places)]
     if in_cm2 and has_height:
-        found += [Quantity("SMI", "smi_cm2_per_m2", "Area / height² (SMI)", "cm²/m²", 2)]
+        found += [Quantity("SMI", "smi_cm2_per_m2", "Area / height²", "cm²/m²", 2)]
     found += [
         Quantity("mean value", f"mean_{value_ending}", f"Mean {value}", value_unit, value_places),
         Quantity("SD of values", f"sd_{value_ending}", f"SD of {value}", value_unit, value_places),
     ]
-    return found + [Quantity(name, f"{slug(name)}_{ending}", f"Area of {name}", unit, places) for name in windows]
+    areas = [
+        Quantity(name, f"{slug(name)}_{ending}", f"Area of {name}", unit, places, window)
+        for name, window in windows.items()
+    ]
+    return found + areas
 
 
 def slug(name: str) -> str:

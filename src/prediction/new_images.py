@@ -19,6 +19,7 @@ from data import file_names, formats, input_files, intensities, mask_folder
 from masks import drawing, overlay, quantities
 from networks import ensemble, saved_model
 from prediction import models, overlap, quality, slices
+from prediction.measured import Measures
 from prediction.slices import Slice
 from provenance import TrainSetStatistics
 
@@ -36,6 +37,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     MissingResult if step 3 has not run.
     """
     options = settings.load(workspace.root)
+    measures = Measures.from_settings(options)
     files, faults, skipped = _find(workspace.new_images)
     total = len(files) + len(faults)
     with models.reading(workspace, options) as folders:
@@ -43,7 +45,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
         algorithm = _algorithm(folders) if options.WRITE_DICOM_SEG else None
     with storage.atomic_folder(workspace.new_predictions) as draft:
         (draft / OVERLAYS).mkdir()
-        predicted = _predict_files(files, model, statistics, _Output(draft, algorithm), faults)
+        predicted = _predict_files(files, model, statistics, _Output(draft, algorithm, measures), faults)
         if not predicted:
             raise storage.DatasetError(input_files.grouped(faults))
         table = pd.DataFrame([row for rows in predicted.values() for row in rows])
@@ -51,7 +53,8 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     text = f"Predicted {len(predicted)} of {total} images{_slices(len(table), len(predicted))}"
     text += ", post-processed" if model.postprocess else ""
     review = quality.review_list(table.set_index("image"))
-    print(f"{text}, saved in '{workspace.new_predictions.name}'.{review}", *skipped, sep="\n")
+    notes = [*skipped, *filter(None, [measures.spacing_note(table)])]
+    print(f"{text}, saved in '{workspace.new_predictions.name}'.{review}", *notes, sep="\n")
     if faults:
         raise storage.DatasetError(input_files.grouped(faults))
 
@@ -79,10 +82,14 @@ def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str
 
 @dataclasses.dataclass(frozen=True)
 class _Output:
-    """The folder for the results. `algorithm` is written into DICOM SEG; None for no such files."""
+    """The folder for the results, and what the table measures.
+
+    algorithm: is written into DICOM SEG; None for no such files.
+    """
 
     folder: pathlib.Path
     algorithm: formats.Algorithm | None
+    measures: Measures
 
 
 def _predict_files(
@@ -111,9 +118,11 @@ def _predict_files(
         mask, estimates = slices.mask_and_quality(each, logits, model, statistics)
         if len(each.image.slices) == 1:
             faults.extend(_write_mask(output, each, [mask]))
-        return mask, _write_overlay(output.folder / OVERLAYS, each, mask, estimates)
+        row = _write_overlay(output.folder / OVERLAYS, each, mask, estimates)
+        return mask, row | output.measures.columns(each, mask) | estimates.columns
 
     rows: dict[pathlib.Path, list[dict[str, Any]]] = {}
+    patients: dict[pathlib.Path, str | None] = {}
     masks: list[np.ndarray] = []  # Of the slices of the current volume.
     with concurrent.futures.ThreadPoolExecutor(overlap.THREADS) as pool:
         reads = overlap.submit_ahead(pool, lambda file: slices.read(file, model), ((file,) for file in files))
@@ -123,6 +132,7 @@ def _predict_files(
             with _collect_fault(each.file, failures):
                 mask, row = result.result()
                 rows.setdefault(each.file, []).append(row)
+                patients[each.file] = each.image.patient
                 masks.append(mask)
                 if 1 < len(each.image.slices) == len(masks):
                     faults.extend(_write_mask(output, each, masks))
@@ -130,7 +140,11 @@ def _predict_files(
         rows.pop(file, None)
         _remove(output.folder, file, [name for name, owner in names.items() if owner == file])
     faults += [fault for texts in failures.values() for fault in texts]
-    return rows
+    groups = output.measures.groups({file: patients[file] for file in rows})
+    return {
+        file: [{"image": row["image"], "group": groups[file], **row} for row in file_rows]
+        for file, file_rows in rows.items()
+    }
 
 
 def _write_mask(output: _Output, each: Slice, masks: list[np.ndarray]) -> list[str]:
@@ -187,7 +201,7 @@ def _collect_fault(file: pathlib.Path, failures: dict[pathlib.Path, list[str]]) 
 
 
 def _write_overlay(folder: pathlib.Path, each: Slice, mask: np.ndarray, estimates: quality.Quality) -> dict[str, Any]:
-    """Writes the overlay of a slice and returns its row of the table."""
+    """Writes the overlay of a slice and returns the first columns of its row of the table."""
     in_hu = intensities.is_in_hu(each.image.modality, float(each.pixels.min()))
     spacing_mm = each.image.spacing_mm
     measured = quantities.measure(each.pixels, mask, {}, in_hu, spacing_mm)
@@ -197,7 +211,7 @@ def _write_overlay(folder: pathlib.Path, each: Slice, mask: np.ndarray, estimate
     (folder / f"{each.name}.png").write_bytes(overlay.to_png(picture))
     size = {"height": mask.shape[0], "width": mask.shape[1]}
     share = round(mask.mean(), 6)
-    return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": share, **estimates.columns}
+    return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": share}
 
 
 def _caption(measured: dict[str, float], image_px: int, estimates: quality.Quality) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import storage
 from settings import hyperparameters
-from settings.declarations import CROSS_VALIDATION, DECLARATIONS, LIMITS, SEARCH, TRAINING, Settings
+from settings.declarations import CROSS_VALIDATION, DECLARATIONS, LIMITS, QUANTITIES, SEARCH, TRAINING, Settings
 from settings.rules import SettingsError, broken, plain, unknown_name
 
 __all__ = [
@@ -65,6 +65,9 @@ def _invalid_values(values: dict[str, Any]) -> list[str]:
 def _inconsistent_values(values: dict[str, Any]) -> list[str]:
     faults = hyperparameters.override_faults(values.get("HYPERPARAMETERS", {}))
     faults += hyperparameters.search_space_faults(values.get("EXPLORATION_SEARCH_SPACE", {}))
+    known = (*QUANTITIES, *values.get("VALUE_WINDOWS", {}))
+    if (name := values.get("PRIMARY_QUANTITY", known[0])) not in known:
+        faults.append(f"PRIMARY_QUANTITY: {unknown_name(name, known)} Other names must be in VALUE_WINDOWS.")
     for one, other, work in LIMITS:
         if all(values.get(name, DECLARATIONS[name].default) is None for name in (one, other)):
             faults.append(f"{one} and {other} are both None: {work} must end. Set one of them.")

@@ -4,6 +4,7 @@ The file is long because it is one table: validation, config_template.py and doc
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,6 +68,22 @@ def _are_labels(value: Any) -> bool:
 def _are_cases(value: Any) -> bool:
     names = [value] if isinstance(value, str) else value
     return isinstance(names, (list, tuple)) and bool(names) and all(isinstance(each, str) and each for each in names)
+
+
+# What PRIMARY_QUANTITY names besides windows; `masks.quantities` defines them.
+QUANTITIES = ("area", "SMI", "mean value", "SD of values")
+
+
+def _are_windows(value: Any) -> bool:
+    names = [re.sub(r"\W+", "_", name.lower()).strip("_") for name in value]  # As in names of columns.
+    taken = {"", "area", "smi", "mean", "sd", "mask", "true", "predicted"}
+    return (
+        isinstance(value, dict)
+        and len(set(names) - taken) == len(value)
+        and not set(value) & set(QUANTITIES)
+        and all(len(window) == 2 and window[0] <= window[1] for window in value.values())
+        and all(rules.is_number(limit, -1e9, 1e9) for window in value.values() for limit in window)
+    )
 
 
 def _is_spacing(value: Any) -> bool:
@@ -340,6 +357,40 @@ class Settings:
         rules.FOLDER,
         "A folder of a second reader's masks of the same cases: inter-reader agreement is the best that a model can "
         "reach. None: there is none.",
+        is_path=True,
+    )
+    SECOND_READER_IS_SAME_PERSON: bool = _declare(
+        False,
+        rules.SWITCH,
+        "True: the masks in SECOND_READER_FOLDER are a second reading by the person who made the reference masks. The "
+        "results then say intra-reader agreement instead of inter-reader agreement.",
+    )
+    VALUE_WINDOWS: dict[str, Any] = _declare(
+        {},
+        rules.Rule(
+            _are_windows,
+            'a dict of names, each with the lowest and the highest value, such as {"muscle": (-29, 150)}; the names '
+            f"must differ from each other and from {', '.join(QUANTITIES)}",
+        ),
+        "Windows of image values (CT: HU). Steps 5 and 6 report the area of the mask's pixels whose values are in each "
+        "window, both limits included.",
+        example='VALUE_WINDOWS = {"muscle": (-29, 150), "low attenuation": (-29, 29), "fat": (-190, -30)}',
+    )
+    PRIMARY_QUANTITY: str = _declare(
+        "area",
+        rules.Rule(
+            lambda value: isinstance(value, str) and value != "",
+            ", ".join(f'"{name}"' for name in QUANTITIES) + " or a name in VALUE_WINDOWS",
+        ),
+        "The quantity whose agreement the terminal, the subgroups and the comparison of models show. All quantities "
+        "are in the report. SMI is the area in cm² divided by the squared height in m, which PATIENTS_TABLE gives.",
+    )
+    PATIENTS_TABLE: str | None = _declare(
+        None,
+        none_or(rules.Rule(rules.is_path, "the path of a CSV file, in quotes")),
+        "A CSV file with a row per case (column case, the case names in cases.csv; for step 6, the names of the images "
+        "without ending) or per group (column group). The column height_m gives the SMI. Other columns with few "
+        "different values, such as sex or scanner, divide the cases into subgroups. None: there is none.",
         is_path=True,
     )
 
