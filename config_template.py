@@ -170,6 +170,12 @@ PREDICTIONS_FOLDER = None
 # None: there is none.
 SECOND_READER_FOLDER = None
 
+# Other masks of the test cases to compare with the evaluated ones: a folder of masks, as in PREDICTIONS_FOLDER, or a
+# model folder or cross-validation, as in MODEL, with which step 4 then also predicts. Step 5 reports the differences,
+# their 95 % intervals, Wilcoxon's test, and the cases that differ most. None: there are none.
+# Example: COMPARE_WITH = "other masks/nnunet"
+COMPARE_WITH = None
+
 # True: the masks in SECOND_READER_FOLDER are a second reading by the person who made the reference masks. The results
 # then say intra-reader agreement instead of inter-reader agreement.
 SECOND_READER_IS_SAME_PERSON = False

@@ -4,6 +4,7 @@ The keys of their JSON files are the names of the fields.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,14 @@ from settings.hyperparameters import Hyperparameters
 
 # The number of quantiles that describe an image's intensities.
 QUANTILES = 33
+
+# The file of a model's folder with its `Training`.
+TRAINING_FILE = "training.json"
+
+
+def holds_model(folder: pathlib.Path) -> bool:
+    """Whether a folder is that of a model or of a cross-validation."""
+    return (folder / TRAINING_FILE).exists() or any(folder.glob(f"fold */{TRAINING_FILE}"))
 
 
 @dataclasses.dataclass(frozen=True)

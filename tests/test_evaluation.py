@@ -604,6 +604,21 @@ def test_masks_of_a_second_reader_are_compared_with_the_reference_masks(predicte
     assert r"\begin{tabular}{lcccccc}" in (predicted.results / "summary.tex").read_text()
 
 
+def test_a_second_reading_by_the_same_person_is_called_intra_reader_agreement(predicted, capsys):
+    folder = predicted.root / "reading 2"
+    folder.mkdir()
+    for case, (true, _) in PAIRS.items():
+        preloaded_dataset.write(folder, case, enlarged(true))
+    configure(predicted, SECOND_READER_FOLDER=folder.name, SECOND_READER_IS_SAME_PERSON=True)
+    evaluate_test_set(predicted)
+    text = "Intra-reader agreement (second reading by the same person) on the same cases: mean Dice coefficient 1.000"
+    assert text in capsys.readouterr().out
+    report = (predicted.results / "report.html").read_text()
+    assert text in report
+    assert "second reader" not in report.lower()
+    assert "| Second reading |" in (predicted.results / "summary.md").read_text()
+
+
 def test_texts_for_one_case_contain_no_nan(predicted, capsys):
     table = pd.read_csv(predicted.preloaded_dataset / "cases.csv")
     table[table["case"] == "A__shifted"].to_csv(predicted.preloaded_dataset / "cases.csv", index=False)
@@ -723,7 +738,10 @@ def test_tables_and_methods_for_a_manuscript_contain_the_numbers(predicted):
         (predicted.results / name).read_text() for name in ("summary.md", "summary.tex", "methods.txt")
     )
     assert "| Dice coefficient | 0.700 ± 0.411 |" in markdown
-    assert {line.count("|") for line in markdown.splitlines() if line.startswith("|")} == {7}
+    assert {line.count("|") for line in markdown.splitlines() if line.startswith("|")} == {
+        7,
+        11,
+    }  # Metrics, quantities.
     assert r"Dice coefficient & 0.700 $\pm$ 0.411 &" in latex
     assert r"95 \% Hausdorff distance (px) &" in latex
     for text in (

@@ -19,8 +19,9 @@ import storage
 from conftest import configure, files, training, write_pair
 from data import csv_array, formats, mask_folder, out_of_distribution, phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
+from evaluation import evaluate_test_set
 from format_files import dicom, save, write_series
-from masks import cleaning, drawing, metrics, overlay
+from masks import cleaning, metrics, overlay
 from networks import ensemble, saved_model
 from prediction import models
 
@@ -617,3 +618,27 @@ def test_fixes_for_a_shared_model_do_not_say_to_train_it_again(prepared):
     write_model(prepared.root / "shared", trained_on=[row.image_sha256])
     with pytest.raises(storage.DatasetError, match=f"{row.case}: in the test set, .* Change MODEL, or select another"):
         prediction.predict_test_set(prepared)
+
+
+def test_step_4_also_predicts_with_a_model_to_compare_with(prepared, capsys):
+    write_model(prepared.root / "shared", seed=5)
+    configure(prepared, COMPARE_WITH="shared")
+    prediction.predict_test_set(prepared)
+    own, compared = map(mask_folder.read_provenance, (prepared.predictions, prepared.compared_predictions))
+    assert compared.id == saved_model.fingerprint([prepared.root / "shared"]) != own.id
+    assert mask_folder.read_source(prepared.compared_predictions) == str(prepared.root / "shared")
+    evaluate_test_set(prepared)
+    output = capsys.readouterr().out
+    assert f"Compared with shared (model {compared.id}) on the same" in output
+    configure(prepared, COMPARE_WITH="model")
+    with pytest.raises(storage.MissingResult, match="those of another model than COMPARE_WITH. Run step 4 again"):
+        evaluate_test_set(prepared)
+
+
+def test_a_model_to_compare_with_must_not_have_seen_the_test_set(prepared):
+    row = preloaded_dataset.read_cases(prepared, "test").iloc[0]
+    write_model(prepared.root / "shared", trained_on=[row.image_sha256])
+    configure(prepared, COMPARE_WITH="shared")
+    with pytest.raises(storage.DatasetError, match=f"{row.case}: in the test set, .* Change COMPARE_WITH, or select"):
+        prediction.predict_test_set(prepared)
+    assert not prepared.compared_predictions.exists()

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.ndimage
+import scipy.stats
 import SimpleITK
+from matplotlib import pyplot
 
 import networks
 import prediction
@@ -24,7 +26,17 @@ EVALUATION = {
     "VALUE_WINDOWS": WINDOWS,
     "PRIMARY_QUANTITY": "mean value",
     "PATIENTS_TABLE": "patients.csv",
+    "COMPARE_WITH": "other masks",
 }
+
+
+def write_other_masks(workspace, cases):
+    """Masks of another program: dilated reference masks, but that of the first case is perfect."""
+    (workspace.root / "other masks").mkdir()
+    for number, case in enumerate(cases):
+        mask = preloaded_dataset.read(workspace.test_set / "masks", case)
+        other = scipy.ndimage.binary_dilation(mask, iterations=2) if number else mask
+        preloaded_dataset.write(workspace.root / "other masks", case, other.astype(np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +54,11 @@ def evaluated(tmp_path_factory):
         mask = preloaded_dataset.read(workspace.test_set / "masks", case)
         preloaded_dataset.write(workspace.predictions, case, scipy.ndimage.binary_erosion(mask).astype(np.uint8))
     heights = ["", *(f"{1.5 + number / 100}" for number in range(1, 6))]
-    rows = "".join(f"patient {number},{height}\n" for number, height in enumerate(heights))
-    (workspace.root / "patients.csv").write_text(f"group,height_m\n{rows}")
+    sexes, ages = "ffmmmm", range(60, 66)
+    rows = zip(range(6), heights, sexes, ages, strict=True)
+    lines = "".join(f"patient {number},{height},{sex},{age}\n" for number, height, sex, age in rows)
+    (workspace.root / "patients.csv").write_text(f"group,height_m,sex,age\n{lines}")
+    write_other_masks(workspace, cases["case"][:12])
     configure(workspace, **EVALUATION)
     evaluate_test_set(workspace)
     return workspace
@@ -114,6 +129,57 @@ def test_means_of_groups_stand_next_to_means_of_images(evaluated, metrics, summa
     by_group = metrics.groupby("group")["dice"].mean()
     assert summary["metrics"]["dice"]["group_mean"] == pytest.approx(by_group.mean())
     assert "<td>6 group means</td>" in (evaluated.results / "report.html").read_text()
+
+
+def test_subgroups_have_counts_means_and_a_warning_if_they_are_small(evaluated, metrics, summary):
+    by_sex = {each["value"]: each for each in summary["subgroups"]}
+    women = metrics["group"].isin(["patient 0", "patient 1"])
+    assert {name: each["dice"]["cases"] for name, each in by_sex.items()} == {"f": 4, "m": 8}
+    assert by_sex["f"]["dice"]["mean"] == pytest.approx(metrics["dice"][women].mean())
+    difference = metrics["predicted_mean_hu"] - metrics["true_mean_hu"]
+    assert by_sex["m"]["quantity"]["bias"] == pytest.approx(difference[~women].mean())
+    report = (evaluated.results / "report.html").read_text()
+    assert "Warning: fewer than 5 cases, too few for a conclusion: sex: f (4)." in report
+    assert "1 column of PATIENTS_TABLE with one or with many values form no subgroups: age." in report
+    assert (evaluated.results / "subgroups.pdf").exists()
+
+
+def test_the_comparison_has_differences_interval_and_wilcoxon_test_over_groups(evaluated, metrics, summary):
+    table = pd.read_csv(evaluated.results / "comparison.csv").set_index("case").loc[metrics.index]
+    other = preloaded_dataset.read(evaluated.root / "other masks", "A__phantom_003")
+    true = preloaded_dataset.read(evaluated.test_set / "masks", "A__phantom_003")
+    dice = 2 * (other & true).sum() / (other.sum() + true.sum())
+    assert table["other_dice"]["A__phantom_003"] == pytest.approx(dice)
+    differences = metrics["dice"] - table["other_dice"]
+    result = summary["comparison"]["dice_difference"]
+    assert result["mean"] == pytest.approx(differences.mean())
+    assert result["p_value"] == pytest.approx(scipy.stats.wilcoxon(differences.groupby(metrics["group"]).mean()).pvalue)
+    errors = (metrics["predicted_mean_hu"] - metrics["true_mean_hu"]).abs() - table["other_absolute_error_mean_hu"]
+    assert summary["comparison"]["absolute_error_difference"]["mean"] == pytest.approx(errors.mean())
+
+
+def test_the_comparison_shows_the_cases_that_differ_most_and_names_the_test(evaluated):
+    report = (evaluated.results / "report.html").read_text()
+    assert "Wilcoxon signed-rank test on the means of 6 groups" in report
+    assert "Compared with other masks on the same 12 cases" in (evaluated.results / "methods.txt").read_text()
+    table = pd.read_csv(evaluated.results / "comparison.csv")
+    assert table["dice_difference"].is_monotonic_decreasing
+    assert table["case"].iloc[-1] == "A__phantom_000"
+    assert pyplot.imread(evaluated.results / "most_degraded.png").shape[1] == 1024
+
+
+def test_the_summaries_have_tables_of_quantities_subgroups_and_comparison(evaluated):
+    markdown, latex = ((evaluated.results / f"summary.{kind}").read_text() for kind in ("md", "tex"))
+    assert "| Mean of groups (95 % CI) |" in markdown
+    for row in ("| Area of muscle (cm²) | 12 cases |", "| sex: f (too few) | 4 | 2 |", "| Dice coefficient | 0."):
+        assert row in markdown
+    assert latex.count(r"\begin{tabular}") == 4
+    assert r"Area of muscle (cm$^2$) & 12 cases &" in latex
+
+
+def test_both_evaluations_are_in_the_log(evaluated):
+    log = pd.read_csv(evaluated.evaluations)
+    assert log["model"].tolist() == ["predictions", "other masks"]
 
 
 def test_an_unknown_height_of_the_primary_quantity_is_an_error(evaluated):

@@ -14,7 +14,8 @@ import pytest
 import settings
 import storage
 from conftest import ROOT
-from settings import documents
+from masks import quantities
+from settings import declarations, documents
 
 
 def load(tmp_path, text):
@@ -141,6 +142,11 @@ INVALID_VALUES = [
         "PIXEL_SPACING_MM",
         ["math.inf", "math.nan", "0", "True", "'0.78'", "'0,78'", "''", "np.array([0.7, 0.7])", "(0.7, 0.7)"],
     ),
+    (
+        "VALUE_WINDOWS",
+        ["{'a': (1, 0)}", "{'a': (1,)}", "{'a b': (0, 1), 'A_b': (0, 1)}", "{'area': (0, 1)}", "{'?': (0, 1)}", "5"],
+    ),
+    ("PRIMARY_QUANTITY", ["''", "None", "['area']"]),
     ("SURFACE_DICE_TOLERANCE_MM", ["math.inf", "math.nan", "'2'"]),
     ("GROUP_CASES_BY", ["''", "b'a'", "re.compile('a')", "'('", "'a{99999999999}'", "5"]),
     ("TEST_CASES", ["''", "[]", "['a', '']", "[1]", "{'a'}", "0.2"]),
@@ -282,3 +288,15 @@ def test_a_folder_or_a_broken_link_named_config_py_is_reported(tmp_path):
         with pytest.raises(OSError) as caught:
             settings.load(tmp_path / folder)
         assert str(tmp_path / folder / "config.py") in storage.describe(caught.value)
+
+
+def test_the_primary_quantity_is_a_known_one_or_a_window(tmp_path):
+    text = 'VALUE_WINDOWS = {"muscle": (-29, 150)}\n'
+    assert load(tmp_path, f'{text}PRIMARY_QUANTITY = "muscle"\n').VALUE_WINDOWS == {"muscle": (-29, 150)}
+    with pytest.raises(settings.SettingsError, match="PRIMARY_QUANTITY: muscles is not known. Did you mean muscle"):
+        load(tmp_path, f'{text}PRIMARY_QUANTITY = "muscles"\n')
+
+
+def test_the_names_of_quantities_are_those_that_are_measured():
+    known = quantities.quantities({}, in_cm2=True, in_hu=True, has_height=True)
+    assert [quantity.name for quantity in known] == list(declarations.QUANTITIES)

@@ -2,6 +2,7 @@
 
 <case>.npy      a mask, as in the preloaded dataset
 _table.csv      quality table: predicted Dice and out-of-distribution reasons per case
+_source.json    path of the model in COMPARE_WITH
 _history.png    chart of the model's training, if it has one
 _model.json     provenance: model, training, SHA-256 of every image of the train set
 """
@@ -20,6 +21,7 @@ from provenance import Provenance
 QUALITY_TABLE = "_table.csv"
 _MODEL = "_model.json"
 _HISTORY = "_history.png"
+_SOURCE = "_source.json"
 
 # The column ood_reasons in earlier versions.
 _FORMER_REASONS = "unlike_train_set"
@@ -56,6 +58,17 @@ def write_provenance(folder: pathlib.Path, record: Provenance) -> None:
 def has_provenance(folder: pathlib.Path) -> bool:
     """Whether the masks in a folder are the model's."""
     return (folder / _MODEL).exists()
+
+
+def write_source(folder: pathlib.Path, path: str) -> None:
+    """Records the path of the model that made the masks, as a setting gives it."""
+    (folder / _SOURCE).write_text(json.dumps({"model": path}) + "\n", encoding="utf-8")
+
+
+def read_source(folder: pathlib.Path) -> str:
+    """What `write_source` wrote; "" if there is none."""
+    file = folder / _SOURCE
+    return str(storage.read_json(file, _FIX).get("model", "")) if file.exists() else ""
 
 
 def read_provenance(folder: pathlib.Path) -> Provenance | None:

@@ -12,6 +12,7 @@
       test set/
         images/  masks/            as above
         predictions/               the result of step 4: a mask per case, see `data.mask_folder`
+        compared predictions/      the same of the model in COMPARE_WITH
 
 A case is named `<subdirectory>__<file stem>` in every later result. `data.pipeline` reads the files with tf.data.
 """

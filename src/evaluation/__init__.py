@@ -3,7 +3,8 @@
     results/
       metrics.csv        a row per test case: group, metrics, areas, predicted Dice, out-of-distribution reasons
       summary.json       mean, SD, confidence interval and number of failed cases of each metric; empty reference masks;
-                         agreement of the areas; number of evaluations
+                         agreement of quantities; subgroups; comparison; number of evaluations
+      comparison.csv     with COMPARE_WITH: a row per case with the differences; most_improved.png, most_degraded.png
       summary.md, .tex   the same as a table for a manuscript
       methods.txt        a Methods paragraph: data, split, training, versions, metrics
       checklist.md       the reporting checklists CLAIM and TRIPOD+AI with what the program knows

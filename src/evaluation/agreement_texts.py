@@ -43,7 +43,7 @@ def note(result: EvaluationResult) -> str:
         few = f"fewer than {agreement.MIN_GROUPS} {result.sampling_unit}s ({result.groups})"
         intervals = f"No 95 % confidence intervals are given, because there are {few}."
     failed = sum(measured.agreement.failed for measured in result.measured)
-    without = " Failed: cases without a value, because the predicted mask is empty." if failed else ""
+    without = " Failed: cases without a value, because the mask is empty or the height is unknown." if failed else ""
     return f"Bias: mean of predicted − true. {intervals}{without}"
 
 

@@ -98,6 +98,9 @@ def _data(result: EvaluationResult, shown: dict[str, Picture]) -> dict[str, Any]
     if table["group"].equals(table["case"]):  # Without groups the column repeats the first one.
         names.remove("group")
     columns = [_column(name, table) for name in [names[0], "mark", *names[1:]]]
+    for column in columns:
+        if column["name"] == "predicted_dice":
+            column["label"] = texts.predicted_dice_label(result)
     cases = table["case"].tolist()
     return {
         "columns": columns,

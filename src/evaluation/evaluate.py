@@ -1,17 +1,17 @@
 """Evaluates predicted masks: metrics, tables, plots, report and comparison images."""
 
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Iterator
 
 import pandas as pd
 
-import settings
 import storage
-from data import intensities, patients_table
-from data.patients_table import PatientsTable
 from evaluation import case_table, evaluation_log, manuscript, measuring, pictures, report, sections
-from evaluation.result import METRICS, EvaluationResult, with_nonempty_reference
+from evaluation.computing import compute_result
+from evaluation.evaluation_log import Evaluations
+from evaluation.result import METRICS, EvaluationResult
 from evaluation.subject import Places, Subject
 from masks import charts, drawing, figures
 from settings import Settings
@@ -23,35 +23,21 @@ def evaluate(subject: Subject, options: Settings, places: Places) -> EvaluationR
     DatasetError if masks are missing or a model was trained on a case that it predicts. The caller holds the locks.
     """
     subject.check_no_leakage()
-    patients = _patients(subject, options)
-    measures = _measures(subject, options, patients)
-    table, second = _tables(subject, measures)
-    selected = _selected(table, subject, options)
-    table, history = subject.with_quality(table), subject.history()
+    result = compute_result(subject, options)
+    selected, history = _selected(result.table, subject, options), subject.history()
     if places.images:
         storage.check_replaceable(places.images)
     with storage.atomic_folder(places.results) as draft:
         # After every check that can fail, and before any result is visible: every published result must count.
-        evaluations = None
         if places.log:
-            mean_dice = with_nonempty_reference(table)["dice"].mean()
-            evaluations = evaluation_log.record_evaluation(places.log, subject.cases, subject.model_name, mean_dice)
+            result = dataclasses.replace(result, evaluations=_record(places.log, result))
         if places.images:
             with storage.atomic_folder(places.images) as images_draft:
-                pictures.save(images_draft, subject, table, selected, options.DRAW_HAUSDORFF_LINE)
-        result = EvaluationResult(
-            table=table,
-            subject=subject,
-            second=second,
-            evaluations=evaluations,
-            tolerance_mm=options.SURFACE_DICE_TOLERANCE_MM,
-            seed=options.SEED,
-            quantities=sorted(measures.quantities, key=lambda quantity: quantity.name != options.PRIMARY_QUANTITY),
-            intra_reader=options.SECOND_READER_IS_SAME_PERSON,
-        )
+                pictures.save(images_draft, subject, result.table, selected, options.DRAW_HAUSDORFF_LINE)
         _write(draft, result, history)
-        shown = pictures.choose_figure(table, options.IMAGES_TO_DRAW)
-        pictures.save_figure(draft, subject, table, shown, measures.spacings_mm)
+        shown = pictures.choose_figure(result.table, options.IMAGES_TO_DRAW)
+        spacings_mm = measuring.pixel_spacings(options.PIXEL_SPACING_MM, subject.cases)
+        pictures.save_figure(draft, subject, result.table, shown, spacings_mm)
     return result
 
 
@@ -82,47 +68,14 @@ def _selected(table: pd.DataFrame, subject: Subject, options: Settings) -> list[
     return pictures.choose_cases(table, counts, options.SEED)
 
 
-def _patients(subject: Subject, options: Settings) -> PatientsTable | None:
-    """Returns the table of patients; None if there is none, or if it has no case of an external test set."""
-    if options.PATIENTS_TABLE is None:
-        return None
-    table = patients_table.read(pathlib.Path(options.PATIENTS_TABLE))
-    if subject.external and len(table.missing(subject.cases)) == subject.cases[table.key].nunique():
-        print(f"Warning: {table.file} has no {table.key} of the {subject.name}: no subgroups and no SMI are given.")
-        return None
-    return table
-
-
-def _measures(subject: Subject, options: Settings, patients: PatientsTable | None) -> measuring.Measures:
-    tolerance_mm, cases = options.SURFACE_DICE_TOLERANCE_MM, subject.cases
-    spacings_mm = measuring.pixel_spacings(options.PIXEL_SPACING_MM, cases)
-    if tolerance_mm and not spacings_mm:
-        raise settings.SettingsError(
-            "SURFACE_DICE_TOLERANCE_MM is set in config.py, but the pixel spacing is unknown. Set PIXEL_SPACING_MM."
-        )
-    if note := measuring.spacing_note(options.PIXEL_SPACING_MM, cases, spacings_mm):
-        print(f"Warning: {note}")
-    heights_m = patients.heights(cases) if patients else {}
-    in_hu = intensities.are_in_hu(cases)
-    measures = measuring.Measures(spacings_mm, tolerance_mm, options.VALUE_WINDOWS, in_hu, heights_m)
-    if options.PRIMARY_QUANTITY not in [quantity.name for quantity in measures.quantities]:
-        needed = "the pixel spacing (PIXEL_SPACING_MM) and a PATIENTS_TABLE with the column height_m"
-        raise settings.SettingsError(f'PRIMARY_QUANTITY = "{options.PRIMARY_QUANTITY}" in config.py needs {needed}.')
-    return measures
-
-
-def _tables(subject: Subject, measures: measuring.Measures) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Returns the metrics of the predictions and, if there are such masks, of the second reader."""
-    masks, second_masks = subject.masks, subject.second_masks
-    for each in filter(None, (masks, second_masks)):
-        if each.note:
-            print(each.note)
-    table = measuring.measure(subject, masks, measures)
-    if second_masks is None:
-        return table, None
-    # Step 1 removed small components from the reference masks; the second reader's masks get the same treatment.
-    max_component_px = subject.dataset.mask_speck_px
-    return table, measuring.measure(subject, second_masks, measures, max_component_px)
+def _record(log: pathlib.Path, result: EvaluationResult) -> Evaluations:
+    subject = result.subject
+    mean_dice = result.nonempty["dice"].mean()
+    evaluations = evaluation_log.record_evaluation(log, subject.cases, subject.model_name, mean_dice)
+    if result.comparison:  # Its result is published, too.
+        mean_dice = result.comparison.other["dice"].mean()
+        evaluation_log.record_evaluation(log, subject.cases, subject.compared_name, mean_dice)
+    return evaluations
 
 
 def _write(folder: pathlib.Path, result: EvaluationResult, history: bytes | None) -> None:
@@ -136,6 +89,7 @@ def _write(folder: pathlib.Path, result: EvaluationResult, history: bytes | None
         }
     if result.reliability:
         plots["predicted_dice"] = charts.predicted_and_true_dice(result.nonempty)
+    plots |= sections.subgroup_plots(result)
     contents = figures.files(plots)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
@@ -143,6 +97,8 @@ def _write(folder: pathlib.Path, result: EvaluationResult, history: bytes | None
     for name, text in manuscript.files(result).items():
         (folder / name).write_text(text, encoding="utf-8")
     shown = {name: content for name, content in contents.items() if name.endswith(".png")}
-    more = sections.sections(result, shown)
+    if result.comparison:
+        result.comparison.table.to_csv(folder / "comparison.csv", index=False)
+    more = sections.sections(result, shown | pictures.save_differences(folder, result))
     page = report.page(result, shown, case_table.pictures(result), history, more)
     (folder / "report.html").write_text(page, encoding="utf-8")

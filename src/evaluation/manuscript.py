@@ -3,28 +3,48 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import model_card
-from evaluation import checklist, methods, texts
+from evaluation import agreement_texts, checklist, comparison, methods, subgroups, texts
+from evaluation.comparison import Comparison
 from evaluation.measured import Measured
 from evaluation.result import EvaluationResult
+from evaluation.subgroups import Subgroup
 from masks import agreement
 from provenance import Provenance
 
 
 def files(result: EvaluationResult) -> dict[str, str]:
     """Returns the contents of these files by name."""
-    rows, notes = _rows(result), texts.notes(result)
-    contents = {"summary.md": markdown(rows, notes), "summary.tex": _latex(rows, notes)}
+    tables = [(_rows(result), texts.notes(result)), *_more_tables(result)]
+    contents = {
+        "summary.md": "\n".join(markdown(*table) for table in tables),
+        "summary.tex": "\n".join(_latex(*table) for table in tables),
+    }
     contents |= {"summary.json": _json(result), "methods.txt": methods.paragraph(result) + "\n"}
     contents["checklist.md"] = checklist.text(result)
     provenance = result.subject.provenance
     if provenance is None or result.subject.folds:  # There is no model for readers.
         return contents
     return contents | {"model_card.md": _model_card(result, provenance, contents["summary.md"])}
+
+
+def _more_tables(result: EvaluationResult) -> list[tuple[list[list[str]], list[str]]]:
+    """Returns the tables of quantities, subgroups and comparison, each with its notes."""
+    if not len(result.nonempty):
+        return []
+    tables = [(agreement_texts.rows(result.measured), [agreement_texts.note(result)])]
+    if result.second_measured:
+        tables.append((agreement_texts.rows(result.second_measured), [f"{texts.reader_agreement(result)}."]))
+    if found := subgroups.of_result(result):
+        tables.append((subgroups.rows(result, found), [subgroups.note(result, found)]))
+    if result.comparison:
+        tables.append((comparison.rows(result.comparison), [comparison.sentences(result.comparison)]))
+    return tables
 
 
 def _model_card(result: EvaluationResult, provenance: Provenance, table: str) -> str:
@@ -51,6 +71,8 @@ def _json(result: EvaluationResult) -> str:
         "areas": measured["area"],
         "quantities": measured,
         "second_reader_quantities": {each.quantity.name: _json_agreement(each) for each in result.second_measured},
+        "comparison": _json_comparison(result.comparison) if result.comparison else None,
+        "subgroups": [_json_subgroup(each) for each in subgroups.of_result(result)],
         "predicted_dice_correlation": reliability.correlation if reliability else None,
         "predicted_dice_bias": reliability.bias if reliability else None,
         "test_set": dataclasses.asdict(result.evaluations) if result.evaluations else None,
@@ -68,13 +90,14 @@ def _rows(result: EvaluationResult) -> list[list[str]]:
 
 def markdown(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     """Returns a Markdown table; each note is a paragraph below it."""
-    lines = [f"| {' | '.join(row)} |\n" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
+    cells = [[text.replace("|", "\\|") for text in row] for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
+    lines = [f"| {' | '.join(row)} |\n" for row in cells]
     return "".join([*lines, *(f"\n{note}\n" for note in notes)])
 
 
 def _latex(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     r"""Returns a tabular environment to include with \input; each note is a paragraph below it."""
-    header, *lines = [_escaped(" & ".join(row)) + r" \\" for row in rows]
+    header, *lines = [" & ".join(map(_escaped, row)) + r" \\" for row in rows]
     columns = "l" + "c" * (len(rows[0]) - 1)
     start, end = rf"\begin{{tabular}}{{{columns}}}", r"\end{tabular}"
     paragraphs = [rf"\par {_escaped(note)}" for note in notes]
@@ -82,7 +105,11 @@ def _latex(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("−", "$-$").replace("%", r"\%").replace("±", r"$\pm$").replace("²", "$^2$")
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+_LATEX = {"−": "$-$", "±": r"$\pm$", "²": "$^2$", "<": "$<$", ">": "$>$", "\\": r"\textbackslash{}"}
+_LATEX |= {character: f"\\{character}" for character in "%&_#${}"}
 
 
 def _json_rows(summary: pd.DataFrame) -> dict:
@@ -95,6 +122,22 @@ def _json_agreement(measured: Measured) -> dict:
     content = _json_statistics(measured.agreement) | {"unit": measured.quantity.unit.replace("²", "2")}
     by_group = measured.group_agreement
     return content | {"group_means": _json_statistics(by_group) if by_group else None}
+
+
+def _json_comparison(compared: Comparison) -> dict:
+    differences = {"dice_difference": compared.dice, "absolute_error_difference": compared.error}
+    return {"with": compared.name, "quantity": compared.quantity.name} | {
+        name: _json_fields(values) for name, values in differences.items()
+    }
+
+
+def _json_subgroup(subgroup: Subgroup) -> dict:
+    names = {"column": subgroup.column, "value": subgroup.value}
+    return names | {"dice": _json_fields(subgroup.dice), "quantity": _json_statistics(subgroup.quantity)}
+
+
+def _json_fields(record: Any) -> dict:
+    return {name: _finite_or_none(value) for name, value in dataclasses.asdict(record).items()}
 
 
 def _json_statistics(values: agreement.Agreement) -> dict:

@@ -5,7 +5,7 @@ import math
 import about
 import training_text
 from data import splitting
-from evaluation import texts, wording
+from evaluation import comparison, texts, wording
 from evaluation.result import EvaluationResult
 from evaluation.subject import Subject
 from masks import agreement, metrics
@@ -91,6 +91,7 @@ _PROGRAM = f'the program "{about.NAME}", version {about.VERSION}'
 def mean_results(result: EvaluationResult) -> str:
     """Sentences on the mean Dice, empty reference masks, missing intervals, and a second reader."""
     sentences = [_mean_dice(result), _empty_masks(result), texts.missing_intervals(result), texts.second_reader(result)]
+    sentences += [comparison.sentences(result.comparison)] if result.comparison else []
     return " ".join(filter(None, sentences))
 
 

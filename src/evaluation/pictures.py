@@ -12,7 +12,7 @@ import storage
 from data import intensities, preloaded_dataset
 from evaluation import texts
 from evaluation.measuring import Spacing, read_masks
-from evaluation.result import with_nonempty_reference
+from evaluation.result import EvaluationResult, with_nonempty_reference
 from evaluation.subject import Subject
 from masks import case_figure, drawing, figures, metrics
 
@@ -86,6 +86,30 @@ def save(
     worst = choose_cases(table, {"worst_dice": _WORST}, seed=0)
     sheet = [picture for _, picture in comparisons(subject, table, worst, hausdorff_line)]
     (folder / "_worst.png").write_bytes(drawing.to_png(drawing.contact_sheet(sheet)))
+
+
+def save_differences(folder: pathlib.Path, result: EvaluationResult) -> dict[str, bytes]:
+    """Writes the cases that differ most from the other masks, and returns the files' contents by name.
+
+    Each row has a case: on the left the other mask, on the right the evaluated one, both with the reference mask.
+    """
+    comparison, subject = result.comparison, result.subject
+    if comparison is None or subject.compared_masks is None:
+        return {}
+    others = comparison.other.set_index("case")["dice"]
+    contents = {}
+    for name, cases in (("most_improved.png", comparison.improved), ("most_degraded.png", comparison.degraded)):
+        sheet = []
+        for case in cases:
+            image = preloaded_dataset.read(subject.folder / "images", case)
+            true_mask, other = read_masks(subject.folder, subject.compared_masks, case)
+            caption = f"{case}   {comparison.name}   Dice {others[case]:.3f}"
+            sheet += [drawing.comparison(image, true_mask, other, caption)]
+            sheet += [picture for _, picture in comparisons(subject, result.table, [case], hausdorff_line=False)]
+        if sheet:
+            contents[name] = drawing.to_png(drawing.contact_sheet(sheet, columns=2))
+            (folder / name).write_bytes(contents[name])
+    return contents
 
 
 def save_figure(

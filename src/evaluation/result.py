@@ -2,16 +2,18 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from evaluation.comparison import Comparison
 from evaluation.evaluation_log import Evaluations
 from evaluation.measured import Measured
 from evaluation.subject import Subject
 from masks import agreement
-from masks.quantities import Quantity
+from masks.quantities import AREA_PX, Quantity
 
 # The columns of metrics.csv that are summarized, in this order, and their names for readers.
 METRICS = {
@@ -31,6 +33,9 @@ METRICS = {
     "area_difference_percent": "Area difference (%)",
     "dice_all_cases": "Dice coefficient, all cases",
 }
+
+
+_INTERVALS = ("ci_low", "ci_high", "group_ci_low", "group_ci_high")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +61,10 @@ class EvaluationResult:
     second: as `table`, for the masks of a second reader.
     evaluations: how often this test set was evaluated, this time included; None if evaluations are not counted.
     tolerance_mm: the tolerance of the surface Dice; None for `metrics.TOLERANCE_PX`.
-    quantities: in `table`, the primary one first.
+    quantities: in `table`, the primary one first. The area must be one of them.
+    comparison: with other masks of the same cases; None for none.
+    subgroups: the value of each case by column of the table of patients; each series is indexed by case.
+    unused_columns: the other columns of the table.
     intra_reader: whether the second reading is by the person who made the reference masks.
     seed: of the bootstrap.
 
@@ -70,8 +78,11 @@ class EvaluationResult:
     evaluations: Evaluations | None
     tolerance_mm: float | None
     seed: int
-    quantities: list[Quantity]
+    quantities: list[Quantity] = dataclasses.field(default_factory=lambda: [AREA_PX])
     intra_reader: bool = False
+    comparison: Comparison | None = None
+    subgroups: Mapping[str, pd.Series] = dataclasses.field(default_factory=dict)
+    unused_columns: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
@@ -164,7 +175,7 @@ class EvaluationResult:
         rows = {name: self._row(with_nonempty_reference(table), name) for name in self.names}
         if 0 < self.empty.empty < len(table):
             # Empty masks inflate this mean, so it gets no interval.
-            rows["dice_all_cases"] = self._row(table, "dice") | {"ci_low": np.nan, "ci_high": np.nan}
+            rows["dice_all_cases"] = self._row(table, "dice") | dict.fromkeys(_INTERVALS, np.nan)
         return pd.DataFrame(rows).T.astype({"cases": int, "failed": int, "groups": int})
 
     def _row(self, table: pd.DataFrame, name: str) -> dict[str, Any]:

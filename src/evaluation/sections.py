@@ -1,13 +1,16 @@
 """Sections of the report on quantities, subgroups and comparisons, as HTML."""
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 
 import html_page
-from evaluation import agreement_texts, texts
+from evaluation import agreement_texts, comparison, subgroups, texts
 from evaluation.measured import Measured
 from evaluation.result import EvaluationResult
 from html_page import Section
+from masks import subgroup_chart
+from masks.figures import Figure
 from masks.quantities import slug
 
 
@@ -20,7 +23,43 @@ def sections(result: EvaluationResult, plots: Mapping[str, bytes]) -> list[Secti
     """Returns the sections. `plots`: PNG files by name."""
     if not len(result.nonempty):
         return []
-    return [Section("quantities", "Agreement of quantities", _quantities(result, plots))]
+    return [
+        Section("quantities", "Agreement of quantities", _quantities(result, plots)),
+        Section("subgroups", "Subgroups", _subgroups(result, plots)),
+        Section("comparison", "Comparison", _comparison(result, plots)),
+    ]
+
+
+def subgroup_plots(result: EvaluationResult) -> dict[str, Figure]:
+    """Returns the plot of the subgroups by its name, without ending; {} if there are none."""
+    found = [each.chart_row for each in subgroups.of_result(result) if math.isfinite(each.dice.mean)]
+    return {_SUBGROUPS: subgroup_chart.plot(found, result.quantities[0])} if found else {}
+
+
+_SUBGROUPS = "subgroups"
+
+
+def _subgroups(result: EvaluationResult, plots: Mapping[str, bytes]) -> str:
+    found = subgroups.of_result(result)
+    unused = subgroups.unused_columns(result)
+    paragraph = f"<p>{html.escape(unused)}</p>" if unused else ""
+    if not found:
+        return paragraph
+    plot = _plot(plots[f"{_SUBGROUPS}.png"], "Subgroups: Dice coefficient and primary quantity")
+    note = f"<p>{html.escape(subgroups.note(result, found))}</p>"
+    return f"{_table(subgroups.rows(result, found))}{note}{paragraph}{plot}"
+
+
+def _comparison(result: EvaluationResult, pictures: Mapping[str, bytes]) -> str:
+    if result.comparison is None:
+        return ""
+    shown = [
+        _plot(pictures[name], f"{title}: {result.comparison.name} on the left, evaluated on the right")
+        for name, title in (("most_improved.png", "Most improved"), ("most_degraded.png", "Most degraded"))
+        if name in pictures
+    ]
+    text = html.escape(comparison.sentences(result.comparison))
+    return f"{_table(comparison.rows(result.comparison))}<p>{text}</p>{''.join(shown)}"
 
 
 def _quantities(result: EvaluationResult, plots: Mapping[str, bytes]) -> str:

@@ -10,6 +10,7 @@ from data import mask_folder, preloaded_dataset
 from evaluation import texts
 from evaluation.evaluate import evaluate, locked, show_comparisons
 from evaluation.subject import Places, Subject
+from provenance import holds_model
 from settings import Settings
 
 
@@ -47,10 +48,28 @@ def _folder(setting: str, path: str) -> pathlib.Path:
     return folder
 
 
+def _compared(workspace: storage.Workspace, options: Settings) -> tuple[pathlib.Path | None, str]:
+    """Returns the folder of the masks that COMPARE_WITH selects, None for none, and their name for readers."""
+    path = options.COMPARE_WITH
+    if path is None:
+        return None, ""
+    folder = _folder("COMPARE_WITH", path)
+    if not holds_model(folder):
+        return folder, folder.name
+    predictions = workspace.compared_predictions
+    storage.require(predictions, "predict_test_set")
+    if mask_folder.read_source(predictions) != path:
+        fix = f"Run step 4 again: {storage.command('predict_test_set')}"
+        raise storage.MissingResult(f"'{predictions.name}' are those of another model than COMPARE_WITH. {fix}")
+    provenance = mask_folder.read_provenance(predictions)
+    return predictions, f"{folder.name} (model {provenance.id})" if provenance else folder.name
+
+
 def _subject(
     workspace: storage.Workspace, options: Settings, cases: pd.DataFrame, predictions: pathlib.Path
 ) -> Subject:
     second_reader = options.SECOND_READER_FOLDER
+    compared, compared_name = _compared(workspace, options)
     return Subject(
         cases=cases,
         folder=workspace.test_set,
@@ -60,4 +79,6 @@ def _subject(
         second_reader=_folder("SECOND_READER_FOLDER", second_reader) if second_reader is not None else None,
         grids=preloaded_dataset.read_grids(workspace),
         wanted_labels=options.wanted_labels,
+        compared=compared,
+        compared_name=compared_name,
     )

@@ -24,6 +24,8 @@ class Subject:
     second_reader: a folder of a second reader's masks of the same cases.
     grids: of the cases' images. None are needed for masks that have the size of the case.
     wanted_labels: those that MASK_LABELS selects, of folders with several labels.
+    compared: a folder of other masks of the same cases; None for no comparison.
+    compared_name: what these masks are called.
     external: the name of an external test set; "" for another subject.
     folds: of a cross-validation, in which no model predicts cases that it was trained on; 0 for a test set.
     """
@@ -36,6 +38,8 @@ class Subject:
     second_reader: pathlib.Path | None = None
     grids: tuple[ImageGrid, ...] = ()
     wanted_labels: tuple[int | str, ...] | None = None
+    compared: pathlib.Path | None = None
+    compared_name: str = ""
     external: str = ""
     folds: int = 0
 
@@ -69,11 +73,21 @@ class Subject:
             return None
         return case_masks.read(self.second_reader, self.cases, self.grids, self.wanted_labels)
 
+    @functools.cached_property
+    def compared_masks(self) -> CaseMasks | None:
+        """The masks of `compared`, as `masks`."""
+        if self.compared is None:
+            return None
+        wanted = None if mask_folder.has_provenance(self.compared) else self.wanted_labels
+        return case_masks.read(self.compared, self.cases, self.grids, wanted)
+
     def check_no_leakage(self) -> None:
         """DatasetError if a model was trained on a case that it predicts."""
-        if self.provenance and not self.folds:
-            fix = "Predict it with a model that was not trained on it."
-            preloaded_dataset.check_no_leakage(self.cases, self.provenance.image_sha256, fix)
+        compared = mask_folder.read_provenance(self.compared) if self.compared else None
+        for provenance in (self.provenance if not self.folds else None, compared):
+            if provenance:
+                fix = "Predict it with a model that was not trained on it."
+                preloaded_dataset.check_no_leakage(self.cases, provenance.image_sha256, fix)
 
     def history(self) -> bytes | None:
         """The chart of the model's training, the content of a PNG file, if the predictions have one."""

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation import agreement_texts
+from evaluation import agreement_texts, comparison
 from evaluation.result import METRICS, EvaluationResult, Reliability
 from evaluation.subject import Subject
 from evaluation.wording import counted, number
 from masks import agreement
 
 _HEADER = ["Metric", "Mean ± SD", "95 % CI of the mean", "Median (quartiles)", "Range", "Cases", "Failed"]
+_GROUP_MEAN = "Mean of groups (95 % CI)"
 
 _NETWORKS = {"unet": "U-Net", "deeplabv3_plus": "DeepLabV3+"}
 # More folders than that, such as one per patient, are counted, not named.
@@ -46,22 +47,31 @@ def interval(name: str, row: pd.Series) -> str:
 
 def summary_rows(result: EvaluationResult, names: Sequence[str]) -> list[list[str]]:
     """Returns the summary table as texts: the header, then a row for each of the metrics `names`."""
-    second = result.second_summary
-    rows = [[*_HEADER, *([reader(result).capitalize()] if second is not None else [])]]
+    second, grouped = result.second_summary, result.sampling_unit == "group"
+    header = [*_HEADER[:3], *([_GROUP_MEAN] if grouped else []), *_HEADER[3:]]
+    rows = [[*header, *([reader(result).capitalize()] if second is not None else [])]]
     for name, row in result.summary.loc[list(names)].iterrows():
         quartiles = f"{metric(name, row['median'])} ({_span(name, row, 'q1', 'q3')})" if row["cases"] else "-"
         spread = [quartiles, _span(name, row, "minimum", "maximum")]
         counts = [f"{row['cases']:.0f}", f"{row['failed']:.0f}"]
-        cells = [METRICS[name], mean_sd(name, row), interval(name, row), *spread, *counts]
+        means = [mean_sd(name, row), interval(name, row), *([_group_mean(name, row)] if grouped else [])]
+        cells = [METRICS[name], *means, *spread, *counts]
         rows.append(cells if second is None else [*cells, mean_sd(name, second.loc[name])])
     return rows
+
+
+def _group_mean(name: str, row: pd.Series) -> str:
+    mean = metric(name, row["group_mean"])
+    return f"{mean} ({_span(name, row, 'group_ci_low', 'group_ci_high')})" if np.isfinite(row["group_ci_low"]) else mean
 
 
 def terminal(result: EvaluationResult) -> str:
     """Returns the summary for the terminal."""
     lines = [f"{counted(len(result.table), result.subject.case_noun)}:"]
     lines += _aligned(summary_rows(result, result.preferred)) if len(result.nonempty) else []
-    lines += [*notes(result), primary_agreement(result), second_reader(result), predicted_dice(result.reliability)]
+    lines += [*notes(result), primary_agreement(result), second_reader(result)]
+    lines += [comparison.sentences(result.comparison)] if result.comparison else []
+    lines += [predicted_dice(result.reliability)]
     return "\n".join(filter(None, [*lines, times_evaluated(result)]))
 
 
@@ -172,6 +182,13 @@ def predicted_dice_bias(reliability: Reliability) -> str:
     if abs(reliability.bias) < 0.005:
         return "equal to the true Dice"
     return f"{abs(reliability.bias):.2f} too {'high' if reliability.bias > 0 else 'low'}"
+
+
+def predicted_dice_label(result: EvaluationResult) -> str:
+    """Returns "Predicted Dice" with its bias, such as "Predicted Dice (0.14 too high on the test set)"."""
+    if result.reliability is None:
+        return "Predicted Dice"
+    return f"Predicted Dice ({predicted_dice_bias(result.reliability)} on the {result.subject.name})"
 
 
 def times_evaluated(result: EvaluationResult) -> str:

@@ -68,6 +68,7 @@ def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     lowest = np.nanmin(table[["dice", "predicted_dice"]].to_numpy())
     _scatter(axes, table["predicted_dice"], table["dice"], "Predicted Dice coefficient", "True Dice coefficient")
+    axes.set_title(f"Mean of predicted − true: {_number((table['predicted_dice'] - table['dice']).mean(), 2)}")
     _identity_line(axes, np.array([max(-0.02, lowest - 0.05), 1.01]))
     return figure
 

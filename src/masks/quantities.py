@@ -48,16 +48,20 @@ class Quantity:
         return f"{text} ({self.unit})" if self.unit else text
 
 
+AREA_PX = Quantity("area", "px", "Area", "px", 1)
+
+
 def quantities(windows: Windows, in_cm2: bool, in_hu: bool, has_height: bool) -> list[Quantity]:
     """The quantities of masks on images, the area first.
 
     `in_cm2`: whether the pixel spacing is known; `in_hu`: whether the images are in Hounsfield units; `has_height`:
     whether the patients' heights are known.
     """
-    unit, ending, places = ("cm²", "cm2", 2) if in_cm2 else ("px", "px", 1)
+    area = Quantity("area", "cm2", "Area", "cm²", 2) if in_cm2 else AREA_PX
+    unit, ending, places = area.unit, area.ending, area.places
     value, value_unit, value_ending = ("attenuation", "HU", "hu") if in_hu else ("value", "", "value")
     value_places = 1 if in_hu else 2
-    found = [Quantity("area", ending, "Area", unit, places)]
+    found = [area]
     if in_cm2 and has_height:
         found += [Quantity("SMI", "smi_cm2_per_m2", "Area / height²", "cm²/m²", 2)]
     found += [

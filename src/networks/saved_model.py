@@ -35,7 +35,7 @@ from settings.hyperparameters import Hyperparameters
 FORMAT = 1
 _FORMATS = rules.whole(1, 2**31)
 
-_WEIGHTS, _HYPERPARAMETERS, _TRAINING = "weights.weights.h5", "hyperparameters.json", "training.json"
+_WEIGHTS, _HYPERPARAMETERS, _TRAINING = "weights.weights.h5", "hyperparameters.json", provenance.TRAINING_FILE
 _BUILT_OF = ("architecture", "filters", "stem_patch_px", "clip_hu")
 
 

@@ -14,7 +14,7 @@ import storage
 from data import mask_folder, pipeline, preloaded_dataset
 from networks import ensemble, saved_model
 from prediction import models, overlap, quality
-from provenance import Training, TrainSetStatistics
+from provenance import Training, TrainSetStatistics, holds_model
 
 
 def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
@@ -27,12 +27,24 @@ def predict_test_set(workspace: storage.Workspace = storage.PROJECT) -> None:
     options = settings.load(workspace.root)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = preloaded_dataset.read_cases(workspace, "test")
-        with models.reading(workspace, options) as folders:
-            for folder in folders:
-                _check_compatible(cases, saved_model.read_training(folder), options)
-            predictor = models.read(folders, options)
-        with storage.atomic_folder(workspace.predictions) as draft:
-            text = predict_set(predictor, workspace.test_set, cases["case"].tolist(), draft, options)
+        _predict_with(workspace, options, cases, "MODEL", workspace.predictions)
+        if options.COMPARE_WITH is not None and holds_model(pathlib.Path(options.COMPARE_WITH)):
+            print(f"Predicting also with the model of COMPARE_WITH, {options.COMPARE_WITH}.")
+            _predict_with(workspace, options, cases, "COMPARE_WITH", workspace.compared_predictions)
+
+
+def _predict_with(
+    workspace: storage.Workspace, options: settings.Settings, cases: pd.DataFrame, setting: str, folder: pathlib.Path
+) -> None:
+    """Writes the masks of the models that `setting` selects into `folder`."""
+    with models.reading(workspace, options, setting) as folders:
+        for each in folders:
+            _check_compatible(cases, saved_model.read_training(each), options, setting)
+        predictor = models.read(folders, options)
+    with storage.atomic_folder(folder) as draft:
+        text = predict_set(predictor, workspace.test_set, cases["case"].tolist(), draft, options)
+        if setting == "COMPARE_WITH":
+            mask_folder.write_source(draft, str(options.COMPARE_WITH))
     print(text)
 
 
@@ -73,17 +85,17 @@ def predict_cases(
     return pd.DataFrame(_predict(names, images.batch(batch_size).prefetch(1), model, statistics, folder))
 
 
-def _check_compatible(cases: pd.DataFrame, training: Training, options: settings.Settings) -> None:
+def _check_compatible(cases: pd.DataFrame, training: Training, options: settings.Settings, setting: str) -> None:
     sizes, size = set(cases["height"]), training.image_size
     if sizes != {size}:
         fix = "Train the model again."
-        if options.MODEL is not None:
-            fix = f"Change MODEL, or set IMAGE_SIZE = {size} and FIT_IMAGES = True and run step 1 again."
+        if getattr(options, setting) is not None:
+            fix = f"Change {setting}, or set IMAGE_SIZE = {size} and FIT_IMAGES = True and run step 1 again."
         trained = f"The model was trained on images of {size} px"
         raise storage.DatasetError([f"{trained}, the data set has {sizes.pop()} px. {fix}"])
     fix = "Train the model again on the current train set."
-    if options.MODEL is not None:
-        fix = "Change MODEL, or select another test set (TEST_CASES)."
+    if getattr(options, setting) is not None:
+        fix = f"Change {setting}, or select another test set (TEST_CASES)."
     preloaded_dataset.check_no_leakage(cases, training.image_sha256, fix)
 
 

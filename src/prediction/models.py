@@ -20,15 +20,17 @@ _WAIT_SECONDS = 60.0
 
 
 @contextlib.contextmanager
-def reading(workspace: storage.Workspace, options: Settings) -> Iterator[list[pathlib.Path]]:
+def reading(workspace: storage.Workspace, options: Settings, setting: str = "MODEL") -> Iterator[list[pathlib.Path]]:
     """The models' folders, which no other program replaces within the context.
+
+    `setting`: which one names another model folder.
 
     MissingResult if the models are not trained; SettingsError if there is none in MODEL. InUse if another program
     replaces them. DatasetError if there are more folds than CROSS_VALIDATION_FOLDS.
     """
-    if options.MODEL is not None:
-        locked, step = pathlib.Path(options.MODEL), "train_final_model"
-        folders = _models_in(locked)
+    if (path := getattr(options, setting)) is not None:
+        locked, step = pathlib.Path(path), "train_final_model"
+        folders = _models_in(locked, setting)
     elif options.PREDICT_WITH_FOLDS:
         folders = _fold_models(workspace, options.CROSS_VALIDATION_FOLDS)
         locked, step = workspace.cross_validation, "cross_validate_train_set"
@@ -80,17 +82,17 @@ def history(folders: list[pathlib.Path]) -> bytes | None:
     return file.read_bytes() if len(folders) == 1 and file.exists() else None
 
 
-def _models_in(folder: pathlib.Path) -> list[pathlib.Path]:
+def _models_in(folder: pathlib.Path, setting: str) -> list[pathlib.Path]:
     """The model in `folder`, or those of the folds if it is a cross-validation."""
     if folds := sorted(folder.glob("fold *"), key=lambda fold: (len(fold.name), fold.name)):
         if not (folder / "out of fold.csv").exists():
-            fix = "Finish it, or change MODEL in config.py."
+            fix = f"Finish it, or change {setting} in config.py."
             raise settings.SettingsError(f"{folder}: a cross-validation that is not finished. {fix}")
         return folds
     try:
         saved_model.read_training(folder)
     except storage.MissingResult as error:
-        fix = "Set MODEL in config.py to a folder that step 3 wrote, or to a finished cross-validation."
+        fix = f"Set {setting} in config.py to a folder that step 3 wrote, or to a finished cross-validation."
         raise settings.SettingsError(f"{folder}: there is no model. {fix}") from error
     return [folder]
 

@@ -359,6 +359,16 @@ class Settings:
         "reach. None: there is none.",
         is_path=True,
     )
+    COMPARE_WITH: str | None = _declare(
+        None,
+        rules.FOLDER,
+        "Other masks of the test cases to compare with the evaluated ones: a folder of masks, as in "
+        "PREDICTIONS_FOLDER, or a model folder or cross-validation, as in MODEL, with which step 4 then also predicts. "
+        "Step 5 reports the differences, their 95 % intervals, Wilcoxon's test, and the cases that differ most. None: "
+        "there are none.",
+        is_path=True,
+        example='COMPARE_WITH = "other masks/nnunet"',
+    )
     SECOND_READER_IS_SAME_PERSON: bool = _declare(
         False,
         rules.SWITCH,

@@ -96,6 +96,7 @@ class Workspace:
     train_set = _folder("preloaded dataset/train set")
     test_set = _folder("preloaded dataset/test set")
     predictions = _folder("preloaded dataset/test set/predictions")
+    compared_predictions = _folder("preloaded dataset/test set/compared predictions")
     model_tuning = _folder("model tuning")
     unfinished_model = _folder("unfinished model")
     model = _folder("model")
