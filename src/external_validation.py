@@ -131,7 +131,7 @@ def _convert(
     converted.excluded.to_csv(data / "left out.csv", index=False)
     about_cases = dataset_summary.case_warnings(rows, converted.excluded, options.MASK_SPECK_PX)
     skipped = dataset_summary.first(converted.warnings) + dataset_summary.first(found.skipped)
-    for warning in [*skipped, *about_cases, *findings]:
+    for warning in [*skipped, *about_cases, *(finding.message for finding in findings)]:
         print(f"Warning: {warning}")
     if converted.empty_slices:
         print(dataset_summary.empty_slices(converted.empty_slices))

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 import html_page
-from html_page import Section
+from html_page import Section, charts
 from masks import drawing
 
 
@@ -55,3 +56,58 @@ def test_an_image_holds_the_file_and_its_size_on_the_page():
 def test_a_file_that_browsers_may_not_show_is_refused():
     with pytest.raises(ValueError, match="neither PNG nor JPEG"):
         html_page.data_uri(b"GIF89a")
+
+
+def polyline(chart, kind):
+    """The points of a series of a chart: (points, 2)."""
+    (line,) = [line for line in parsed(chart).iter("polyline") if line.get("class") == kind]
+    return np.array([list(map(float, point.split(","))) for point in line.get("points").split()])
+
+
+def test_a_histogram_shows_the_share_of_each_whole_number():
+    chart = charts.histogram({"a": [1, 1, 1, 3], "b <": [3, 3]}, "Cases per group", "Groups")
+    first, second = polyline(chart, "first"), polyline(chart, "second")
+    base = first[0, 1]
+    np.testing.assert_allclose(base - second[:, 1], [0, 0, 0, 0, 0, base - second[5, 1], base - second[5, 1], 0])
+    full = base - second[5, 1]  # 100 %
+    np.testing.assert_allclose((base - first[1:-1:2, 1]) / full, [0.75, 0, 0.25], atol=0.01)
+    assert "b <" in [text.text for text in parsed(chart).iter("text")]
+
+
+def test_a_histogram_of_many_values_has_bins_of_equal_width():
+    values = np.random.default_rng(0).normal(size=900)
+    points = polyline(charts.histogram({"a": values}, "Value", "Pixels"), "first")
+    counts, _ = np.histogram(values, 40)
+    heights = points[0, 1] - points[1:-1:2, 1]
+    np.testing.assert_allclose(heights / heights.max(), counts / counts.max(), atol=0.01)
+
+
+def test_a_logarithmic_histogram_gives_each_decade_the_same_height():
+    values = np.repeat([1, 2, 3], [10, 100, 890])
+    points = polyline(charts.histogram({"a": values}, "Value", "Pixels", log=True), "first")
+    heights = points[0, 1] - points[1:-1:2, 1]
+    np.testing.assert_allclose(heights / heights[1], [2 / 3, 1, np.log10(8900) / 3], atol=0.01)
+
+
+def test_marks_outside_of_the_values_are_left_out():
+    chart = charts.histogram({"a": [0, 10]}, "Value", "Pixels", marks={"inside": 5, "outside": 50})
+    texts = [text.text for text in parsed(chart).iter("text")]
+    assert "inside" in texts
+    assert "outside" not in texts
+
+
+@pytest.mark.parametrize("values", [[], [5.5], [5.5, 5.5, 5.5]])
+def test_few_or_equal_values_give_a_chart_or_none(values):
+    chart = charts.histogram({"a": values}, "Value", "Pixels")
+    assert bool(chart) is bool(values)
+    assert "nan" not in chart
+
+
+def test_ranges_of_many_cases_include_the_lowest_and_the_highest():
+    lows, highs = -np.arange(1000.0), np.arange(1000.0)
+    (path,) = [
+        path for path in parsed(charts.ranges(lows, highs, "Value")).iter("path") if path.get("class") == "first"
+    ]
+    starts, ends = np.array(re.findall(r"M[\d.]+ ([\d.]+)V([\d.]+)", path.get("d")), float).T
+    assert len(starts) == 250
+    np.testing.assert_allclose(starts - ends, np.linspace(0, (starts - ends)[-1], 250), atol=1)

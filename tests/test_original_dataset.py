@@ -65,7 +65,7 @@ def test_every_pair_is_stored_unchanged_under_its_name(five):
             mask(number).sum(),
             image(number).min(),
         )
-    assert len(files(five.preloaded_dataset)) == 4 + 10
+    assert len(files(five.preloaded_dataset)) == 6 + 10
 
 
 def test_ct_needs_two_bytes_per_pixel_and_masks_one(five):

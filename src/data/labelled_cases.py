@@ -78,8 +78,10 @@ def convert(found: image_mask_pairs.PairsFound, folder: pathlib.Path, options: S
     )
 
 
-def check(cases: LabelledCases, folder: pathlib.Path, data: pathlib.Path, options: Settings) -> list[str]:
-    """Writes what the data checks find into `folder`; returns their warnings.
+def check(
+    cases: LabelledCases, folder: pathlib.Path, data: pathlib.Path, options: Settings
+) -> dict[checks.Finding, bytes]:
+    """Writes what the data checks find into `folder`; returns the findings, each with its picture, a JPEG file.
 
     `data`: the folder that `convert` wrote into. DatasetError for what is certainly wrong.
     """
@@ -89,8 +91,7 @@ def check(cases: LabelledCases, folder: pathlib.Path, data: pathlib.Path, option
     nearest = checks.nearest(cases.features)
     findings = checks.findings(cases.features, groups if grouped else None, window, nearest)
     raise_faults([finding.message for finding in findings if finding.certain])
-    checks.write(folder, data, cases.features, findings, nearest)
-    return [finding.message for finding in findings]
+    return checks.write(folder, data, cases.features, findings, nearest)
 
 
 def raise_faults(faults: list[str]) -> None:

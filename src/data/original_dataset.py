@@ -28,13 +28,24 @@ Warnings, not faults: files of other formats, empty masks, masks that cover near
 
 import os
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 import settings
 import storage
-from data import dataset_summary, grouping, image_mask_pairs, labelled_cases, preloaded_dataset, test_set
+from data import (
+    checks,
+    dataset_report,
+    dataset_summary,
+    grouping,
+    image_mask_pairs,
+    intensities,
+    labelled_cases,
+    preloaded_dataset,
+    test_set,
+)
 from data.image_mask_pairs import KINDS, Pair
 
 
@@ -58,6 +69,7 @@ def create_preloaded_dataset(workspace: storage.Workspace = storage.PROJECT) -> 
     _print_skipped(found.skipped)
     for line in dataset_summary.lines(cases.rows, cases.excluded, options):
         print(line)
+    print(f"Data report: {workspace.preloaded_dataset.name}/{dataset_report.FILE}")
 
 
 def _write(
@@ -74,14 +86,16 @@ def _write(
             grouping.split_faults(rows["group"].tolist(), options, rows["image_file"].nunique())
         )
         in_test = test_set.choose(rows, cases.volumes, cases.excluded, options)
-        for warning in labelled_cases.check(cases, draft, train_set, options):
-            print(f"Warning: {warning} See 'preloaded dataset/checks'.")
+        findings = labelled_cases.check(cases, draft, train_set, options)
+        for finding in findings:
+            print(f"Warning: {finding.message} See 'preloaded dataset/checks'.")
         _move_test_cases(rows, in_test, draft)
         labelled_cases.raise_faults(_nothing_to_learn(rows, options))
         rows.to_csv(draft / "cases.csv", index=False)
         cases.excluded.to_csv(draft / "left out.csv", index=False)
         preloaded_dataset.write_grids(draft, cases.grids)
         preloaded_dataset.write_facts(draft, preloaded_dataset.facts(len(rows), options))
+        dataset_report.write(draft, _prepared(found, cases, findings, options))
     return cases
 
 
@@ -91,6 +105,23 @@ def _name_faults(pairs: list[Pair], options: settings.Settings) -> list[str]:
     if pairs and not faults and options.GROUP_CASES_BY not in (None, "case"):
         faults = grouping.split_faults(list(groups.values()), options)
     return faults + test_set.name_faults(pairs, options)
+
+
+def _prepared(
+    found: image_mask_pairs.PairsFound,
+    cases: labelled_cases.LabelledCases,
+    findings: Mapping[checks.Finding, bytes],
+    options: settings.Settings,
+) -> dataset_report.Preparation:
+    return dataset_report.Preparation(
+        cases=cases.rows,
+        excluded=cases.excluded,
+        files=len(found.pairs),
+        empty_slices=cases.empty_slices,
+        findings=findings,
+        window=intensities.window(options, intensities.are_in_hu(cases.rows)),
+        seed=options.SEED,
+    )
 
 
 def _move_test_cases(rows: pd.DataFrame, in_test: np.ndarray, draft: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
     preloaded dataset/
       cases.csv                    a row per case: split, group, source files, SHA-256, shape, value range, mask pixels
       left out.csv                 the excluded pairs, and why
+      report.html                  all of this on one page (see `data.dataset_report`)
       checks.csv, checks/          a row per case with the values of the data checks; pictures of what looks wrong
       facts.json                   the number of cases, and the settings of step 1
       grids.json                   where the slices of each image lie in space; nothing else of the files' headers

@@ -11,14 +11,14 @@ const ORANGE = [230, 159, 0], WHITE = [255, 255, 255];
 const REFERENCE = 1, PREDICTION = 2;
 const KEY = "marks of " + data.title;
 const WORST = 12, THUMBNAIL = 256;
-// A table of thousands of rows takes seconds: the first rows appear at once, the others in parts that double in length.
-const PART = 100, MAX_PART = 800;
+// A table of thousands of rows takes seconds: rows are added when they are scrolled to, searched or printed.
+const PART = 100;
 // While the viewer is open the list stays unchanged, so that marking a case does not move the others.
-let marks = {}, order = { column: named("dice"), up: true }, list = [], current = -1, style = 0, timer = 0;
+let marks = {}, order = { column: named("dice"), up: true }, list = [], current = -1, style = 0;
 // Some browsers offer no storage to local files: the marks then last until the page is closed.
 try { marks = JSON.parse(localStorage.getItem(KEY)) || {} } catch (error) { marks = {} }
 
-const body = document.querySelector("#cases tbody");
+const box = document.querySelector("#cases .box"), table = box.querySelector("table"), body = table.tBodies[0];
 const mark = at => marks[names[at]] || "";
 const value = (at, column) => column.name === "mark" ? mark(at) : column.values[at];
 const collator = new Intl.Collator(undefined, { numeric: true });
@@ -57,6 +57,7 @@ function show() {
   document.querySelectorAll("#cases th").forEach((cell, at) => cell.setAttribute("aria-sort",
     columns[at] === order.column ? (order.up ? "ascending" : "descending") : "none"));
   body.replaceChildren();
+  box.scrollTop = 0;
   fill();
   if (focused !== undefined) {  // Its row was removed: focus it at its new place.
     const place = list.indexOf(Number(focused));
@@ -65,12 +66,16 @@ function show() {
   }
 }
 
-// Adds rows until there are at least `count`, and then the next part when the browser has nothing else to do.
+// Adds rows until there are at least `count`. The space below the table is that of the missing rows.
 function fill(count = PART) {
-  clearTimeout(timer);
   body.append(...list.slice(body.childElementCount, count).map(row));
-  const there = body.childElementCount;
-  if (there < list.length) timer = setTimeout(fill, 0, there + Math.min(there, MAX_PART));
+  const there = body.childElementCount, missing = list.length - there;
+  table.style.marginBottom = missing ? `${missing * body.offsetHeight / there}px` : "";
+}
+
+function fillVisible() {
+  const needed = body.childElementCount * (box.scrollTop + 2 * box.clientHeight) / body.offsetHeight;
+  if (needed > body.childElementCount) fill(Math.ceil(needed) + PART);
 }
 
 function header({ name, label, main }) {
@@ -296,7 +301,7 @@ document.querySelectorAll("button[data-mark]").forEach(button => {
 document.querySelectorAll("[data-restyle]").forEach(button => { button.onclick = restyle });
 byId("viewer").addEventListener("close", () => { show(); worst() });
 byId("all").onclick = () => {
-  const pressed = document.querySelector("#cases table").classList.toggle("all");
+  const pressed = table.classList.toggle("all");
   byId("all").setAttribute("aria-pressed", pressed);
 };
 byId("close").onclick = () => byId("viewer").close();
@@ -308,7 +313,11 @@ byId("save").onclick = () => {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 };
 ["filter", "below", "marked"].forEach(id => byId(id).addEventListener("input", show));
+box.onscroll = fillVisible;
 window.addEventListener("beforeprint", () => fill(list.length));
+document.addEventListener("keydown", event => {  // The browser's search finds the rows that are there.
+  if ((event.ctrlKey || event.metaKey) && event.key === "f" || event.key === "F3") fill(list.length);
+});
 document.querySelector("#cases thead tr").replaceChildren(...columns.map(header));
 legend();
 show();

@@ -83,6 +83,13 @@ def _enlarged(values: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(values.astype(np.uint8)).resize((width, height), Image.Resampling.NEAREST))
 
 
+def outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with the outline of a mask, RGB uint8 (height, width, 3), without other changes or texts."""
+    picture = np.repeat(drawing.grey(image)[..., None], 3, axis=2)
+    picture[_outline(mask)] = OUTLINE
+    return picture
+
+
 def _outline(mask: np.ndarray) -> np.ndarray:
     """The pixels on both sides of the border between 0 and 1, bool (height, width)."""
     outline = np.zeros(mask.shape, bool)

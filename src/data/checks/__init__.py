@@ -18,6 +18,6 @@ from data.checks.features import CaseFeatures, describe
 from data.checks.finding import Finding
 from data.checks.findings import findings
 from data.checks.report import write
-from data.checks.tables import table, worst
+from data.checks.tables import MAX_PICTURED, table, worst
 
-__all__ = ["CaseFeatures", "Finding", "describe", "findings", "nearest", "table", "worst", "write"]
+__all__ = ["MAX_PICTURED", "CaseFeatures", "Finding", "describe", "findings", "nearest", "table", "worst", "write"]

@@ -11,6 +11,7 @@ from data.checks.tables import table, worst
 from masks import drawing
 
 TABLE, PICTURES = "checks.csv", "checks"
+_MAX_JPEG_BYTES = 200_000
 
 
 def write(
@@ -19,16 +20,20 @@ def write(
     features: Mapping[str, CaseFeatures],
     findings: Sequence[Finding],
     nearest: Nearest,
-) -> None:
+) -> dict[Finding, bytes]:
     """Writes `folder`/checks.csv, and a picture per finding into `folder`/checks: image and mask of its worst cases.
 
-    `data`: the folder with the images and masks of all cases.
+    `data`: the folder with the images and masks of all cases. Returns the findings, each with its picture as a
+    JPEG file.
     """
     table(features, findings, nearest).to_csv(folder / TABLE, index=False)
     if not findings:
-        return
+        return {}
+    pictures = {}
     (folder / PICTURES).mkdir()
     for number, (finding, cases) in enumerate(worst(findings), 1):
         images, masks = ([preloaded_dataset.read(data / kind, case) for case in cases] for kind in ("images", "masks"))
         picture = drawing.panel(images, masks, masks, max_side_px=512)
         (folder / PICTURES / f"{number} {finding.check}.png").write_bytes(drawing.to_png(picture))
+        pictures[finding] = drawing.to_jpeg(picture, _MAX_JPEG_BYTES)
+    return pictures

@@ -9,6 +9,9 @@ from data.checks.features import CaseFeatures
 from data.checks.finding import Finding
 from data.checks.orientations import ORIENTATIONS
 
+# The number of cases of a finding that have a picture.
+MAX_PICTURED = 3
+
 
 def table(features: Mapping[str, CaseFeatures], findings: Sequence[Finding], nearest: copies.Nearest) -> pd.DataFrame:
     """The rows of checks.csv, one per case: the values that were checked, and the names of its findings."""
@@ -38,6 +41,6 @@ def _row(case: str, features: CaseFeatures, nearest: tuple[str, float]) -> dict[
     }
 
 
-def worst(findings: Sequence[Finding], count: int = 3) -> list[tuple[Finding, tuple[str, ...]]]:
+def worst(findings: Sequence[Finding], count: int = MAX_PICTURED) -> list[tuple[Finding, tuple[str, ...]]]:
     """Each finding with the cases to show as pictures: its first `count` cases, the most striking ones."""
     return [(finding, finding.cases[:count]) for finding in findings]
