@@ -124,7 +124,7 @@ def _count_row(name: str, rows: pd.DataFrame) -> list[str]:
 def _checks(prepared: Preparation) -> str:
     if not prepared.findings:
         return "<p>The checks found nothing that looks wrong. docs/steps.md lists what they can't find.</p>"
-    parts = ["<p>Each picture has the most striking cases: the image, and the image with its mask in green.</p>"]
+    parts = ["<p>Each picture has the most striking cases: the image, and the image with its mask in colour.</p>"]
     for finding, picture in prepared.findings.items():
         shown = html_page.image(picture, f"Cases of the finding: {finding.check}")
         parts.append(f"<h3>{html.escape(finding.check.capitalize())}</h3><p>{html.escape(finding.message)}</p>")

@@ -4,7 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const columns = data.columns, byId = id => document.getElementById(id);
 const named = name => columns.find(column => column.name === name);
 const names = named("case").values, dice = named("dice").values, all = names.map((_, at) => at);
-// Green, blue and red as in the comparison images; patterns and outlines are safe for colour-blind readers.
+// Yellow, blue and red as in the comparison images; patterns and outlines are safe for colour-blind readers.
 const KINDS = [["reference only", [51, 115, 255]], ["prediction only", [255, 60, 0]], ["both", [200, 255, 0]]];
 const STYLES = ["colours", "patterns", "outlines", "none"];
 const ORANGE = [230, 159, 0], WHITE = [255, 255, 255];
