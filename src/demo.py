@@ -7,10 +7,18 @@ import shutil
 
 import command_line
 import storage
-from command_line import cross_validation, data, evaluation, model_exploration, model_training, prediction
+from command_line import (
+    cross_validation,
+    data,
+    evaluation,
+    external_validation,
+    model_exploration,
+    model_training,
+    prediction,
+)
 
 WORKSPACE = storage.Workspace(storage.PROJECT.root / "demo")
-CASES, NEW_IMAGES = 80, 4
+CASES, EXTERNAL_CASES, NEW_IMAGES = 80, 10, 4
 
 SETTINGS = """# The settings of the demo: small, so that it takes minutes.
 IMAGE_SIZE = 256
@@ -34,6 +42,7 @@ report            {results}/report.html
 worst cases       {images}/_worst.png
 new predictions   {new_predictions}
 masks to check    {cross_validation}/images
+external set      {external_validation}/summary.md
 trainings         {tensorboard}
 
 To start with your own data: copy config_template.py to config.py, put images and masks into
@@ -42,7 +51,7 @@ original dataset/<any name>/images and .../masks, and type: {steps}
 
 
 def prepare(workspace: storage.Workspace = WORKSPACE) -> None:
-    """Replaces the demo's folder: settings, phantoms for train and test set, and new images of several sizes."""
+    """Replaces the demo's folder: settings, phantoms for train, test and external set, new images of several sizes."""
     from data import csv_array, phantoms  # Here, so that a Python without packages is reported.
 
     if workspace.root.exists():
@@ -50,6 +59,7 @@ def prepare(workspace: storage.Workspace = WORKSPACE) -> None:
     workspace.new_images.mkdir(parents=True)
     (workspace.root / "config.py").write_text(SETTINGS, encoding="utf-8")
     phantoms.write_original_dataset(workspace.original_dataset / "phantoms", CASES, 256)
+    phantoms.write_original_dataset(workspace.external_test_sets / "more phantoms", EXTERNAL_CASES, 256, seed=2000)
     for number in range(NEW_IMAGES):
         image, _ = phantoms.draw(1000 + number, (256, 320, 384, 512)[number])
         csv_array.write(workspace.new_images / f"new_{number}.csv", image[: image.shape[0] - 32 * number])
@@ -58,7 +68,7 @@ def prepare(workspace: storage.Workspace = WORKSPACE) -> None:
 def main() -> None:
     """Runs all steps, then prints where to look and how to continue."""
     command_line.install_error_handler()
-    print(f"Creating {CASES + NEW_IMAGES} synthetic slices in {WORKSPACE.root.name}/ ...", flush=True)
+    print(f"Creating {CASES + EXTERNAL_CASES + NEW_IMAGES} synthetic slices in {WORKSPACE.root.name}/ ...", flush=True)
     prepare()
     steps = (
         data.original_dataset.create_preloaded_dataset,
@@ -68,10 +78,11 @@ def main() -> None:
         evaluation.evaluate_test_set,
         prediction.predict_new_images,
         cross_validation.cross_validate_train_set,
+        external_validation.evaluate_external_test_sets,
     )
     for step in steps:
         step(WORKSPACE)
-    folders = ("results", "images", "new_predictions", "cross_validation")
+    folders = ("results", "images", "new_predictions", "cross_validation", "external_validation")
     commands = {"tensorboard": storage.command("demo", "show_tensorboard.py"), "steps": storage.command("1 3-5")}
     print(_SUMMARY.format(**{name: getattr(WORKSPACE, name) for name in folders}, **commands))
 

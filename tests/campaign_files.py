@@ -101,11 +101,13 @@ def printed(failure: str) -> str:
 
 def incomplete(workspace: storage.Workspace) -> list[str]:
     """Returns the missing and truncated results. Each is checked by the reader of its step."""
+    external = workspace.external_validation / "another hospital"
     checks = {
         "preloaded dataset": lambda: [preloaded_dataset.read_cases(workspace, split) for split in ("train", "test")],
         "model": lambda: storage.require(workspace.model, "train_final_model"),
         "report": lambda: storage.require(workspace.results, "evaluate_test_set"),
         "new predictions": lambda: storage.require(workspace.new_predictions, "predict_new_images"),
+        "external set": lambda: storage.require(external, "evaluate_external_test_sets"),
     }
     problems = []
     for result, check in checks.items():
@@ -116,6 +118,8 @@ def incomplete(workspace: storage.Workspace) -> list[str]:
     present = {
         workspace.model: {"weights.weights.h5", "hyperparameters.json", "training.json", "history.csv"},
         workspace.results: {"report.html", "metrics.csv", "summary.json", "methods.txt"},
+        external / "results": {"report.html", "metrics.csv", "summary.json", "methods.txt"},
+        workspace.external_validation: {"summary.csv", "summary.md", "evaluations.csv"},
         workspace.new_predictions: {"_table.csv", "new_0.csv", "new_1.csv", "new_2.csv"},
     }
     for folder, names in present.items():

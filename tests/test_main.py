@@ -124,11 +124,13 @@ def test_the_worst_case_can_be_viewed_and_marked_in_the_report(project, runs, op
 
 def test_the_demo_replaces_its_folder_and_writes_valid_settings(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "CASES", 3)
+    monkeypatch.setattr(demo, "EXTERNAL_CASES", 1)
     workspace = storage.Workspace(tmp_path / "demo")
     (workspace.root / "results").mkdir(parents=True)
     demo.prepare(workspace)
     assert settings.load(workspace.root).IMAGE_SIZE == 256
     assert len(files(workspace.original_dataset)) == 6
+    assert len(files(workspace.external_test_sets)) == 2
     assert len(files(workspace.new_images)) == demo.NEW_IMAGES
     assert not workspace.results.exists()
     assert len({csv_array.read(path).shape for path in workspace.new_images.iterdir()}) == demo.NEW_IMAGES
