@@ -217,7 +217,9 @@ def _histogram(cases: pd.DataFrame, values: pd.Series, label: str) -> str:
 
 def _examples(folder: pathlib.Path, prepared: Preparation) -> str:
     figures = []
-    for row in _random(prepared.cases, _EXAMPLES, prepared.seed).itertuples():
+    # From each set: a sample of all cases with the seed of the split would be the test set.
+    chosen = [_random(prepared.of(split), _EXAMPLES // 2, prepared.seed) for split in SPLITS]
+    for row in pd.concat(chosen).itertuples():
         image, mask = (
             preloaded_dataset.read(folder / f"{row.split} set" / kind, row.case) for kind in ("images", "masks")
         )

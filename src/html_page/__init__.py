@@ -43,7 +43,10 @@ def page(title: str, opening: str, sections: Sequence[Section], style: str = "")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a table of texts, which scrolls sideways where it is too wide. The first column names the row."""
+    """Returns a table of texts. Where it is too wide, cells wrap and then the table scrolls sideways.
+
+    The first column names the row.
+    """
     head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in header)
     body = "".join(f"<tr>{_row(row)}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -78,4 +81,10 @@ def _section(section: Section) -> str:
 
 def _row(texts: Sequence[str]) -> str:
     first, *others = map(html.escape, texts)
-    return f'<th scope="row">{first}</th>' + "".join(f"<td>{text}</td>" for text in others)
+    return f'<th scope="row">{first}</th>' + "".join(f"<td>{_wrapping(text)}</td>" for text in others)
+
+
+def _wrapping(text: str) -> str:
+    """Returns a cell's text that wraps only before a bracket and ±, as "0.995 (0.989 to 0.997)"."""
+    parts = text.replace(" (", "\n(").replace(" ±", "\n±").split("\n")
+    return " ".join(f"<span>{part}</span>" for part in parts)
