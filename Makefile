@@ -3,13 +3,18 @@
 PYTHONS := python3 python python3.14 python3.13 python3.12 python3.11 python3.10 python3.9
 PYTHON ?= $(shell for needed in "venv, ensurepip" venv; do for p in $(PYTHONS); do \
 	$$p -c "import sys, $$needed; sys.exit(sys.version_info < (3, 9))" >/dev/null 2>&1 && echo $$p && exit; done; done)
-RUN := .venv/bin/python
-MAKE_ENVIRONMENT = $(or $(PYTHON),$(error No Python from 3.9 on runs on this machine. Install one: python.org, or your \
-	system's packages)) make_environment.py
+# STACK=new: with the packages of requirements-new.txt, in an environment beside .venv.
+STACK ?=
+VENV := $(if $(filter new,$(STACK)),.venv-new,.venv)
+RUN := $(VENV)/bin/python
+MAKE_ENVIRONMENT = $(if $(STACK),SEGMENTER_STACK=$(STACK) )$(or $(PYTHON),$(error No Python from 3.9 on runs on this machine. Install one: python.org, or your \
+	system's packages)) make_environment.py $(filter-out .venv,$(VENV))
 # Whether an environment is active, such as conda's, that can show trainings; asked only where there is no .venv.
 ACTIVE := python -c "import sys, importlib.util; sys.exit(not all(map(importlib.util.find_spec, ['tensorboard', 'tensorflow'])))"
 # Whose trainings `make tensorboard` shows: this folder's, or those of WORKSPACE=demo.
 WORKSPACE ?= .
+# What `make test` runs.
+TESTS ?= tests
 # TensorFlow's remarks on starting: CPU instructions, missing GPU libraries.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -19,14 +24,14 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
-environment:  ## install Python 3.11 and the packages into .venv, if needed
+environment:  ## install Python and the packages into .venv, if needed
 	@$(MAKE_ENVIRONMENT)
 
 demo: environment  ## run all steps on synthetic slices, in the folder demo
 	@$(RUN) src/demo.py
 
-test: environment  ## run the test suite
-	@$(RUN) -m pytest -q -rs -n 2 --dist loadfile tests
+test: environment  ## run the test suite (STACK=new: with requirements-new.txt, in .venv-new)
+	@$(RUN) -m pytest -q -rs -n 2 --dist loadfile $(TESTS)
 
 lint: environment  ## check code style (ruff) and types (mypy)
 	@$(RUN) -m ruff check .
@@ -48,5 +53,5 @@ campaign: environment  ## kill steps, damage their files, mutate CSV texts: abou
 	@$(RUN) tests/campaign_csv.py
 
 tensorboard:  ## show the trainings in the browser (WORKSPACE=demo: those of the demo)
-	@if test ! -e .venv/installed && $(ACTIVE) >/dev/null 2>&1; then run=python; else $(MAKE_ENVIRONMENT) && run=$(RUN); fi && \
+	@if test ! -e $(VENV)/installed && $(ACTIVE) >/dev/null 2>&1; then run=python; else $(MAKE_ENVIRONMENT) && run=$(RUN); fi && \
 	exec $$run src/show_tensorboard.py "$(WORKSPACE)"

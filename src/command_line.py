@@ -22,10 +22,10 @@ _HOW_TO_START = (
     "of its .venv: .venv/bin/python, on Windows .venv\\Scripts\\python; with conda, the environment of environment.yml."
 )
 # Such as macOS' own Python: it can't read the modules that follow.
-if sys.version_info < (3, 10):  # noqa: UP036
+if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit(f"This is Python {sys.version.split()[0]} ({sys.executable}), which is too old. {_HOW_TO_START}")
 
-import environment_variables  # noqa: F401  Sets them, before a step imports TensorFlow.
+import environment_variables  # Sets them, before a step imports TensorFlow.
 import settings
 import storage
 
@@ -52,7 +52,9 @@ class _Module:
             settings.load(workspace.root)  # All of config.py is validated before anything else.
             _announce(function)
             disable_malloc_trim()
-            getattr(importlib.import_module(self._name), function)(workspace)
+            with environment_variables.quiet_import():
+                module = importlib.import_module(self._name)
+            getattr(module, function)(workspace)
 
         return call
 

@@ -1,9 +1,14 @@
-"""Sets what TensorFlow, HDF5 and Python read from environment variables; the user's own values stay.
+"""Sets what TensorFlow, HDF5 and Python read from environment variables; the user's own values stay,
+except for the choice of Keras.
 
 The program's entry points import this module before TensorFlow, whose import reads the variables.
 """
 
+import contextlib
+import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 
 # Hides TensorFlow's notes for developers; its errors still reach Python.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,3 +21,27 @@ os.environ.setdefault("PYTHONIOENCODING", ":backslashreplace")
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 # By default TensorFlow reserves nearly all memory of a GPU: no prediction could run during a training.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+# The pipeline is written for Keras 2. TensorFlow 2.15 contains it, and cannot import Keras if this is set without
+# tf-keras. Later versions contain Keras 3, and take Keras 2 from tf-keras (requirements-new.txt) if this is set.
+os.environ["TF_USE_LEGACY_KERAS"] = "1" if importlib.util.find_spec("tf_keras") else "0"
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Hides what libraries print to the error output while the block imports TensorFlow from 2.16 on.
+
+    They print notes whatever TF_CPP_MIN_LOG_LEVEL is (issue 100442 of TensorFlow). If it is below 3, nothing is hidden.
+    """
+    if os.environ["TF_USE_LEGACY_KERAS"] == "0" or os.environ["TF_CPP_MIN_LOG_LEVEL"] != "3" or sys.stderr is None:
+        yield
+        return
+    sys.stderr.flush()
+    errors = os.dup(2)
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(errors, 2)
+        os.close(errors)

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import environment_variables
+
 # The exit status of a program that Ctrl-C stopped.
 _INTERRUPTED = 130
 
@@ -52,7 +54,8 @@ def run(function: Callable, *arguments: Any) -> Any:
 def _main(task: pathlib.Path, outcome: pathlib.Path) -> None:
     threading.Thread(target=_end_with_caller, daemon=True).start()
     try:
-        function, arguments = pickle.loads(task.read_bytes())
+        with environment_variables.quiet_import():
+            function, arguments = pickle.loads(task.read_bytes())
         answer: tuple[Any, Exception | None] = (function(*arguments), None)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

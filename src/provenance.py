@@ -3,7 +3,9 @@
 The keys of their JSON files are the names of the fields.
 """
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -66,9 +68,14 @@ class TrainingFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training(TrainingFacts):
-    """The training of one model: training.json in its folder. The SHA-256 are those of the train set's files."""
+    """The training of one model: training.json in its folder.
+
+    packages: see `installed_packages`; empty for models of earlier versions of this program.
+    image_sha256, mask_sha256: those of the train set's files.
+    """
 
     hyperparameters: Hyperparameters
+    packages: dict[str, str]
     image_sha256: list[str]
     mask_sha256: list[str]
     train_set_statistics: TrainSetStatistics
@@ -99,6 +106,19 @@ class Provenance:
     hyperparameters: Hyperparameters
     training: TrainingFacts
     image_sha256: list[str]
+
+
+def installed_packages() -> dict[str, str]:
+    """The versions of the packages on which the result of a training or a search depends, if they are installed."""
+    installed = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            installed[name] = importlib.metadata.version(name)
+    return installed
+
+
+# tensorflow-addons is in requirements.txt only, tf-keras in requirements-new.txt only.
+_PACKAGES = ("tensorflow", "keras", "tf-keras", "keras-tuner", "tensorflow-addons", "numpy")
 
 
 def with_current_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:

@@ -88,9 +88,12 @@ _FIX = "Move or delete the folder '{}' to start again."
 
 
 def _mismatch(folder: pathlib.Path, former: dict[str, Any], wanted: dict[str, Any]) -> ResumeMismatch:
+    fix = "Change that back"
+    if former.get("packages") != wanted.get("packages"):
+        fix += " (with the Python environment in which it was started)"
     return ResumeMismatch(
         f"'{folder.name}' ({folder}) was started with different settings or data: {_differences(former, wanted)}. "
-        "Change that back to resume, or move or delete the folder to start again."
+        f"{fix} to resume, or move or delete the folder to start again."
     )
 
 
@@ -102,11 +105,19 @@ def _differences(former: dict[str, Any], wanted: dict[str, Any], within: str = "
             wanted.get(name),
             f'{within}["{name}"]' if within else _SETTINGS.get(name, name),
         )
-        if isinstance(before, dict) and isinstance(now, dict):
+        if name == "packages" and before != now:
+            texts.append(f"the installed packages (was {_listed(before, now)}, is {_listed(now, before)})")
+        elif isinstance(before, dict) and isinstance(now, dict):
             texts += [_differences(before, now, setting)] if before != now else []
         elif before != now:
             texts.append(_difference(name, setting, before, now))
     return ", ".join(dict.fromkeys(texts))
+
+
+def _listed(packages: dict[str, str] | None, others: dict[str, str] | None) -> str:
+    """The packages that are not the same in `others`."""
+    texts = [f"{name} {version}" for name, version in (packages or {}).items() if version != (others or {}).get(name)]
+    return " and ".join(texts) or ("without these" if packages else "unknown")
 
 
 def _difference(name: str, setting: str, before: Any, now: Any) -> str:

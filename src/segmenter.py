@@ -17,13 +17,15 @@ from typing import overload
 
 import numpy as np
 
-import environment_variables  # noqa: F401  Sets them, before the next lines import TensorFlow.
+import environment_variables  # Sets them, before the next lines import TensorFlow.
 import storage
-from data import formats
-from masks import quantities
-from networks import ensemble
-from prediction import models, quality, slices
-from provenance import TrainSetStatistics
+
+with environment_variables.quiet_import():
+    from data import formats
+    from masks import quantities
+    from networks import ensemble
+    from prediction import models, quality, slices
+    from provenance import TrainSetStatistics
 
 _Path = str | os.PathLike[str]
 

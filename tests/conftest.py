@@ -16,10 +16,9 @@ hypothesis.settings.load_profile("untimed")
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # Reproducible, and leaves the GPU to others.
 
-import command_line
+import command_line  # Sets the environment variables, before a test imports TensorFlow.
 import provenance
 import storage
 from data import csv_array, phantoms, preloaded_dataset
@@ -151,6 +150,7 @@ def training(hyperparameters=None, **changes):
         "seed": 1,
         "python": "3.11.7",
         "tensorflow": "2.15.1",
+        "packages": {"tensorflow": "2.15.1"},
         "image_sha256": [],
         "mask_sha256": [],
         "train_set_statistics": statistics,

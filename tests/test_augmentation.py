@@ -78,6 +78,23 @@ def test_transforms_move_a_point_as_geometry_predicts(changes, mirrored):
         np.testing.assert_allclose(position, [below + 31.5, right + 31.5], atol=0.6)
 
 
+@pytest.mark.parametrize("fill", ["constant", "reflect"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_with_and_without_tensorflow_addons_the_result_is_bit_identical(monkeypatch, fill, interpolation, dtype):
+    pytest.importorskip("tensorflow_addons", reason="tensorflow-addons is not installed", exc_type=ImportError)
+    random = np.random.default_rng(1)
+    image = tf.constant(random.uniform(0, 255, (33, 48, 1)).astype(dtype))
+    for _ in range(20):
+        matrix = tf.constant([*(np.eye(2, 3) + random.normal(0, [0.3, 0.3, 9], (2, 3))).ravel(), 0, 0], tf.float32)
+        with_addons = augmentation._resample(image, matrix, interpolation, fill, 3.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(augmentation, "tfa", None)
+            without = augmentation._resample(image, matrix, interpolation, fill, 3.0)
+        assert without.dtype == with_addons.dtype
+        np.testing.assert_array_equal(without, with_addons)
+
+
 def test_reflected_edges_agree_in_image_and_mask():
     mask = np.zeros((64, 64, 1), np.uint8)
     mask[:30] = 1

@@ -27,7 +27,8 @@ STAND_IN = """#!/bin/sh
 for last; do :; done
 case "$*" in
   "-c "*) echo {version} ;;
-  *"venv "*) mkdir -p "$last/bin" && cp "$0" "$last/bin/python" && cp "$0" "$last/bin/uv" ;;
+  *"venv "*) mkdir -p "$last/bin" && echo "version = {version}.1" > "$last/pyvenv.cfg"
+    cp "$0" "$last/bin/python" && cp "$0" "$last/bin/uv" ;;
   *" install "*) echo "$last" >> "{folder}/installs.txt"
     test ! -e "{folder}/no network" || {{ echo "ERROR: no route to host"; exit 1; }} ;;
 esac
@@ -37,10 +38,16 @@ esac
 # --- The pins ---
 
 
-def pins():
-    """Returns requirements.txt as {name: [version, ...]}."""
+LISTS = ("requirements.txt", "requirements-new.txt")
+# Of the environment that runs the tests.
+VERSION = "{}.{}".format(*sys.version_info)
+INSTALLED = next(stack.requirements for stack in make_environment.STACKS if VERSION in stack.pythons)
+
+
+def pins(name="requirements.txt"):
+    """Returns a list of pins as {name: [version, ...]}."""
     found = {}
-    for line in (ROOT / "requirements.txt").read_text().splitlines():
+    for line in (ROOT / name).read_text().splitlines():
         if line and not line.startswith("#"):
             pin = re.fullmatch(r"([\w.-]+)==([\w.]+)(; \w+ [!<=]+ \"[\w.]+\")?( +# .+)?", line)
             assert pin, f"not a pin: {line}"
@@ -49,15 +56,18 @@ def pins():
 
 
 def test_every_line_pins_one_version_of_a_package():
+    assert {name for name, versions in pins("requirements-new.txt").items() if len(versions) > 1} == set()
     assert {name for name, versions in pins().items() if len(versions) > 1} == {"tensorflow-addons"}
 
 
 def test_the_required_packages_are_pinned():
-    required = "tensorflow tensorflow-addons keras-tuner numpy scikit-learn scikit-image matplotlib pandas seaborn"
-    assert set(required.split()) <= set(pins())
+    required = ["tensorflow", "keras-tuner", "numpy", "scikit-learn", "scikit-image", "matplotlib", "pandas", "seaborn"]
+    assert {*required, "tensorflow-addons"} <= set(pins())
+    assert {*required, "tf-keras"} <= set(pins("requirements-new.txt"))
 
 
-def test_every_import_is_pinned():
+@pytest.mark.parametrize("file", LISTS)
+def test_every_import_is_pinned(file):
     packages = {
         "sklearn": "scikit-learn",
         "skimage": "scikit-image",
@@ -68,9 +78,11 @@ def test_every_import_is_pinned():
     }
     project = {path.stem for folder in ("src", "tests", "tests/scripts") for path in (ROOT / folder).iterdir()}
     project |= {"make_environment", "config", "config_template"}
+    project |= {"tensorflow_addons"} if file == "requirements-new.txt" else set()  # The pipeline works without it.
+    pinned = pins(file)
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
         for name in imports(path) - project - set(sys.stdlib_module_names):
-            assert packages.get(name, name).replace("_", "-") in pins(), f"{path.name} imports {name}"
+            assert packages.get(name, name).replace("_", "-") in pinned, f"{path.name} imports {name}"
 
 
 def imports(path):
@@ -80,19 +92,17 @@ def imports(path):
     return plain | {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
-def test_windows_gets_pywin32_for_shared_locks():
+@pytest.mark.parametrize("file", LISTS)
+def test_windows_gets_pywin32_for_shared_locks(file):
     # Without pywin32 portalocker refuses shared locks on Windows, and no step could read a result.
-    assert any(
-        re.match(r'pywin32==\d+; sys_platform == "win32"', line)
-        for line in (ROOT / "requirements.txt").read_text().splitlines()
-    )
+    assert re.search(r'^pywin32==\d+; sys_platform == "win32"', (ROOT / file).read_text(), re.MULTILINE)
 
 
 def test_the_installed_versions_are_the_pinned_ones():
     from importlib import metadata
 
     for name in ("tensorflow", "keras-tuner", "numpy", "scikit-image"):
-        assert [metadata.version(name)] == pins()[name]
+        assert [metadata.version(name)] == pins(INSTALLED)[name]
 
 
 def test_conda_installs_the_same_pins():
@@ -109,8 +119,11 @@ def machine(tmp_path, monkeypatch):
     """A folder with a project that has a requirements.txt, and a folder `programs` that is searched for Pythons."""
     (tmp_path / "a project").mkdir()
     (tmp_path / "a project" / "requirements.txt").write_text("numpy==1.26.4\n")
-    (tmp_path / "programs").mkdir()
-    monkeypatch.setattr(make_environment, "candidates", lambda: sorted(map(str, (tmp_path / "programs").iterdir())))
+    (tmp_path / "a project" / "requirements-new.txt").write_text("numpy==2.5.5\n")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setattr(make_environment, "candidates", lambda versions: sorted(map(str, programs.iterdir())))
+    monkeypatch.delenv(make_environment.CHOICE, raising=False)
     return tmp_path
 
 
@@ -131,45 +144,45 @@ def test_a_python_is_chosen_only_if_it_runs_and_its_version_is_supported(machine
     not_installed = script(
         folder / "python3.11", "#!/bin/sh\necho 'pyenv: python3.11: command not found' >&2\nexit 127\n"
     )
-    failing = script(folder / "python3.10", "#!/bin/sh\necho 3.10\nexit 1\n")
+    failing = script(folder / "python3", "#!/bin/sh\necho 3.11\nexit 1\n")
     empty = script(folder / "python", "")
-    other = [stand_in(machine, f"python{version}", version) for version in ("3.9", "3.12", "3.1")]
+    other = [stand_in(machine, f"python{version}", version) for version in ("3.9", "3.10", "3.12", "3.1")]
     missing = str(folder / "missing")
-    assert make_environment.find_python([not_installed, failing, empty, missing, *other]) is None
-    suitable = stand_in(machine, "suitable", "3.10")
-    assert make_environment.find_python([not_installed, *other, suitable, stand_in(machine, "later")]) == suitable
+    assert make_environment.find_python([not_installed, failing, empty, missing, *other], ["3.11"]) is None
+    suitable, later = stand_in(machine, "suitable"), stand_in(machine, "later")
+    assert make_environment.find_python([not_installed, *other, suitable, later], ["3.11"]) == suitable
 
 
 @needs_scripts
-def test_all_folders_of_the_path_are_searched_and_3_11_comes_first(tmp_path, monkeypatch):
-    for folder, name in [("one", "python3.11"), ("one", "python3"), ("two", "python3.11"), ("two", "python3.10")]:
+def test_all_folders_of_the_path_are_searched_and_the_best_version_comes_first(tmp_path, monkeypatch):
+    for folder, name in [("one", "python3.13"), ("one", "python3"), ("two", "python3.13"), ("two", "python3.12")]:
         (tmp_path / folder).mkdir(exist_ok=True)
         script(tmp_path / folder / name, "")
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "one"), "", str(tmp_path / "two")]))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
     found = [
         str(pathlib.Path(path).relative_to(tmp_path))
-        for path in make_environment.candidates()
+        for path in make_environment.candidates(["3.13", "3.12"])
         if path.startswith(str(tmp_path))
     ]
-    assert found == ["one/python3.11", "two/python3.11", "two/python3.10", "one/python3"]
+    assert found == ["one/python3.13", "two/python3.13", "two/python3.12", "one/python3"]
 
 
 @needs_scripts
 def test_pythons_of_pyenv_are_found_although_they_are_not_on_the_path(tmp_path, monkeypatch):
-    for version in ("3.9.18", "3.10.13", "3.11.7"):
+    for version in ("3.9.18", "3.11.7", "3.12.1", "3.13.0"):
         (tmp_path / "versions" / version / "bin").mkdir(parents=True)
         script(tmp_path / "versions" / version / "bin" / "python", "")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     monkeypatch.setenv("PATH", "")
-    found = make_environment.candidates()
-    assert [path.split(os.sep)[-3] for path in found if path.startswith(str(tmp_path))] == ["3.11.7", "3.10.13"]
+    found = make_environment.candidates(["3.13", "3.12"])
+    assert [path.split(os.sep)[-3] for path in found if path.startswith(str(tmp_path))] == ["3.13.0", "3.12.1"]
 
 
 def test_make_environment_runs_with_any_python_from_3_9_on():
     tree = ast.parse((ROOT / "make_environment.py").read_text(), feature_version=(3, 9))
     # Modules added to the standard library after 3.9 would fail only when it runs, so the imports are listed here.
-    expected = "__future__ collections hashlib importlib os pathlib re shutil subprocess sys"
+    expected = "__future__ collections dataclasses hashlib importlib os pathlib platform re shutil subprocess sys"
     assert imports(ROOT / "make_environment.py") == set(expected.split())
     assert tree.body
 
@@ -188,7 +201,7 @@ def environment(machine):
 @needs_scripts
 def test_an_existing_environment_is_left_unchanged(machine, capsys):
     stand_in(machine, "python3.11")
-    assert environment(machine) == ({"bin", "bin/python", "bin/uv", "installed"}, 1)
+    assert environment(machine) == ({"bin", "bin/python", "bin/uv", "installed", "pyvenv.cfg"}, 1)
     assert "some minutes" in capsys.readouterr().out
     started = time.perf_counter()
     assert environment(machine)[1] == 1
@@ -245,8 +258,8 @@ def test_an_environment_whose_python_is_missing_is_created_again(machine):
 
 @needs_scripts
 def test_without_a_suitable_python_uv_downloads_one(machine, monkeypatch, capsys):
-    monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.13", "3.13"))
-    assert environment(machine)[0] == {"bin", "bin/python", "bin/uv", "installed"}
+    monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.14", "3.14"))
+    assert environment(machine)[0] == {"bin", "bin/python", "bin/uv", "installed", "pyvenv.cfg"}
     assert "uv will bring one" in capsys.readouterr().out
     assert (machine / "installs.txt").read_text().splitlines() == [
         "uv",
@@ -256,8 +269,8 @@ def test_without_a_suitable_python_uv_downloads_one(machine, monkeypatch, capsys
 
 def test_a_real_environment_in_a_folder_with_spaces(machine, monkeypatch):
     # Python, venv and pip are real. Without requirements no network is needed.
-    monkeypatch.setattr(make_environment, "candidates", lambda: [make_environment.THIS_PYTHON])
-    (machine / "a project" / "requirements.txt").write_text("# none\n")
+    monkeypatch.setattr(make_environment, "candidates", lambda versions: [make_environment.THIS_PYTHON])
+    (machine / "a project" / INSTALLED).write_text("# none\n")
     make_environment.main(machine / "a project")
     python = make_environment._program(machine / "a project" / ".venv", "python")
     result = subprocess.run(
@@ -266,7 +279,91 @@ def test_a_real_environment_in_a_folder_with_spaces(machine, monkeypatch):
     assert pathlib.Path(result.stdout.strip()).samefile(machine / "a project" / ".venv")
 
 
+# --- Which packages ---
+
+
+@needs_scripts
+@pytest.mark.parametrize(
+    "pythons, choice, expected",
+    [
+        (["3.11", "3.13"], None, ("3.11", "requirements.txt")),
+        (["3.10", "3.13"], None, ("3.13", "requirements-new.txt")),
+        (["3.12", "3.14"], None, ("3.12", "requirements-new.txt")),
+        (["3.11", "3.13"], "new", ("3.13", "requirements-new.txt")),
+        (["3.11", "3.13"], "default", ("3.11", "requirements.txt")),
+    ],
+)
+def test_the_pythons_found_or_the_variable_choose_the_packages(machine, monkeypatch, pythons, choice, expected):
+    for version in pythons:
+        stand_in(machine, f"python{version}", version)
+    if choice:
+        monkeypatch.setenv(make_environment.CHOICE, choice)
+    environment(machine)
+    python = re.search(r"version = (.*)\.1", (machine / "a project" / ".venv" / "pyvenv.cfg").read_text())[1]
+    assert (python, installed_lists(machine)[-1]) == expected
+
+
+def installed_lists(machine):
+    return [pathlib.Path(line).name for line in (machine / "installs.txt").read_text().splitlines()]
+
+
+@needs_scripts
+def test_an_environment_keeps_its_packages_when_another_python_is_installed_later(machine):
+    stand_in(machine, "python3.12", "3.12")
+    environment(machine)
+    stand_in(machine, "python3.11", "3.11")
+    assert environment(machine)[1] == 1
+    (machine / "a project" / "requirements-new.txt").write_text("numpy==2.5.6\n")
+    environment(machine)
+    assert installed_lists(machine) == ["requirements-new.txt"] * 2
+
+
+@needs_scripts
+def test_an_environment_of_a_python_that_is_no_longer_supported_is_created_again(machine):
+    stand_in(machine, "python3.11")
+    environment(machine)
+    configuration = machine / "a project" / ".venv" / "pyvenv.cfg"
+    configuration.write_text("version = 3.10.13\n")
+    environment(machine)
+    assert "3.11" in configuration.read_text()
+
+
+@needs_scripts
+def test_both_environments_exist_side_by_side(machine, monkeypatch):
+    for version in ("3.11", "3.13"):
+        stand_in(machine, f"python{version}", version)
+    environment(machine)
+    monkeypatch.setenv(make_environment.CHOICE, "new")
+    make_environment.main(machine / "a project", ".venv-new")
+    assert installed_lists(machine) == ["requirements.txt", "requirements-new.txt"]
+    assert (machine / "a project" / ".venv-new" / "installed").exists()
+    monkeypatch.delenv(make_environment.CHOICE)
+    assert environment(machine)[1] == 2
+
+
+@pytest.mark.parametrize(
+    "system, expected",
+    [
+        (("Linux", "x86_64"), ["default", "new"]),
+        (("Linux", "aarch64"), ["new"]),
+        (("Darwin", "arm64"), ["default", "new"]),
+        (("Darwin", "x86_64"), ["default"]),
+        (("Windows", "AMD64"), ["default", "new"]),
+    ],
+)
+def test_without_a_choice_the_packages_have_wheels_for_the_system(monkeypatch, system, expected):
+    monkeypatch.delenv(make_environment.CHOICE, raising=False)
+    monkeypatch.setattr(make_environment.platform, "system", lambda: system[0])
+    monkeypatch.setattr(make_environment.platform, "machine", lambda: system[1])
+    assert [stack.name for stack in make_environment.allowed_stacks()] == expected
+
+
 # --- Error messages ---
+
+
+def test_an_unknown_choice_names_the_known_ones(machine, monkeypatch):
+    monkeypatch.setenv(make_environment.CHOICE, "old")
+    assert failure(machine) == "SEGMENTER_STACK=old is unknown. Set it to default or new."
 
 
 def failure(machine):
@@ -295,7 +392,7 @@ def test_a_python_without_ensurepip_names_debians_package(machine, monkeypatch):
 @needs_scripts
 @pytest.mark.parametrize("missing", ["uv's download of Python", "the network"])
 def test_if_uv_fails_the_error_says_to_install_python(machine, monkeypatch, missing):
-    monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.13", "3.13"))
+    monkeypatch.setattr(make_environment, "THIS_PYTHON", stand_in(machine, "python3.14", "3.14"))
     if missing == "the network":
         (machine / "no network").touch()
     else:
@@ -356,6 +453,15 @@ def test_make_uses_the_first_python_that_runs(machine):
     script(machine / "programs" / "python3.12", "#!/bin/sh\nexit 0\n")
     planned = make("-n", "environment", PATH=str(machine / "programs"))
     assert planned.stdout.split() == ["python3.13", "make_environment.py"]
+
+
+@needs_make
+@needs_scripts
+def test_make_with_stack_new_uses_an_environment_of_its_own(machine):
+    script(machine / "programs" / "python3", "#!/bin/sh\nexit 0\n")
+    made, tested = make("-n", "test", "STACK=new", PATH=str(machine / "programs")).stdout.splitlines()
+    assert made == "SEGMENTER_STACK=new python3 make_environment.py .venv-new"
+    assert tested.startswith(".venv-new/bin/python -m pytest")
 
 
 @needs_make

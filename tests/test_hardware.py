@@ -4,6 +4,8 @@ import types
 
 import pytest
 
+import gpu_support
+import storage
 from model_training import hardware
 
 
@@ -46,6 +48,42 @@ def test_the_precision_depends_on_setting_and_hardware(simulate, capabilities, f
 def test_the_devices_are_described_in_words(simulate, capabilities, text):
     simulate(capabilities)
     assert hardware.name() == text
+
+
+WHEEL_2_15 = ["sm_50", "sm_60", "sm_70", "sm_75", "compute_80"]
+WHEEL_2_21 = ["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"]
+
+
+@pytest.mark.parametrize(
+    "capability, built_for, has_code",
+    [
+        ((6, 1), WHEEL_2_15, True),
+        ((8, 6), WHEEL_2_15, True),  # Compiled by the driver.
+        ((9, 0), WHEEL_2_15, True),
+        ((12, 0), WHEEL_2_15, False),
+        ((10, 0), WHEEL_2_21, False),
+        ((12, 0), WHEEL_2_21, False),
+        ((5, 2), WHEEL_2_21, False),
+        ((12, 0), [*WHEEL_2_21, "compute_120"], True),
+        ((12, 1), [*WHEEL_2_21, "sm_120a"], True),
+        ((7, 0), ["sm_75"], False),
+        ((12, 0), [], True),  # Of a build without CUDA nothing is known.
+        ((12, 0), ["an unknown form"], True),
+    ],
+)
+def test_a_gpu_without_code_in_tensorflow_is_reported_with_the_options(monkeypatch, capability, built_for, has_code):
+    config, details = hardware.tf.config, {"compute_capability": capability, "device_name": "NVIDIA GeForce RTX 5090"}
+    monkeypatch.setattr(hardware.tf.sysconfig, "get_build_info", lambda: {"cuda_compute_capabilities": built_for})
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: ["GPU:0"])
+    monkeypatch.setattr(config.experimental, "get_device_details", lambda gpu: details)
+    if has_code:
+        gpu_support.check()
+        return
+    with pytest.raises(storage.UserError) as caught:
+        hardware.prepare(types.SimpleNamespace(DETERMINISTIC=False))
+    assert f"RTX 5090 has the compute capability {capability[0]}.{capability[1]}" in str(caught.value)
+    assert "NVIDIA's container or an own build" in str(caught.value)
+    assert "CUDA_VISIBLE_DEVICES=-1" in str(caught.value)
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import isolated_process
 import model_training
+import provenance
 import resumable
 import settings
 import storage
@@ -208,6 +209,16 @@ def test_a_failed_training_is_a_failed_trial(fresh, monkeypatch):
     table = pd.read_csv(fresh.model_tuning / "trials.csv")
     assert table["status"].tolist() == ["completed", "failed"]
     assert table["failure"][1] == "The training was stopped after 3 steps: the loss is NaN."
+
+
+def test_a_search_with_other_packages_is_refused(fresh, monkeypatch):
+    history = pd.DataFrame({"val_dice": [0.5], "seconds": [1.0]})
+    monkeypatch.setattr(model_training, "train", lambda *_: history)
+    configure(fresh, EXPLORATION_MAX_TRIALS=1)
+    explore_hyperparameters(fresh)
+    monkeypatch.setattr(provenance, "installed_packages", lambda: {"tensorflow": "3.0"})
+    with pytest.raises(resumable.ResumeMismatch, match=r"installed packages \(was tensorflow 2.*, is tensorflow 3.0\)"):
+        explore_hyperparameters(fresh)
 
 
 def test_a_search_with_other_settings_is_refused_or_renamed(fresh, monkeypatch, capsys):

@@ -19,6 +19,7 @@ from tensorboard.util import tensor_util
 from tensorflow import keras
 
 import networks
+import provenance
 import resumable
 import settings
 import storage
@@ -220,6 +221,14 @@ def test_a_training_in_an_unsupported_precision_is_refused_and_kept(stopped_afte
         resumable.ResumeMismatch,
         match="in mixed_float16, which is not supported on the CPU. Resume it on a machine with a GPU",
     ):
+        train_final_model(stopped_after_training)
+    assert files(stopped_after_training.unfinished_model) == before
+
+
+def test_a_training_of_the_other_packages_is_refused_and_kept(stopped_after_training, monkeypatch):
+    before = files(stopped_after_training.unfinished_model)
+    monkeypatch.setattr(provenance, "installed_packages", lambda: {"tensorflow": "3.0"})
+    with pytest.raises(resumable.ResumeMismatch, match=r"installed packages \(was tensorflow 2.*, is tensorflow 3.0\)"):
         train_final_model(stopped_after_training)
     assert files(stopped_after_training.unfinished_model) == before
 

@@ -1,6 +1,8 @@
 """Records of trainings and predictions survive JSON and reject invalid values."""
 
 import dataclasses
+import importlib.metadata
+import importlib.util
 import json
 import pathlib
 
@@ -22,6 +24,13 @@ from conftest import prediction_provenance, training
 def test_a_record_is_read_from_json_as_it_was_written(record):
     values = json.loads(json.dumps(dataclasses.asdict(record)))
     assert storage.to_record(values, type(record), pathlib.Path("a.json"), "") == record
+
+
+def test_the_installed_packages_are_recorded_with_their_versions():
+    packages = provenance.installed_packages()
+    assert packages["tensorflow"] == importlib.metadata.version("tensorflow")
+    assert None not in packages.values()
+    assert ("tf-keras" in packages) == (importlib.util.find_spec("tf_keras") is not None)
 
 
 def test_statistics_have_a_fixed_number_of_quantiles():

@@ -36,6 +36,26 @@ def test_work_resumes_only_with_the_same_facts(tmp_path):
     assert (folder / "half.txt").read_text() == "done"
 
 
+@pytest.mark.parametrize(
+    "former, text",
+    [
+        (
+            {"numpy": "2", "tensorflow": "2.15.1", "tensorflow-addons": "0.23.0"},
+            "the installed packages (was tensorflow 2.15.1 and tensorflow-addons 0.23.0, "
+            "is tensorflow 2.21.0 and tf-keras 2.21.0)",
+        ),
+        ({"numpy": "2", "tensorflow": "2.21.0"}, "the installed packages (was without these, is tf-keras 2.21.0)"),
+        (None, "the installed packages (was unknown, is numpy 2 and tensorflow 2.21.0 and tf-keras 2.21.0)"),
+    ],
+)
+def test_work_of_other_packages_is_refused_with_the_packages_and_the_fix(tmp_path, former, text):
+    packages = {"numpy": "2", "tensorflow": "2.21.0", "tf-keras": "2.21.0"}
+    resumable.start_or_resume(tmp_path / "work", {"seed": 1} | ({"packages": former} if former else {}))
+    with pytest.raises(resumable.ResumeMismatch) as caught:
+        resumable.start_or_resume(tmp_path / "work", {"seed": 1, "packages": packages})
+    assert f"{text}. Change that back (with the Python environment in which it was started)" in str(caught.value)
+
+
 def test_a_worker_waits_for_the_chief_and_writes_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "work"
     threading.Timer(0.3, resumable.start_or_resume, [folder, {"seed": 1}]).start()

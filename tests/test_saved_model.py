@@ -14,7 +14,7 @@ from tensorflow import keras
 import about
 import networks
 import storage
-from conftest import training
+from conftest import ROOT, training
 from networks import saved_model
 
 
@@ -42,6 +42,23 @@ def test_predictions_of_a_loaded_model_are_bit_identical(tmp_path, architecture,
         "training.json",
         "weights.weights.h5",
     ]
+
+
+@pytest.mark.parametrize("archive", sorted((ROOT / "tests" / "models").iterdir()), ids=lambda path: path.stem)
+def test_a_model_moves_from_each_version_of_tensorflow_to_this_one(tmp_path, archive):
+    # Written by scripts/write_small_model.py.
+    shutil.unpack_archive(archive, tmp_path)
+    expected = np.load(tmp_path / "prediction.npz")
+    np.testing.assert_allclose(saved_model.read(tmp_path)(expected["image"]), expected["logits"], rtol=0, atol=1e-5)
+
+
+def test_a_model_of_an_earlier_version_has_no_packages(tmp_path):
+    shutil.unpack_archive(ROOT / "tests" / "models" / "tensorflow-2.15.1.zip", tmp_path)
+    file = tmp_path / "training.json"
+    values = json.loads(file.read_text())
+    del values["packages"]
+    file.write_text(json.dumps(values))
+    assert saved_model.read_training(tmp_path).packages == {}
 
 
 def test_weights_of_mixed_precision_are_saved_as_float32(tmp_path):
@@ -217,7 +234,7 @@ def test_invalid_statistics_are_refused(model, statistics, fault):
         saved_model.read_training(model)
 
 
-@pytest.mark.parametrize("name", dataclasses.asdict(TRAINING))
+@pytest.mark.parametrize("name", sorted(dataclasses.asdict(TRAINING).keys() - {"packages"}))
 def test_a_missing_key_of_the_training_is_named(model, name):
     values = json.loads((model / "training.json").read_text())
     del values[name]

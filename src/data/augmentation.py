@@ -12,10 +12,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-with warnings.catch_warnings():
-    # It warns on each import that its development has ended; the pinned version works with the pinned TensorFlow.
-    warnings.simplefilter("ignore")
-    import tensorflow_addons as tfa
+try:
+    with warnings.catch_warnings():
+        # It warns on each import that its development has ended; the pinned version works with the pinned TensorFlow.
+        warnings.simplefilter("ignore")
+        import tensorflow_addons as tfa
+except ImportError:  # It ends with Python 3.11 and TensorFlow 2.15.
+    tfa = None
 
 Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -105,10 +108,24 @@ def transform(
     height, width = image.shape[:2]
     centre = tf.constant([[(width - 1) / 2], [(height - 1) / 2]], tf.float32)
     matrix = tf.concat([tf.reshape(tf.concat([back, centre - back @ centre], axis=1), (6,)), tf.zeros(2)], axis=0)
-    moved = tfa.image.transform(
-        image, matrix, interpolation="bilinear", fill_mode=fill, fill_value=tf.reduce_min(image)
-    )
-    return moved, tfa.image.transform(mask, matrix, interpolation="nearest", fill_mode=fill, fill_value=0.0)
+    moved = _resample(image, matrix, "bilinear", fill, tf.reduce_min(image))
+    return moved, _resample(mask, matrix, "nearest", fill, 0.0)
+
+
+def _resample(
+    image: tf.Tensor, matrix: tf.Tensor, interpolation: str, fill: str, fill_value: tf.Tensor | float
+) -> tf.Tensor:
+    """tensorflow_addons' image transform; without it the operation that it calls, with bit-identical results."""
+    if tfa:
+        return tfa.image.transform(image, matrix, interpolation, fill_mode=fill, fill_value=fill_value)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[None],
+        transforms=matrix[None],
+        output_shape=image.shape[:2],
+        fill_value=fill_value,
+        interpolation=interpolation.upper(),
+        fill_mode=fill.upper(),
+    )[0]
 
 
 def gamma(image: tf.Tensor, exponent: tf.Tensor | float, window: tuple[float, float] | None = None) -> tf.Tensor:

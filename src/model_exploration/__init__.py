@@ -18,6 +18,14 @@ Many machines search together with Keras Tuner's environment variables and the s
 `cluster/`.
 """
 
-from model_exploration.exploration import explore_hyperparameters
+import storage
 
 __all__ = ["explore_hyperparameters"]
+
+
+def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> None:
+    """Runs step 2: see `exploration.explore_hyperparameters`."""
+    # Keras Tuner takes seconds to import; the processes that train trials need other modules of this package.
+    from model_exploration import exploration
+
+    exploration.explore_hyperparameters(workspace)

@@ -1,13 +1,13 @@
 """The step itself: checks the data and the settings, runs the search, and reports its result."""
 
 import functools
-import importlib.metadata
 
 import numpy as np
 import pandas as pd
 
 import isolated_process
 import networks
+import provenance
 import resumable
 import settings
 import storage
@@ -18,8 +18,6 @@ from model_exploration.trainer import Trainer
 from model_exploration.trials import Row
 from model_training import diagnosis, distribution, fitting, window
 from settings import Settings, hyperparameters
-
-_PACKAGES = ("tensorflow", "keras", "keras-tuner", "tensorflow-addons", "numpy")
 
 # Version 2 keeps the repeats apart from the trials of the search, and begins with the default hyperparameters.
 _VERSION = 2
@@ -162,5 +160,5 @@ def _facts(options: Settings, cases: pd.DataFrame, space: dict) -> dict:
     facts = options.fixed(settings.SEARCH) | {"ENCODER_WEIGHTS": fitting.encoder_name(options)}
     facts["search space"] = {hp["config"].pop("name"): f"{hp['class_name']} {hp['config']}" for hp in space["space"]}
     facts["version"] = _VERSION
-    facts["packages"] = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    facts["packages"] = provenance.installed_packages()
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}

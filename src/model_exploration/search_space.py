@@ -1,15 +1,16 @@
 """The hyperparameters' search ranges as Keras Tuner's search space, and a trial's values as Hyperparameters."""
 
-from typing import Any
-
-import keras_tuner
+from typing import TYPE_CHECKING, Any
 
 import settings
 from settings import hyperparameters, rules
 from settings.hyperparameters import Choices, Hyperparameters, Range
 
+if TYPE_CHECKING:
+    import keras_tuner
 
-def build(overrides: dict[str, Any]) -> keras_tuner.HyperParameters:
+
+def build(overrides: dict[str, Any]) -> "keras_tuner.HyperParameters":
     """The declared ranges, except those that `overrides`, the setting EXPLORATION_SEARCH_SPACE, replaces.
 
     A value fixes a hyperparameter, a list gives the values to choose from, a pair (low, high) gives a range.
@@ -18,6 +19,8 @@ def build(overrides: dict[str, Any]) -> keras_tuner.HyperParameters:
     overrides = rules.plain(overrides)
     if faults := hyperparameters.search_space_faults(overrides):
         raise settings.SettingsError("\n".join(f"config.py: {fault}" for fault in faults))
+    import keras_tuner  # Here, so that the processes that train trials, which do not need it, start faster.
+
     space = keras_tuner.HyperParameters()
     for name, declared in hyperparameters.DECLARATIONS.items():
         search, default = declared.search, declared.default
@@ -27,7 +30,7 @@ def build(overrides: dict[str, Any]) -> keras_tuner.HyperParameters:
     return space
 
 
-def sample(trial: keras_tuner.HyperParameters) -> Hyperparameters:
+def sample(trial: "keras_tuner.HyperParameters") -> Hyperparameters:
     """The values of one trial, which Keras Tuner samples; what its space lacks has the declared range."""
     values = {}
     for name, declared in hyperparameters.DECLARATIONS.items():
@@ -48,7 +51,7 @@ def _divides(step: float | None, width: float) -> bool:
     return step is not None and abs(width / step - round(width / step)) < 1e-6
 
 
-def _add(space: keras_tuner.HyperParameters, name: str, search: Choices | Range, default: Any) -> Any:
+def _add(space: "keras_tuner.HyperParameters", name: str, search: Choices | Range, default: Any) -> Any:
     """Adds one hyperparameter to a space, or returns the value that a trial has for it."""
     if isinstance(search, Range):
         sampling = "log" if search.log else "linear"

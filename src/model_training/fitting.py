@@ -39,12 +39,20 @@ def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, opti
         networks.set_prior(network, cases["mask_px"].mean() / options.IMAGE_SIZE**2)
         # Keras' newer Adam has an operation per variable: building the first step takes 2 to 3 times as long per trial.
         optimizer = keras.optimizers.legacy.Adam(values.learning_rate)
-        # Creating its variables in the first step would build that step twice, which takes seconds.
-        optimizer._create_all_weights(network.trainable_variables)
+        _create_variables(optimizer, network)
         network.compile(optimizer, objectives.LOSSES[values.loss], [objectives.Dice()])
     # Networks that are built later, for predictions, must not depend on this training's precision.
     keras.mixed_precision.set_global_policy("float32")
     return network
+
+
+def _create_variables(optimizer: keras.optimizers.legacy.Adam, network: keras.Model) -> None:
+    # Creating them in the first step would build that step twice, which takes seconds.
+    tf.convert_to_tensor(optimizer.iterations)
+    tf.convert_to_tensor(optimizer.learning_rate)
+    for moment in ("m", "v"):
+        for variable in network.trainable_variables:
+            optimizer.add_slot(variable, moment)
 
 
 def encoder_name(options: Settings) -> str | None:

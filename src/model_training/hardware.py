@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 import cpu_features
+import gpu_support
 import storage
 from model_training import distribution
 from settings import Settings
@@ -24,9 +25,11 @@ class OutOfMemory(storage.UserError):
 def prepare(options: Settings) -> None:
     """Makes TensorFlow deterministic if DETERMINISTIC is set, and connects to the other workers if there are any.
 
+    UserError if TensorFlow has no code for a GPU.
     TensorFlow's remarks for programmers, such as on slow callbacks, are not printed; its errors are raised.
     """
     tf.get_logger().setLevel("ERROR")
+    gpu_support.check()
     if options.DETERMINISTIC:
         tf.config.experimental.enable_op_determinism()
     distribution.strategy()

@@ -19,6 +19,7 @@ import pandas as pd
 import tensorflow as tf
 from tensorflow import keras
 
+import provenance
 import resumable
 import settings
 import storage
@@ -148,6 +149,7 @@ def _facts(hyperparameters: Hyperparameters, options: Settings, cases: pd.DataFr
         "precision": hardware.precision(options.MIXED_PRECISION),
         "encoder_weights": _encoder(hyperparameters, options),
         "hyperparameters": dataclasses.asdict(hyperparameters),
+        "packages": provenance.installed_packages(),
         "image_sha256": cases["image_sha256"].tolist(),
         "mask_sha256": cases["mask_sha256"].tolist(),
     }
@@ -211,6 +213,7 @@ def _record(
         python=platform.python_version(),
         tensorflow=tf.__version__,
         hyperparameters=hyperparameters,
+        packages=provenance.installed_packages(),
         image_sha256=cases["image_sha256"].tolist(),
         mask_sha256=cases["mask_sha256"].tolist(),
         train_set_statistics=statistics,

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+import gpu_support
 import networks
 import storage
 from masks import cleaning, metrics
@@ -104,8 +105,10 @@ def predicted_dice(logits: np.ndarray) -> float:
 def read(folders: Sequence[pathlib.Path], postprocess: bool | None = None) -> Ensemble:
     """The ensemble of models in `folders`. `postprocess` None: if that is harmless for all their train masks.
 
-    MissingResult if a model is missing; UserError if they are for images of different sizes or intensities.
+    MissingResult if a model is missing; UserError if they are for images of different sizes or intensities, or if
+    TensorFlow has no code for a GPU.
     """
+    gpu_support.check()
     _check_alike(folders)
     test_time_flip = all(saved_model.read_hyperparameters(folder).horizontal_flip for folder in folders)
     if postprocess is None:

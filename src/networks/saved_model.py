@@ -94,7 +94,7 @@ def read_hyperparameters(folder: pathlib.Path) -> Hyperparameters:
 
 def _with_current_names(values: dict[str, Any]) -> dict[str, Any]:
     """The content of training.json, which an earlier version may have written, under its current names."""
-    values = provenance.with_current_names(values, {})
+    values = {"packages": {}} | provenance.with_current_names(values, {})
     if isinstance(values.get("known"), dict):
         former = values.pop("known")
         values["cleaning_is_harmless"] = former.pop("cleaning_is_harmless", None)
