@@ -27,9 +27,14 @@ from settings.hyperparameters import Hyperparameters
 
 def pytest_configure(config):
     command_line.disable_malloc_trim()  # As main.py does. It halves the time of trainings.
-    # Warnings of seaborn, Keras and Keras Tuner, which their later versions fix.
+    # Warnings of seaborn, TensorFlow, Keras and Keras Tuner, which their later versions fix.
     config.addinivalue_line("filterwarnings", "ignore:vert. bool will be deprecated:PendingDeprecationWarning")
-    for message in ("non-integer arguments to randrange", "currentThread.. is deprecated", "getName.. is deprecated"):
+    for message in (
+        ".*___pyct_anno",
+        "non-integer arguments to randrange",
+        "currentThread.. is deprecated",
+        "getName.. is deprecated",
+    ):
         config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
 
 

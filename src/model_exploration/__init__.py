@@ -18,6 +18,7 @@ Many machines search together with Keras Tuner's environment variables and the s
 `cluster/`.
 """
 
+import environment_variables
 import storage
 
 __all__ = ["explore_hyperparameters"]
@@ -26,6 +27,6 @@ __all__ = ["explore_hyperparameters"]
 def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> None:
     """Runs step 2: see `exploration.explore_hyperparameters`."""
     # Keras Tuner takes seconds to import; the processes that train trials need other modules of this package.
-    from model_exploration import exploration
-
+    with environment_variables.quiet_import():
+        from model_exploration import exploration
     exploration.explore_hyperparameters(workspace)
