@@ -23,20 +23,17 @@ import resumable
 import settings
 import storage
 from data import mask_folder, pipeline, preloaded_dataset, splitting
-from evaluation import pictures, texts
+from evaluation import computing, pictures, texts
 from evaluation.evaluate import evaluate
 from evaluation.result import with_nonempty_reference
 from evaluation.subject import Places, Subject
 from masks import drawing
 from model_training import diagnosis, distribution, fitting, hardware, window
-from networks import ensemble, saved_model
+from networks import saved_model
 from prediction import models
 from prediction.cases import predict_cases
 from provenance import Provenance
 from settings import Settings, hyperparameters
-
-# The folder of the out-of-fold masks.
-_MASKS = "predictions"
 
 # Number of comparison images: the cases with the lowest out-of-fold Dice.
 MAX_IMAGES = 12
@@ -53,6 +50,8 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
         options = window.settings_for(options, cases)
         values = options.hyperparameters
         folds = _assign_folds(cases, options)
+        subject = _subject(workspace, options, cases)
+        computing.check_settings(subject, options)
         hardware.prepare(options)
         facts = _facts(values, options, cases, folds)
         is_chief = distribution.is_chief()
@@ -62,7 +61,7 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
             diagnosis.warn_about_intensities(values, cases)
             _train(workspace, values, options, cases, folds)
             if is_chief:
-                _evaluate(workspace, options, cases, folds)
+                _evaluate(workspace, options, subject, folds)
 
 
 def _assign_folds(cases: pd.DataFrame, options: Settings) -> np.ndarray:
@@ -95,42 +94,38 @@ def _train(
             model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
 
 
-def _predict(
-    workspace: storage.Workspace, options: Settings, cases: pd.DataFrame, folds: np.ndarray
-) -> tuple[pathlib.Path, Provenance]:
-    """Writes each case's mask, predicted by the model of its fold, and returns their folder and provenance."""
-    folders, predictions = workspace.fold_models(options.CROSS_VALIDATION_FOLDS), workspace.cross_validation / _MASKS
-    records, tables = [], []
-    with storage.atomic_folder(predictions) as draft:
+def _predict(subject: Subject, options: Settings, folders: list[pathlib.Path], folds: np.ndarray) -> Provenance:
+    """Writes each case's mask, predicted by the model of its fold, and returns the masks' provenance."""
+    provenances, tables, names = [], [], subject.cases["case"]
+    with storage.atomic_folder(subject.predictions) as draft:
         for number, folder in enumerate(folders):
-            names, statistics = cases["case"][folds == number].tolist(), models.statistics([folder])
-            model = ensemble.read([folder], options.CLEAN_PREDICTIONS)
-            tables.append(
-                predict_cases(workspace.train_set, names, model, statistics, options.PREDICTION_BATCH_SIZE, draft)
-            )
-            records.append(models.provenance([folder], model))
+            fold = models.read([folder], options)
+            held_out, batch_size = names[folds == number].tolist(), options.PREDICTION_BATCH_SIZE
+            tables.append(predict_cases(subject.folder, held_out, fold.model, fold.statistics, batch_size, draft))
+            provenances.append(fold.provenance)
         mask_folder.write_quality_table(draft, pd.concat(tables))
-    images = sorted({image for record in records for image in record.image_sha256})
-    return predictions, dataclasses.replace(
-        records[0],
+    return dataclasses.replace(
+        provenances[0],
         id=saved_model.fingerprint(folders),
-        postprocessed=any(record.postprocessed for record in records),
-        image_sha256=images,
+        postprocessed=any(provenance.postprocessed for provenance in provenances),
+        image_sha256=sorted({image for provenance in provenances for image in provenance.image_sha256}),
     )
 
 
-def _evaluate(workspace: storage.Workspace, options: Settings, cases: pd.DataFrame, folds: np.ndarray) -> None:
-    predictions, provenance = _predict(workspace, options, cases, folds)
-    subject = Subject(
+def _subject(workspace: storage.Workspace, options: Settings, cases: pd.DataFrame) -> Subject:
+    return Subject(
         cases=cases,
         folder=workspace.train_set,
-        predictions=predictions,
+        predictions=workspace.cross_validation / "predictions",
         dataset=preloaded_dataset.read_facts(workspace),
-        provenance=provenance,
         folds=options.CROSS_VALIDATION_FOLDS,
     )
+
+
+def _evaluate(workspace: storage.Workspace, options: Settings, subject: Subject, folds: np.ndarray) -> None:
+    provenance = _predict(subject, options, workspace.fold_models(subject.folds), folds)
     places = Places(workspace.cross_validation / "results")
-    result = evaluate(subject, options, places)
+    result = evaluate(dataclasses.replace(subject, provenance=provenance), options, places)
     table = result.table.assign(fold=folds + 1).sort_values(["dice", "case"], ignore_index=True)
     storage.atomic_write(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
     _save_images(subject, table)

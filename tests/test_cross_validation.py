@@ -150,3 +150,12 @@ def test_no_evaluation_of_the_test_set_is_counted(fresh):
     cross_validate_train_set(fresh)
     assert not fresh.evaluations.exists()
     assert not fresh.images.exists()
+
+
+def test_a_case_that_the_patients_table_lacks_is_reported_before_the_training(fresh, tmp_path):
+    table = tmp_path / "patients.csv"
+    table.write_text("case,sex\nA__phantom_000,f\n")
+    configure(fresh, CROSS_VALIDATION_FOLDS=2, TRAINING_EPOCHS=1, PATIENTS_TABLE=str(table))
+    with pytest.raises(storage.DatasetError, match=r"patients\.csv: no row for the case A__phantom_"):
+        cross_validate_train_set(fresh)
+    assert not fresh.cross_validation.exists()

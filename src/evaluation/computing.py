@@ -45,6 +45,14 @@ def compute_result(subject: Subject, options: Settings) -> EvaluationResult:
     )
 
 
+def check_settings(subject: Subject, options: Settings) -> None:
+    """Raises the errors of `compute_result` that are known before the cases are predicted."""
+    patients = _patients(subject, options)
+    if patients:
+        patients.of_cases(subject.cases)
+    _measures(subject, options, patients)
+
+
 def _patients(subject: Subject, options: Settings) -> PatientsTable | None:
     """Returns the table of patients; None if there is none, or if it has no case of an external test set."""
     if options.PATIENTS_TABLE is None:
