@@ -2,6 +2,7 @@
 
 import re
 import sys
+import textwrap
 import urllib.parse
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import about
 import networks
+import settings
 from conftest import ROOT, training
 from networks import saved_model
 
@@ -90,3 +92,12 @@ def test_example_code_predicts_with_a_saved_model(tmp_path, monkeypatch):
     assert variables["mask"].shape == (400, 300)
     assert variables["mask"].dtype == np.uint8
     assert variables["quality"].area_cm2 == pytest.approx(variables["quality"].area_px * 0.0064)
+
+
+def test_the_settings_of_the_study_of_l3_muscle_are_valid(workspace):
+    text = (ROOT / "muscle_segmentation_L3.md").read_text(encoding="utf-8")
+    block = textwrap.dedent(text.split("```python")[1].split("```")[0].replace("\n   ", "\n"))
+    (workspace.root / "config.py").write_text(block, encoding="utf-8")
+    options = settings.load(workspace.root)
+    assert options.TEST_CASES == "hospital B"
+    assert set(options.VALUE_WINDOWS) == {"muscle", "low attenuation", "fat"}

@@ -44,6 +44,13 @@ def test_a_table_holds_texts_as_they_are():
     assert [cell.text for cell in table.iter("td")] == ["1", "2 & 3"]
 
 
+def test_a_cell_wraps_before_brackets_only():
+    table = parsed(html_page.table(["Name", "Value"], [["a", "0.9 ± 0.1 (0.8 to 1)"]]))
+    (cell,) = table.iter("td")
+    assert [part.text for part in cell] == ["0.9", "± 0.1", "(0.8 to 1)"]
+    assert "".join(cell.itertext()) == "0.9 ± 0.1 (0.8 to 1)"
+
+
 def test_an_image_holds_the_file_and_its_size_on_the_page():
     element = html_page.image(png(8, 2), 'a "plot"', pixel_ratio=2)
     attributes = dict(parsed(f"{element[:-1]}/>")[0].items())

@@ -47,7 +47,7 @@ def test_invalid_hyperparameters_are_reported(overrides, message):
 
 def test_the_published_recipe_is_valid_and_has_no_augmentation(workspace):
     text = (ROOT / "muscle_segmentation_L3.md").read_text()
-    (workspace.root / "config.py").write_text(text.split("```python")[1].split("```")[0])
+    (workspace.root / "config.py").write_text(text.split("```python")[-1].split("```")[0])
     pasted = hyperparameters.from_overrides(settings.load(workspace.root).HYPERPARAMETERS)
     no_augmentation = {"horizontal_flip": False, "rotation_degrees": 0, "max_log_scale": 0, "gamma": 0, "noise_sd": 0}
     expected = no_augmentation | {

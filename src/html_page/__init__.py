@@ -87,4 +87,4 @@ def _row(texts: Sequence[str]) -> str:
 def _wrapping(text: str) -> str:
     """Returns a cell's text that wraps only before a bracket and ±, as "0.995 (0.989 to 0.997)"."""
     parts = text.replace(" (", "\n(").replace(" ±", "\n±").split("\n")
-    return " ".join(f"<span>{part}</span>" for part in parts)
+    return " ".join(f"<span>{part}</span>" for part in parts) if len(parts) > 1 else text
