@@ -22,6 +22,7 @@ import command_line  # Sets the environment variables, before a test imports Ten
 import provenance
 import storage
 from data import csv_array, phantoms, preloaded_dataset
+from masks import drawing, figures
 from settings.hyperparameters import Hyperparameters
 
 
@@ -36,6 +37,23 @@ def pytest_configure(config):
         "getName.. is deprecated",
     ):
         config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
+
+
+real_figure_files = figures.files
+
+
+def _blank_files(plots):
+    png = drawing.to_png(np.full((100, 200, 3), 255, np.uint8))
+    return {f"{name}.{kind}": png for name in plots for kind in ("png", "pdf")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blank_figures(request):
+    """Files of plots are blank, because they take most of an evaluation's time; not where REAL_FIGURES is True."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "REAL_FIGURES", False):
+            patch.setattr(figures, "files", _blank_files)
+        yield
 
 
 SMALL = {

@@ -9,6 +9,8 @@ import pytest
 
 from masks import agreement, charts, figures, quantities
 
+REAL_FIGURES = True  # See conftest.py.
+
 OVERLAP = {"dice": "Dice coefficient", "jaccard": "Jaccard index", "precision": "Precision", "recall": "Recall"}
 DISTANCES = {"hausdorff_px": "Hausdorff distance (px)", "hausdorff95_px": "95 % Hausdorff distance (px)"}
 LABELS = OVERLAP | DISTANCES

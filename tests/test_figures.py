@@ -10,6 +10,8 @@ import pytest
 
 from masks import figures
 
+REAL_FIGURES = True  # See conftest.py.
+
 
 @figures.STYLE
 def plot(count=5):

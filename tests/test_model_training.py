@@ -23,11 +23,11 @@ import provenance
 import resumable
 import settings
 import storage
-from conftest import configure, files, script_command
+from conftest import configure, files, real_figure_files, script_command
 from cross_validation import cross_validate_train_set
 from data import phantoms, preloaded_dataset
 from data.original_dataset import create_preloaded_dataset
-from masks import cleaning, figures, metrics, training_chart
+from masks import cleaning, metrics, training_chart
 from model_exploration import explore_hyperparameters
 from model_training import (
     Hyperparameters,
@@ -106,12 +106,6 @@ def test_history_has_the_values_that_keras_logged(trained, column):
     np.testing.assert_array_equal(history[column].astype(np.float32), np.array(logged, np.float32))
 
 
-def test_the_model_folder_has_a_chart_of_the_history(trained):
-    history = pd.read_csv(trained[0].model / "history.csv", float_precision="round_trip")
-    for name, content in figures.files({"history": training_chart.plot(history)}).items():
-        assert (trained[0].model / name).read_bytes() == content
-
-
 def test_the_model_card_describes_this_model_and_names_no_case_and_no_folder(trained):
     card = (trained[0].model / "README.md").read_text(encoding="utf-8")
     assert f"`{saved_model.fingerprint([trained[0].model])}`" in card
@@ -142,7 +136,9 @@ def test_a_training_killed_twice_gives_the_model_of_an_uninterrupted_one(prepare
     configure(prepared, TRAINING_EPOCHS=3, DETERMINISTIC=True)
     train(prepared)
     expected, network = pd.read_csv(prepared.model / "history.csv"), saved_model.read(prepared.model)
-    chart = (prepared.model / "history.png").read_bytes()
+    history = pd.read_csv(prepared.model / "history.csv", float_precision="round_trip")
+    charts = real_figure_files({"history": training_chart.plot(history)})
+    assert {name: (prepared.model / name).read_bytes() for name in charts} == charts
     train(prepared, 1)
     train(prepared, 3, "before")
     assert prepared.model.exists()
@@ -152,7 +148,7 @@ def test_a_training_killed_twice_gives_the_model_of_an_uninterrupted_one(prepare
     assert saved_model.fingerprint([prepared.model]) == expected_id
     history = pd.read_csv(prepared.model / "history.csv")
     pd.testing.assert_frame_equal(expected.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True)
-    assert (prepared.model / "history.png").read_bytes() == chart
+    assert {name: (prepared.model / name).read_bytes() for name in charts} == charts
     for weights, resumed in zip(network.get_weights(), saved_model.read(prepared.model).get_weights(), strict=True):
         np.testing.assert_array_equal(weights, resumed)
 

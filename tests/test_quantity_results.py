@@ -20,6 +20,8 @@ from data.original_dataset import create_preloaded_dataset
 from evaluation import evaluate_test_set
 from networks import ensemble, saved_model
 
+REAL_FIGURES = True  # See conftest.py.
+
 WINDOWS = {"muscle": (-29, 150), "low attenuation": (-29, 29)}
 EVALUATION = {
     "PIXEL_SPACING_MM": 6.0,  # 64 px are about the field of view of a CT.

@@ -9,6 +9,8 @@ import pytest
 
 from masks import figures, training_chart
 
+REAL_FIGURES = True  # See conftest.py.
+
 
 def history(epochs, **columns):
     """A history of 8 images per epoch."""
