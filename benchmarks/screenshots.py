@@ -26,6 +26,7 @@ def main():
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1200, "height": 900})
             page.goto((ROOT / "demo" / "results" / "report.html").as_uri())
+            page.wait_for_timeout(5_000)  # The pictures of cases are drawn after the texts.
             save(page, "report")
             wait_for_server()
             page.goto(f"http://localhost:{PORT}/?runFilter=final&tagFilter=dice|loss|cases#timeseries")
