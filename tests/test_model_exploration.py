@@ -26,6 +26,8 @@ from model_training import diagnosis
 from networks import objectives, saved_model
 from settings import hyperparameters
 
+REAL_FIGURES = True  # See conftest.py.
+
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):

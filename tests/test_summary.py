@@ -13,6 +13,8 @@ from model_exploration import summary
 from model_exploration.trials import Outcome, Row, Trial
 from settings import hyperparameters
 
+REAL_FIGURES = True  # See conftest.py.
+
 
 def row(name, dice, repeated=(), failure="", rate=1e-3, failed_repeats=0, false_positives=math.nan, number=1):
     values = hyperparameters.Hyperparameters(learning_rate=rate)
