@@ -22,6 +22,8 @@ import tempfile
 import threading
 import time
 
+from checkouts import worktree
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HERE, THERE = "this checkout", "the other"
 
@@ -57,15 +59,6 @@ def parsed():
     options = parser.parse_args()
     options.rounds = 1 if options.memory else options.rounds + 1
     return options
-
-
-@contextlib.contextmanager
-def worktree(folder, commit):
-    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(folder), commit], cwd=ROOT, check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["git", "worktree", "remove", "--force", str(folder)], cwd=ROOT, check=True)
 
 
 class Program:

@@ -10,7 +10,6 @@ Chromium.
 """
 
 import argparse
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -19,6 +18,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+
+from checkouts import worktree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HERE, THERE = "this checkout", "the other"
@@ -57,15 +58,6 @@ def main():
             prepare(workspace, cases)
             pages = {name: written(root, workspace) for name, root in ((HERE, ROOT), (THERE, other))}
             report(cases, pages, measured(pages, cases, options.rounds))
-
-
-@contextlib.contextmanager
-def worktree(folder, commit):
-    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(folder), commit], cwd=ROOT, check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["git", "worktree", "remove", "--force", str(folder)], cwd=ROOT, check=True)
 
 
 def prepare(root, count):

@@ -4,7 +4,7 @@
     model = segmenter.load("model")
     mask, quality = model.segment(image)
 
-docs/python_api.md has examples.
+docs/steps.md has examples.
 """
 
 import contextlib
@@ -28,9 +28,6 @@ with environment_variables.quiet_import():
     from provenance import TrainSetStatistics
 
 _Path = str | os.PathLike[str]
-
-# A finished training needs a moment to move its model to its folder.
-_WAIT_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +108,7 @@ def load(folders: _Path | Sequence[_Path], postprocess: bool | None = None) -> M
     places = [storage.follow(pathlib.Path(os.path.abspath(path))) for path in paths]
     with contextlib.ExitStack() as stack:
         for place in places:
-            stack.enter_context(storage.locked(place, shared=True, wait_seconds=_WAIT_SECONDS))
+            stack.enter_context(storage.locked(place, shared=True, wait_seconds=models.WAIT_SECONDS))
         return Model(ensemble.read(places, postprocess), models.statistics(places))
 
 

@@ -2,6 +2,7 @@
 
 from provenance import Provenance, TrainingFacts
 from settings.hyperparameters import Hyperparameters
+from wording import listed
 
 _NETWORKS = {"unet": "U-Net", "deeplabv3_plus": "DeepLabV3+ with a ResNet50 encoder"}
 _LOSSES = {
@@ -52,7 +53,7 @@ def augmentation(values: Hyperparameters) -> str:
     texts = ["horizontal flips of half of the images"] if values.horizontal_flip else []
     if used:
         each = "each " if len(used) > 1 else ""
-        texts += [f"{_listed(used)} ({each}with a probability of {percent(probability)})"]
+        texts += [f"{listed(used)} ({each}with a probability of {percent(probability)})"]
     return f"Data augmentation consisted of {' and '.join(texts)}." if texts else "No data augmentation was used."
 
 
@@ -84,7 +85,3 @@ def _initialised(facts: TrainingFacts) -> str:
     encoder = facts.encoder_weights
     weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"
     return f", initialised with {weights}," if encoder else ""
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

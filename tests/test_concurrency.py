@@ -22,7 +22,7 @@ from test_prediction import write_model
 @pytest.fixture
 def prepared(dataset, monkeypatch):
     """A workspace whose test set is predicted, and one new image."""
-    monkeypatch.setattr(models, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(models, "WAIT_SECONDS", 0.0)
     create_preloaded_dataset(dataset)
     write_model(dataset.model)
     prediction.predict_test_set(dataset)

@@ -13,6 +13,7 @@ import html_page
 from data import checks, preloaded_dataset
 from html_page import Section, charts
 from masks import drawing, overlay
+from wording import counted
 
 FILE = "report.html"
 SPLITS = ("train", "test")
@@ -65,32 +66,32 @@ def write(folder: pathlib.Path, prepared: Preparation) -> None:
 
 def _opening(prepared: Preparation) -> str:
     day, parts = datetime.date.today(), [_cases_and_groups(prepared, split) for split in SPLITS]
-    warnings = _count(len(prepared.findings), "warning") if prepared.findings else "no warning"
+    warnings = counted(len(prepared.findings), "warning") if prepared.findings else "no warning"
     return (
         f"On {day.day} {day:%B %Y}, step 1 made {parts[0]} for training and {parts[1]} for testing from "
-        f"{_count(prepared.files, 'image file')} with a mask. The data checks gave {warnings}. Look at this page "
+        f"{counted(prepared.files, 'image file')} with a mask. The data checks gave {warnings}. Look at this page "
         "before you train: wrong data trains without complaint."
     )
 
 
 def _cases_and_groups(prepared: Preparation, split: str) -> str:
     rows = prepared.of(split)
-    groups = f" ({_count(rows['group'].nunique(), 'group')})" if _is_grouped(prepared.cases) else ""
-    return f"{_count(len(rows), 'case')}{groups}"
+    groups = f" ({counted(rows['group'].nunique(), 'group')})" if _is_grouped(prepared.cases) else ""
+    return f"{counted(len(rows), 'case')}{groups}"
 
 
 def _flow(prepared: Preparation) -> str:
     """Returns the flow chart, from the files to the train and the test set."""
     images = len(prepared.cases) + len(prepared.excluded) + prepared.empty_slices
-    read = _count(prepared.files, "image file") + " with a mask"
-    slices = f"<br>{_count(images, 'image')} in them" if images != prepared.files else ""
+    read = counted(prepared.files, "image file") + " with a mask"
+    slices = f"<br>{counted(images, 'image')} in them" if images != prepared.files else ""
     removed = [f"{count:,} excluded: {html.escape(reason)}" for reason, count in _reasons(prepared.excluded).items()]
-    removed += [f"{_count(prepared.empty_slices, 'slice')} without foreground skipped"] * (prepared.empty_slices > 0)
+    removed += [f"{counted(prepared.empty_slices, 'slice')} without foreground skipped"] * (prepared.empty_slices > 0)
     aside = f'<ul class="aside">{"".join(f"<li>{text}</li>" for text in removed)}</ul>' if removed else ""
     ends = "".join(f"<li>{split.capitalize()} set: {_cases_and_groups(prepared, split)}</li>" for split in SPLITS)
     return (
         f'<h3>From files to cases</h3><ol class="flow"><li>{read}{slices}</li>{f"<li>{aside}</li>" if aside else ""}'
-        f'<li>{_count(len(prepared.cases), "case")}</li><li><ul class="ends">{ends}</ul></li></ol>'
+        f'<li>{counted(len(prepared.cases), "case")}</li><li><ul class="ends">{ends}</ul></li></ol>'
     )
 
 
@@ -172,11 +173,11 @@ def _spacing(cases: pd.DataFrame) -> str:
         return f"<p>Unknown: the files do not give it. Areas and distances are then in px, {fix}.</p>"
     sentences = ["The files give it."]
     if missing := len(cases) - len(known):
-        sentences.append(f"It is unknown for {_count(missing, 'case')}.")
+        sentences.append(f"It is unknown for {counted(missing, 'case')}.")
     uneven = int((~np.isclose(known["row_mm"], known["column_mm"])).sum())
-    sentences.append(f"Pixels are not square in {_count(uneven, 'case')}." if uneven else "All pixels are square.")
+    sentences.append(f"Pixels are not square in {counted(uneven, 'case')}." if uneven else "All pixels are square.")
     if resized := int((~np.isclose(cases["resized_by"], 1)).sum()):
-        sentences.append(f"{_count(resized, 'image')} were resized; the spacing is that after it.")
+        sentences.append(f"{counted(resized, 'image')} were resized; the spacing is that after it.")
     table = _table(known, {"Distance of rows (mm)": (known["row_mm"], 3), "Of columns (mm)": (known["column_mm"], 3)})
     return f"<p>{' '.join(sentences)}</p>{table}{_histogram(known, known['row_mm'], 'Distance of rows (mm)')}"
 
@@ -236,7 +237,3 @@ def _random(cases: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
 def _is_grouped(cases: pd.DataFrame) -> bool:
     return cases["group"].nunique() < len(cases)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

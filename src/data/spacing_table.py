@@ -5,6 +5,9 @@ import pandas as pd
 
 import storage
 
+# Relative: smaller differences are due to rounding.
+MAX_DIFFERENCE = 0.01
+
 
 def read_table(file: str) -> pd.Series:
     """The column spacing_mm by case, as it is in the file. DatasetError if it can't be read."""

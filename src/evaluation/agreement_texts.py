@@ -7,10 +7,10 @@ import numpy as np
 
 from evaluation.measured import Measured
 from evaluation.result import EvaluationResult
-from evaluation.wording import counted, number, span
 from masks import agreement
 from masks.agreement import Agreement
 from masks.quantities import Quantity
+from wording import counted, mean_sd, number, span, with_interval
 
 _HEADER = ["Quantity", "Over", "True, mean ± SD", "Predicted, mean ± SD", "Bias", "Limits of agreement"]
 _COEFFICIENTS = {"icc": "ICC(2,1)", "ccc": "Lin's CCC", "pearson": "Pearson's r"}
@@ -47,11 +47,6 @@ def note(result: EvaluationResult) -> str:
     return f"Bias: mean of predicted − true. {intervals}{without}"
 
 
-def with_interval(value: str, ends: tuple[float, float], places: int, sign: str = "") -> str:
-    """Returns the text of a value with its 95 % interval in brackets, if it has one."""
-    return f"{value} ({span(*ends, places, sign)})" if math.isfinite(ends[0]) else value
-
-
 def _row(quantity: Quantity, values: Agreement, over: str, true: np.ndarray, predicted: np.ndarray) -> list[str]:
     places, ends = quantity.places, values.intervals
     counts = counted(values.cases, over)
@@ -66,8 +61,7 @@ def _mean_sd(values: np.ndarray, places: int) -> str:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return "-"
-    mean = number(float(finite.mean()), places)
-    return f"{mean} ± {number(float(finite.std(ddof=1)), places)}" if len(finite) > 1 else mean
+    return mean_sd(finite.mean(), finite.std(ddof=1) if len(finite) > 1 else math.nan, places)
 
 
 def _agreement(quantity: Quantity, values: Agreement) -> str:

@@ -10,9 +10,7 @@ import pandas as pd
 
 import html_page
 import progress
-from data import preloaded_dataset
 from evaluation import texts
-from evaluation.measuring import read_masks
 from evaluation.result import EvaluationResult, with_nonempty_reference
 from masks import drawing
 
@@ -50,9 +48,7 @@ def pictures(result: EvaluationResult) -> dict[str, Picture]:
     found: dict[str, Picture] = {}
     available = MAX_BYTES
     for case in progress.Bar(names, desc="Report", unit=" cases"):
-        image = preloaded_dataset.read(subject.folder / "images", case)
-        masks = read_masks(subject.folder, subject.masks, case)
-        picture = _picture(image, *masks, MAX_BYTES // len(names))
+        picture = _picture(*subject.read(case), MAX_BYTES // len(names))
         available -= sum(map(len, picture))
         if available < 0:
             break

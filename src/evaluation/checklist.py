@@ -73,11 +73,9 @@ def _model(provenance: Provenance) -> str:
 
 
 def _preprocessing(result: EvaluationResult) -> str:
-    speck_px = result.subject.dataset.mask_speck_px
-    removed = f"Connected components of at most {speck_px} px were removed from the reference masks."
     values = _of_model(lambda provenance: training_text.intensities(provenance.hyperparameters.clip_hu))(result)
     checks = "Step 1 checked images and masks for errors (`preloaded dataset/checks.csv`)."
-    return " ".join(filter(None, [values, removed if speck_px else "", checks]))
+    return " ".join(filter(None, [values, methods.removed_components(result), checks]))
 
 
 def _disjoint(result: EvaluationResult) -> str:

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from evaluation.measured import Measured
-from evaluation.wording import counted, number, span
 from masks import bootstrap, paired
 from masks.paired import PairedDifference
 from masks.quantities import Quantity
+from wording import counted, number, span, with_interval
 
 # The number of most improved and of most degraded cases to show.
 MAX_SHOWN = 3
@@ -103,8 +103,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
 def _row(comparison: Comparison, label: str, column: str, values: PairedDifference, places: int) -> list[str]:
     pairs = comparison.table[[column, f"other_{column}"]].replace([np.inf, -np.inf], np.nan).dropna()
     means = [number(mean, places) for mean in pairs.mean()]
-    interval = f" ({span(values.ci_low, values.ci_high, places, '+')})" if math.isfinite(values.ci_low) else ""
-    difference = number(values.mean, places, "+") + interval
+    difference = with_interval(number(values.mean, places, "+"), (values.ci_low, values.ci_high), places, "+")
     return [label, *means, difference, number(values.group_mean, places, "+"), p_value(values)]
 
 

@@ -42,6 +42,7 @@ def compute_result(subject: Subject, options: Settings) -> EvaluationResult:
         intra_reader=options.SECOND_READER_IS_SAME_PERSON,
         subgroups=subgroups,
         unused_columns=unused_columns,
+        spacings_mm=measures.spacings_mm,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 import storage
-from evaluation import case_table, evaluation_log, manuscript, measuring, pictures, report, sections
+from evaluation import case_table, evaluation_log, manuscript, pictures, report, sections
 from evaluation.computing import compute_result
 from evaluation.evaluation_log import Evaluations
 from evaluation.result import METRICS, EvaluationResult
@@ -36,8 +36,7 @@ def evaluate(subject: Subject, options: Settings, places: Places) -> EvaluationR
                 pictures.save(images_draft, subject, result.table, selected, options.DRAW_HAUSDORFF_LINE)
         _write(draft, result, history)
         shown = pictures.choose_figure(result.table, options.IMAGES_TO_DRAW)
-        spacings_mm = measuring.pixel_spacings(options.PIXEL_SPACING_MM, subject.cases)
-        pictures.save_figure(draft, subject, result.table, shown, spacings_mm)
+        pictures.save_figure(draft, result, shown)
     return result
 
 

@@ -2,25 +2,19 @@
 
 import dataclasses
 import math
-import pathlib
 
 import numpy as np
 import pandas as pd
 
 import progress
 import storage
-from data import preloaded_dataset, spacing_table
+from data import spacing_table
 from data.case_masks import CaseMasks
 from evaluation.subject import Subject
 from masks import cleaning, metrics, quantities
 
 # The distances of rows and of columns, in mm.
 Spacing = tuple[float, float]
-
-
-def read_masks(dataset: pathlib.Path, masks: CaseMasks, case: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the reference mask of a case in `dataset`/masks and the one to compare, uint8 (height, width) each."""
-    return preloaded_dataset.read(dataset / "masks", case), masks.read(case)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +55,8 @@ def measure(subject: Subject, masks: CaseMasks, measures: Measures, max_componen
     rows, cases = [], subject.cases
     names = progress.Bar(cases["case"], desc="Computing metrics", unit=" cases")
     for case, group in zip(names, cases["group"], strict=True):
-        true_mask, mask = read_masks(subject.folder, masks, case)
+        image, true_mask, mask = subject.read(case, masks)
         mask = cleaning.remove_specks(mask, max_component_px)
-        image = preloaded_dataset.read(subject.folder / "images", case)
         rows.append({"case": case, "group": group, **measures.of_pair(case, image, true_mask, mask)})
     return pd.DataFrame(rows)
 
@@ -98,7 +91,7 @@ def spacing_note(setting: float | str | None, cases: pd.DataFrame, used: dict[st
             "Set PIXEL_SPACING_MM in config.py."
         )
     ratios = [max((used[case][axis] / known[case][axis] for axis in (0, 1)), key=_deviation) for case in known]
-    different = [ratio for ratio in ratios if _deviation(ratio) > _MAX_SPACING_DIFFERENCE]
+    different = [ratio for ratio in ratios if _deviation(ratio) > spacing_table.MAX_DIFFERENCE]
     if not different:
         return ""
     largest = max(different, key=_deviation)
@@ -110,10 +103,6 @@ def spacing_note(setting: float | str | None, cases: pd.DataFrame, used: dict[st
 
 def _deviation(ratio: float) -> float:
     return abs(math.log(ratio))
-
-
-# Relative; spacings are rounded differently.
-_MAX_SPACING_DIFFERENCE = 0.01
 
 
 def _from_files(cases: pd.DataFrame) -> dict[str, Spacing]:

@@ -4,8 +4,9 @@ import math
 
 import about
 import training_text
+import wording
 from data import splitting
-from evaluation import comparison, texts, wording
+from evaluation import comparison, texts
 from evaluation.result import EvaluationResult
 from evaluation.subject import Subject
 from masks import agreement, metrics
@@ -19,10 +20,16 @@ def paragraph(result: EvaluationResult) -> str:
 
 def data(result: EvaluationResult) -> str:
     """Sentences on the evaluated cases, their selection, and the reference masks."""
-    subject, speck_px = result.subject, result.subject.dataset.mask_speck_px
+    subject = result.subject
     text = _cross_validated(result) if subject.folds else _external(result) if subject.external else _test_set(result)
-    components = f" Connected components of at most {speck_px} px were removed from the reference masks."
-    return text + (components if speck_px else "")
+    return " ".join(filter(None, [text, removed_components(result)]))
+
+
+def removed_components(result: EvaluationResult) -> str:
+    """A sentence on the post-processing of the reference masks; "" if there is none."""
+    speck_px = result.subject.dataset.mask_speck_px
+    removed = f"Connected components of at most {speck_px} px were removed from the reference masks."
+    return removed if speck_px else ""
 
 
 def _cross_validated(result: EvaluationResult) -> str:

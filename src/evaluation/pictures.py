@@ -9,9 +9,8 @@ import pandas as pd
 
 import progress
 import storage
-from data import intensities, preloaded_dataset
+from data import intensities
 from evaluation import texts
-from evaluation.measuring import Spacing, read_masks
 from evaluation.result import EvaluationResult, with_nonempty_reference
 from evaluation.subject import Subject
 from masks import case_figure, drawing, figures, metrics
@@ -64,8 +63,7 @@ def comparisons(
     """
     rows = table.set_index("case")
     for case in cases:
-        image = preloaded_dataset.read(subject.folder / "images", case)
-        true_mask, mask = read_masks(subject.folder, subject.masks, case)
+        image, true_mask, mask = subject.read(case)
         row = rows.loc[case].to_dict()
         caption = f"{case}   Dice {row['dice']:.3f}   Hausdorff {texts.hausdorff(row)}"
         pair = metrics.Comparison(true_mask, mask).hausdorff_pair() if hausdorff_line else None
@@ -101,8 +99,7 @@ def save_differences(folder: pathlib.Path, result: EvaluationResult) -> dict[str
     for name, cases in (("most_improved.png", comparison.improved), ("most_degraded.png", comparison.degraded)):
         sheet = []
         for case in cases:
-            image = preloaded_dataset.read(subject.folder / "images", case)
-            true_mask, other = read_masks(subject.folder, subject.compared_masks, case)
+            image, true_mask, other = subject.read(case, subject.compared_masks)
             caption = f"{case}   {comparison.name}   Dice {others[case]:.3f}"
             sheet += [drawing.comparison(image, true_mask, other, caption)]
             sheet += [picture for _, picture in comparisons(subject, result.table, [case], hausdorff_line=False)]
@@ -112,22 +109,19 @@ def save_differences(folder: pathlib.Path, result: EvaluationResult) -> dict[str
     return contents
 
 
-def save_figure(
-    folder: pathlib.Path, subject: Subject, table: pd.DataFrame, cases: list[str], spacings_mm: dict[str, Spacing]
-) -> None:
+def save_figure(folder: pathlib.Path, result: EvaluationResult, cases: list[str]) -> None:
     """Writes a figure of the `cases`, cases.png and cases.pdf, into `folder`, and which case each row is, cases.csv.
 
-    The figure itself has no names: they may identify patients. `spacings_mm`: as `measuring.pixel_spacings` returns it.
+    The figure itself has no names: they may identify patients.
     """
     if not cases:
         return
     letters = [chr(ord("a") + number % 26) * (1 + number // 26) for number in range(len(cases))]
-    key = table.set_index("case").loc[cases, ["dice"]].reset_index()
+    subject = result.subject
+    key = result.table.set_index("case").loc[cases, ["dice"]].reset_index()
     rows = []
     for case, dice in key.itertuples(index=False):
-        image = preloaded_dataset.read(subject.folder / "images", case)
-        true_mask, mask = read_masks(subject.folder, subject.masks, case)
-        rows.append(case_figure.Case(image, true_mask, mask, dice, spacings_mm.get(case)))
+        rows.append(case_figure.Case(*subject.read(case), dice, result.spacings_mm.get(case)))
     figure = case_figure.plot(rows, letters, drawing.CT_RANGE if intensities.are_in_hu(subject.cases) else None)
     for name, content in figures.files({"cases": figure}).items():
         (folder / name).write_bytes(content)

@@ -36,7 +36,11 @@ def page(
         case_table.section(result, pictures),
         Section("summary", "Summary", _summary(result)),
         *more,
-        Section("plots", "Plots", "".join(_plot(plots[name], text) for name, text in _PLOTS.items() if name in plots)),
+        Section(
+            "plots",
+            "Plots",
+            "".join(html_page.plot(plots[name], text) for name, text in _PLOTS.items() if name in plots),
+        ),
         Section("training", "Training", _training(history)),
         Section("manuscript", "For the manuscript", f"<p>{html.escape(methods.paragraph(result))}</p>"),
         Section("definitions", "Definitions of the metrics", _definitions(result)),
@@ -108,13 +112,9 @@ def _predicted_dice(result: EvaluationResult) -> str:
     )
 
 
-def _plot(content: bytes, caption: str) -> str:
-    return html_page.figure(html_page.image(content, caption, pixel_ratio=2), caption)
-
-
 def _training(history: bytes | None) -> str:
     caption = "Training of this model: loss, Dice coefficient on the train set and learning rate over the epochs"
-    return _plot(history, caption) if history else ""
+    return html_page.plot(history, caption) if history else ""
 
 
 def _definitions(result: EvaluationResult) -> str:

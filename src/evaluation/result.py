@@ -67,6 +67,7 @@ class EvaluationResult:
     unused_columns: the other columns of the table.
     intra_reader: whether the second reading is by the person who made the reference masks.
     seed: of the bootstrap.
+    spacings_mm: the distances of rows and of columns of each case; {} if they are unknown.
 
     Summaries, agreement and plots exclude the cases with an empty reference mask: two empty masks have the Dice
     coefficient 1 and distances of 0 by convention, which would inflate every mean.
@@ -83,6 +84,7 @@ class EvaluationResult:
     comparison: Comparison | None = None
     subgroups: Mapping[str, pd.Series] = dataclasses.field(default_factory=dict)
     unused_columns: Sequence[str] = ()
+    spacings_mm: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:

@@ -45,7 +45,7 @@ def _subgroups(result: EvaluationResult, plots: Mapping[str, bytes]) -> str:
     paragraph = f"<p>{html.escape(unused)}</p>" if unused else ""
     if not found:
         return paragraph
-    plot = _plot(plots[f"{_SUBGROUPS}.png"], "Subgroups: Dice coefficient and primary quantity")
+    plot = html_page.plot(plots[f"{_SUBGROUPS}.png"], "Subgroups: Dice coefficient and primary quantity")
     note = f"<p>{html.escape(subgroups.note(result, found))}</p>"
     return f"{_table(subgroups.rows(result, found))}{note}{paragraph}{plot}"
 
@@ -54,7 +54,7 @@ def _comparison(result: EvaluationResult, pictures: Mapping[str, bytes]) -> str:
     if result.comparison is None:
         return ""
     shown = [
-        _plot(pictures[name], f"{title}: {result.comparison.name} on the left, evaluated on the right")
+        html_page.plot(pictures[name], f"{title}: {result.comparison.name} on the left, evaluated on the right")
         for name, title in (("most_improved.png", "Most improved"), ("most_degraded.png", "Most degraded"))
         if name in pictures
     ]
@@ -68,7 +68,7 @@ def _quantities(result: EvaluationResult, plots: Mapping[str, bytes]) -> str:
         second = f"<h3>{html.escape(texts.reader_agreement(result))}</h3>"
         second += _table(agreement_texts.rows(result.second_measured))
     shown = [
-        _plot(plots[name], f"{each.quantity.label}: predicted against true, and Bland-Altman plot")
+        html_page.plot(plots[name], f"{each.quantity.label}: predicted against true, and Bland-Altman plot")
         for each in result.measured
         if (name := f"{plot_name(each)}.png") in plots
     ]
@@ -80,10 +80,6 @@ def _quantities(result: EvaluationResult, plots: Mapping[str, bytes]) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
     return html_page.table(rows[0], rows[1:])
-
-
-def _plot(content: bytes, caption: str) -> str:
-    return html_page.figure(html_page.image(content, caption, pixel_ratio=2), caption)
 
 
 _READING_AID = (

@@ -9,6 +9,7 @@ import pandas as pd
 
 import storage
 from evaluation import manuscript, texts
+from wording import with_interval
 
 _FIX = "Repeat the evaluation."
 _HEADER = ("Set", "Cases", "Groups", "Dice (95 % CI)", "95 % Hausdorff distance", "Area, predicted − true", "Model")
@@ -50,9 +51,8 @@ def files(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _cells(each: Mapping[str, Any]) -> list[str]:
-    dice, ends = texts.metric("dice", each["dice"]), (each["dice_ci_low"], each["dice_ci_high"])
-    if all(map(math.isfinite, ends)):
-        dice += " ({} to {})".format(*(texts.metric("dice", end) for end in ends))
+    ends = each["dice_ci_low"], each["dice_ci_high"]
+    dice = with_interval(texts.metric("dice", each["dice"]), ends, 3)
     unit = "mm" if math.isfinite(each["hausdorff95_mm"]) else "px"
     distance = f"{texts.number(each[f'hausdorff95_{unit}'], 1)} {unit}"
     places, area_unit = (2, "cm²") if each["area_unit"] == "cm2" else (1, each["area_unit"])

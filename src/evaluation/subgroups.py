@@ -1,15 +1,13 @@
 """Subgroups of the cases, from the columns of PATIENTS_TABLE: Dice coefficient and primary quantity of each."""
 
 import dataclasses
-import math
 
-from evaluation.agreement_texts import with_interval
 from evaluation.measured import Measured
 from evaluation.result import EvaluationResult, with_nonempty_reference
-from evaluation.wording import counted, number
 from masks import agreement
 from masks.agreement import Agreement, Summary
 from masks.subgroup_chart import Row
+from wording import counted, mean_sd, number, with_interval
 
 # Means of fewer cases say little about new cases.
 MIN_CASES = 5
@@ -83,7 +81,7 @@ def unused_columns(result: EvaluationResult) -> str:
 
 def _row(each: Subgroup, places: int) -> list[str]:
     dice, quantity = each.dice, each.quantity
-    mean = number(dice.mean, 3) + (f" ± {number(dice.sd, 3)}" if math.isfinite(dice.sd) else "")
+    mean = mean_sd(dice.mean, dice.sd, 3)
     bias = with_interval(number(quantity.bias, places, "+"), quantity.intervals["bias"], places, "+")
     name = f"{each.column}: {each.value}" + (" (too few)" if each.is_small else "")
     return [name, str(dice.cases), str(dice.groups), with_interval(mean, (dice.ci_low, dice.ci_high), 3), bias]

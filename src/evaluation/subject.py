@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 
+import numpy as np
 import pandas as pd
 
 from data import case_masks, mask_folder, preloaded_dataset
@@ -80,6 +81,11 @@ class Subject:
             return None
         wanted = None if mask_folder.has_provenance(self.compared) else self.wanted_labels
         return case_masks.read(self.compared, self.cases, self.grids, wanted)
+
+    def read(self, case: str, masks: CaseMasks | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The image of a case, its reference mask and the one in `masks`, (height, width) each; None: the predicted."""
+        image, true_mask = (preloaded_dataset.read(self.folder / kind, case) for kind in ("images", "masks"))
+        return image, true_mask, (self.masks if masks is None else masks).read(case)
 
     def check_no_leakage(self) -> None:
         """DatasetError if a model was trained on a case that it predicts."""

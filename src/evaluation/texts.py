@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import wording
 from evaluation import agreement_texts, comparison
 from evaluation.result import METRICS, EvaluationResult, Reliability
 from evaluation.subject import Subject
-from evaluation.wording import counted, number
 from masks import agreement
+from wording import counted, number
 
 _HEADER = ["Metric", "Mean ± SD", "95 % CI of the mean", "Median (quartiles)", "Range", "Cases", "Failed"]
 _GROUP_MEAN = "Mean of groups (95 % CI)"
@@ -24,7 +25,11 @@ _MAX_FOLDERS = 3
 
 def metric(name: str, value: float) -> str:
     """Returns the value of a metric with the decimal places of that metric."""
-    return number(value, 1 if name.endswith(("_px", "_mm", "_percent")) else 3)
+    return number(value, _decimals(name))
+
+
+def _decimals(name: str) -> int:
+    return 1 if name.endswith(("_px", "_mm", "_percent")) else 3
 
 
 def hausdorff(row: Mapping[str, Any]) -> str:
@@ -36,8 +41,7 @@ def hausdorff(row: Mapping[str, Any]) -> str:
 
 def mean_sd(name: str, row: pd.Series) -> str:
     """Returns mean ± SD of a row of the summary; the mean alone if there is no SD."""
-    mean = metric(name, row["mean"])
-    return f"{mean} ± {metric(name, row['sd'])}" if np.isfinite(row["sd"]) else mean
+    return wording.mean_sd(row["mean"], row["sd"], _decimals(name))
 
 
 def interval(name: str, row: pd.Series) -> str:
@@ -61,8 +65,8 @@ def summary_rows(result: EvaluationResult, names: Sequence[str]) -> list[list[st
 
 
 def _group_mean(name: str, row: pd.Series) -> str:
-    mean = metric(name, row["group_mean"])
-    return f"{mean} ({_span(name, row, 'group_ci_low', 'group_ci_high')})" if np.isfinite(row["group_ci_low"]) else mean
+    ends = row["group_ci_low"], row["group_ci_high"]
+    return wording.with_interval(metric(name, row["group_mean"]), ends, _decimals(name))
 
 
 def terminal(result: EvaluationResult) -> str:
@@ -212,7 +216,7 @@ def times_evaluated(result: EvaluationResult) -> str:
 
 
 def _span(name: str, row: pd.Series, low: str, high: str) -> str:
-    return f"{metric(name, row[low])} to {metric(name, row[high])}" if np.isfinite(row[low]) else "-"
+    return wording.span(row[low], row[high], _decimals(name))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

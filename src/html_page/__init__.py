@@ -57,6 +57,11 @@ def figure(picture: str, caption: str) -> str:
     return f"<figure>{picture}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 
+def plot(content: bytes, caption: str) -> str:
+    """Returns a figure of a plot, a PNG file whose pixels are half a CSS pixel wide."""
+    return figure(image(content, caption, pixel_ratio=2), caption)
+
+
 def image(content: bytes, description: str, pixel_ratio: int = 1) -> str:
     """Returns an image element of a PNG or JPEG file. `description`: for readers who don't see it.
 

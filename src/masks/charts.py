@@ -13,6 +13,7 @@ from masks import figures
 from masks.agreement import MIN_CASES, Agreement
 from masks.figures import Figure
 from masks.quantities import Quantity
+from wording import number
 
 _ON_ONE_COLUMN = 4
 
@@ -68,7 +69,7 @@ def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     lowest = np.nanmin(table[["dice", "predicted_dice"]].to_numpy())
     _scatter(axes, table["predicted_dice"], table["dice"], "Predicted Dice coefficient", "True Dice coefficient")
-    axes.set_title(f"Mean of predicted − true: {_number((table['predicted_dice'] - table['dice']).mean(), 2)}")
+    axes.set_title(f"Mean of predicted − true: {number((table['predicted_dice'] - table['dice']).mean(), 2)}")
     _identity_line(axes, np.array([max(-0.02, lowest - 0.05), 1.01]))
     return figure
 
@@ -117,15 +118,11 @@ def _difference_lines(axes: matplotlib.axes.Axes, result: Agreement, quantity: Q
         if np.isfinite(height):
             axes.axhline(height, color=figures.GREY, linewidth=0.8, linestyle=style, zorder=4)
     heights = (result.bias, result.lower_limit, result.upper_limit)
-    bias, low, high = (_number(each, quantity.places) for each in heights)
+    bias, low, high = (number(each, quantity.places) for each in heights)
     limits = f"Dashed: 95 % limits of agreement {low} to {high} {quantity.unit}".rstrip()
     if result.cases < MIN_CASES:
         limits = f"No limits of agreement: {MIN_CASES} cases needed, {result.cases} given"
     axes.set_title(f"Solid: bias {bias} {quantity.unit}\n{limits}")
-
-
-def _number(value: float, places: int) -> str:
-    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
 
 
 def _unit(name: str) -> str:

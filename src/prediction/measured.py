@@ -5,7 +5,6 @@ import math
 import pathlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,6 @@ from data.patients_table import PatientsTable
 from masks import quantities
 from prediction.slices import Slice
 from settings import Settings
-
-# Relative; spacings are rounded differently.
-_MAX_SPACING_DIFFERENCE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,26 +37,27 @@ class Measures:
         patients = patients_table.read(pathlib.Path(options.PATIENTS_TABLE)) if options.PATIENTS_TABLE else None
         return cls(options.VALUE_WINDOWS, spacings, patients, None if rule in _RULES else rule)
 
-    def columns(self, each: Slice, mask: np.ndarray) -> dict[str, Any]:
-        """The columns of _table.csv for a slice and its mask, uint8 (rows, columns).
+    def measure(self, each: Slice, mask: np.ndarray) -> dict[str, float]:
+        """The quantities of the mask of a slice, uint8 (rows, columns), as `quantities.measure` returns them.
 
-        The mean and the SD of images that are not in Hounsfield units have columns of their own.
+        The mean and the SD of images that are not in Hounsfield units have names of their own.
         """
-        names = (each.name, formats.stem(each.file))
-        setting_mm = self._setting_mm(*names)
-        spacing_mm = each.image.spacing_mm or ((setting_mm, setting_mm) if setting_mm else None)
         in_hu = intensities.is_in_hu(each.image.modality, float(each.pixels.min()))
-        measured = quantities.measure(each.pixels, mask, self.windows, in_hu, spacing_mm, self._height_m(*names))
-        del measured["px"]  # It is mask_px.
-        row_mm, column_mm = spacing_mm or (math.nan, math.nan)
-        columns = {"area_cm2" if name == "cm2" else name: round(value, 4) for name, value in measured.items()}
+        height_m = self._height_m(*_names(each))
+        return quantities.measure(each.pixels, mask, self.windows, in_hu, self._spacing_mm(each), height_m)
+
+    def columns(self, each: Slice, measured: Mapping[str, float]) -> dict[str, float]:
+        """The columns of _table.csv for a slice and what `measure` returned."""
+        row_mm, column_mm = self._spacing_mm(each) or (math.nan, math.nan)
+        names = {"cm2": "area_cm2"}
+        columns = {names.get(name, name): round(value, 4) for name, value in measured.items() if name != "px"}
         return {"row_mm": row_mm, "column_mm": column_mm, **columns}
 
     def spacing_note(self, table: pd.DataFrame) -> str:
         """Says for how many images of a table with `columns` the files contradict the setting; "" for none."""
         spacings = [self._setting_mm(name) or math.nan for name in table["image"]]
         ratios = table[["row_mm", "column_mm"]].div(spacings, axis=0)
-        different = int((np.log(ratios).abs() > _MAX_SPACING_DIFFERENCE).any(axis=1).sum())
+        different = int((np.log(ratios).abs() > spacing_table.MAX_DIFFERENCE).any(axis=1).sum())
         if not different:
             return ""
         files = f"{different} of {len(table)} images"
@@ -85,6 +82,10 @@ class Measures:
         group = by_patient[str(file)]
         return name if group == str(file) else group
 
+    def _spacing_mm(self, each: Slice) -> tuple[float, float] | None:
+        setting_mm = self._setting_mm(*_names(each))
+        return each.image.spacing_mm or ((setting_mm, setting_mm) if setting_mm else None)
+
     def _height_m(self, *names: str) -> float:
         if not self.patients or patients_table.HEIGHT not in self.patients.rows:
             return math.nan
@@ -96,6 +97,11 @@ class Measures:
         if isinstance(self.spacings_mm, Mapping):
             return next((self.spacings_mm[name] for name in names if name in self.spacings_mm), None)
         return self.spacings_mm
+
+
+def _names(each: Slice) -> tuple[str, str]:
+    """The names under which tables may have a slice: its own and its file's."""
+    return each.name, formats.stem(each.file)
 
 
 # Values of GROUP_CASES_BY that are no regular expression.

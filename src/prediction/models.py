@@ -16,7 +16,7 @@ from provenance import Provenance, TrainSetStatistics
 from settings import Settings
 
 # A finished training needs a moment to move its model to its folder.
-_WAIT_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def reading(workspace: storage.Workspace, options: Settings, setting: str = "MOD
     else:
         folders = [workspace.model]
         locked, step = workspace.model, "train_final_model"
-    with storage.reading(locked, step, wait_seconds=_WAIT_SECONDS):
+    with storage.reading(locked, step, wait_seconds=WAIT_SECONDS):
         yield folders
 
 

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,12 @@ import about
 import progress
 import settings
 import storage
-from data import file_names, formats, input_files, intensities, mask_folder
-from masks import drawing, overlay, quantities
-from networks import ensemble, saved_model
+from data import file_names, formats, input_files, mask_folder
+from masks import drawing, overlay
+from networks import ensemble
 from prediction import models, overlap, quality, slices
 from prediction.measured import Measures
 from prediction.slices import Slice
-from provenance import TrainSetStatistics
 
 # The quality table has the same name as the test set's.
 TABLE = mask_folder.QUALITY_TABLE
@@ -41,17 +40,18 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
     files, faults, skipped = _find(workspace.new_images)
     total = len(files) + len(faults)
     with models.reading(workspace, options) as folders:
-        model, statistics = ensemble.read(folders, options.CLEAN_PREDICTIONS), models.statistics(folders)
-        algorithm = _algorithm(folders) if options.WRITE_DICOM_SEG else None
+        predictor = models.read(folders, options)
+    identity = formats.Algorithm(about.NAME, about.VERSION, predictor.provenance.id)
+    algorithm = identity if options.WRITE_DICOM_SEG else None
     with storage.atomic_folder(workspace.new_predictions) as draft:
         (draft / OVERLAYS).mkdir()
-        predicted = _predict_files(files, model, statistics, _Output(draft, algorithm, measures), faults)
+        predicted = _predict_files(files, predictor, _Output(draft, algorithm, measures), faults)
         if not predicted:
             raise storage.DatasetError(input_files.grouped(faults))
         table = pd.DataFrame([row for rows in predicted.values() for row in rows])
         table.to_csv(draft / TABLE, index=False)
     text = f"Predicted {len(predicted)} of {total} images{_slices(len(table), len(predicted))}"
-    text += ", post-processed" if model.postprocess else ""
+    text += ", post-processed" if predictor.model.postprocess else ""
     review = quality.review_list(table.set_index("image"))
     notes = [*skipped, *filter(None, [measures.spacing_note(table)])]
     print(f"{text}, saved in '{workspace.new_predictions.name}'.{review}", *notes, sep="\n")
@@ -61,10 +61,6 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 def _slices(count: int, files: int) -> str:
     return f" ({count} slices)" if count > files else ""
-
-
-def _algorithm(folders: list[pathlib.Path]) -> formats.Algorithm:
-    return formats.Algorithm(about.NAME, about.VERSION, saved_model.fingerprint(folders))
 
 
 def _find(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[str], list[str]]:
@@ -94,8 +90,7 @@ class _Output:
 
 def _predict_files(
     files: list[pathlib.Path],
-    model: ensemble.Ensemble,
-    statistics: list[TrainSetStatistics],
+    predictor: models.Predictor,
     output: _Output,
     faults: list[str],
 ) -> dict[pathlib.Path, list[dict[str, Any]]]:
@@ -103,6 +98,7 @@ def _predict_files(
 
     Appends to `faults` the files that fail, and those without DICOM SEG.
     """
+    model = predictor.model
     failures: dict[pathlib.Path, list[str]] = {}
     names: dict[str, pathlib.Path] = {}  # Of the slices, each with its file.
 
@@ -115,11 +111,12 @@ def _predict_files(
                     yield each, slices.predict_logits(each, model)
 
     def write(each: Slice, logits: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        mask, estimates = slices.mask_and_quality(each, logits, model, statistics)
+        mask, estimates = slices.mask_and_quality(each, logits, model, predictor.statistics)
         if len(each.image.slices) == 1:
             faults.extend(_write_mask(output, each, [mask]))
-        row = _write_overlay(output.folder / OVERLAYS, each, mask, estimates)
-        return mask, row | output.measures.columns(each, mask) | estimates.columns
+        measured = output.measures.measure(each, mask)
+        row = _write_overlay(output.folder / OVERLAYS, each, mask, measured, estimates)
+        return mask, row | output.measures.columns(each, measured) | estimates.columns
 
     rows: dict[pathlib.Path, list[dict[str, Any]]] = {}
     patients: dict[pathlib.Path, str | None] = {}
@@ -200,13 +197,13 @@ def _collect_fault(file: pathlib.Path, failures: dict[pathlib.Path, list[str]]) 
         failures[file] = [f"{file_names.printable(file)}: {storage.describe(error) or error}"]
 
 
-def _write_overlay(folder: pathlib.Path, each: Slice, mask: np.ndarray, estimates: quality.Quality) -> dict[str, Any]:
+def _write_overlay(
+    folder: pathlib.Path, each: Slice, mask: np.ndarray, measured: Mapping[str, float], estimates: quality.Quality
+) -> dict[str, Any]:
     """Writes the overlay of a slice and returns the first columns of its row of the table."""
-    in_hu = intensities.is_in_hu(each.image.modality, float(each.pixels.min()))
     spacing_mm = each.image.spacing_mm
-    measured = quantities.measure(each.pixels, mask, {}, in_hu, spacing_mm)
-    lines = each.name, "; ".join(_caption(measured, mask.size, estimates))
-    grey_range = drawing.CT_RANGE if in_hu else None
+    lines = each.name, "; ".join(_caption(measured, mask.size, spacing_mm is not None, estimates))
+    grey_range = drawing.CT_RANGE if "mean_hu" in measured else None
     picture = overlay.draw(each.pixels, mask, lines, grey_range, spacing_mm)
     (folder / f"{each.name}.png").write_bytes(overlay.to_png(picture))
     size = {"height": mask.shape[0], "width": mask.shape[1]}
@@ -214,10 +211,10 @@ def _write_overlay(folder: pathlib.Path, each: Slice, mask: np.ndarray, estimate
     return {"image": each.name, **size, "mask_px": int(mask.sum()), "mask_share": share}
 
 
-def _caption(measured: dict[str, float], image_px: int, estimates: quality.Quality) -> Iterator[str]:
-    """What the caption of an overlay says about the mask; `measured` as `quantities.measure` returns it."""
+def _caption(measured: Mapping[str, float], image_px: int, in_cm2: bool, estimates: quality.Quality) -> Iterator[str]:
+    """What the caption of an overlay says about the mask; `measured` as `Measures.measure` returns it."""
     area = f"{measured['px']:,.0f} px, {100 * measured['px'] / image_px:.1f} % of the image"
-    yield f"area {measured['cm2']:.2f} cm² ({area})" if "cm2" in measured else f"area {area}"
+    yield f"area {measured['cm2']:.2f} cm² ({area})" if in_cm2 else f"area {area}"
     mean = measured.get("mean_hu", measured.get("mean_value", math.nan))
     if math.isfinite(mean):
         yield f"mean {mean:.1f} HU".replace("-", "−") if "mean_hu" in measured else f"mean value {mean:.4g}"

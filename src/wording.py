@@ -24,3 +24,13 @@ def listed(names: Sequence[str]) -> str:
 def counted(count: int, noun: str) -> str:
     """Returns the count with the noun, such as "1 case" or "2 cases"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def mean_sd(mean: float, sd: float, places: int) -> str:
+    """Returns "<mean> ± <SD>"; the mean alone if there is no SD."""
+    return number(mean, places) + (f" ± {number(sd, places)}" if math.isfinite(sd) else "")
+
+
+def with_interval(value: str, ends: tuple[float, float], places: int, sign: str = "") -> str:
+    """Returns the text of a value with its 95 % interval in brackets, if it has one."""
+    return f"{value} ({span(*ends, places, sign)})" if math.isfinite(ends[0]) else value
