@@ -151,5 +151,5 @@ def _no_cases(rows: pd.DataFrame, excluded: pd.DataFrame) -> list[str]:
         return ["All masks are empty: there is nothing to learn. Check the export of the masks."]
     first = excluded.iloc[0]
     example = f"{first.image_file}: {first.reason}"
-    fix = "Set FIT_IMAGES = True in config.py, resize them, or use a model of another IMAGE_SIZE."
+    fix = "Set FIT_IMAGES = True in config.py, resize them, or train with another IMAGE_SIZE."
     return [f"All {len(excluded)} images have another size: {example}. {fix}"]
