@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import command_line
+import environment_variables
 import storage
 
 # Where the steps write TensorBoard's logs, each with its name on the page.
@@ -46,6 +47,8 @@ def _show(workspace: pathlib.Path, port: int | None = None) -> None:
         print(f"There are no trainings in {workspace} yet. Run step 2, 3 or 7; the page will show them.", flush=True)
     warnings.simplefilter("ignore")  # TensorBoard's own, about deprecated packages.
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # It warns when a finished trial's folder is renamed.
+    with environment_variables.quiet_import():
+        import tensorflow  # noqa: F401  TensorBoard reads the logs with it.
     from tensorboard import program
 
     def serve(application: Any, flags: argparse.Namespace) -> Any:

@@ -39,9 +39,16 @@ def outcomes(jobs: Iterable[Any]) -> Iterator[Iterator[Any]]:
 
 
 def _close(outcomes: Generator) -> None:
+    # A call that is cancelled while the pool's thread hands it to a worker is an error in that thread, without effect.
+    threading.excepthook = _ignore_cancelled_calls
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # If it is stopped early, joblib advises the programmer.
         outcomes.close()
+
+
+def _ignore_cancelled_calls(error: threading.ExceptHookArgs) -> None:
+    if error.thread is None or error.thread.name != "ExecutorManagerThread" or error.exc_type is not KeyError:
+        threading.__excepthook__(error)
 
 
 _WORKER_ENDED = (

@@ -114,6 +114,13 @@ def test_conda_installs_the_same_pins():
 # --- Which Python ---
 
 
+@pytest.fixture(autouse=True)
+def no_variables_of_make(monkeypatch):
+    """`make test STACK=new` would pass its STACK on to every make that a test runs."""
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "STACK", "VENV", make_environment.CHOICE):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A folder with a project that has a requirements.txt, and a folder `programs` that is searched for Pythons."""
@@ -123,7 +130,6 @@ def machine(tmp_path, monkeypatch):
     programs = tmp_path / "programs"
     programs.mkdir()
     monkeypatch.setattr(make_environment, "candidates", lambda versions: sorted(map(str, programs.iterdir())))
-    monkeypatch.delenv(make_environment.CHOICE, raising=False)
     return tmp_path
 
 

@@ -111,7 +111,8 @@ def _slices(header: Header) -> tuple[list[np.ndarray], tuple[str, ...]]:
     if values.shape[:3] != (len(header.blocks), rows, columns):
         raise faults.damaged(header.path, "DICOM")
     values, warnings = to_grey(header.path, values) if values.ndim == 4 else (values, ())
-    return list(np.maximum(values, _MIN_HU) if header.modality == "CT" else values), warnings
+    may_be_lower = header.modality == "CT" and values.dtype.kind != "u"
+    return list(np.maximum(values, _MIN_HU) if may_be_lower else values), warnings
 
 
 def _names(found: Sequence[Header]) -> tuple[str, ...]:
