@@ -72,6 +72,12 @@ DETERMINISTIC = False
 # U-Net has no such encoder.
 ENCODER_WEIGHTS = "imagenet"
 
+# Fine-tuning: the path of a model folder. Steps 3 and 7 start from its weights, with its network and CT window and a
+# lower learning rate. Images that it was trained on must not be in the test set, nor in folds of step 7. "model"
+# continues the training of the project's own model. None: random weights (but see ENCODER_WEIGHTS).
+# Example: START_FROM = "shared models/L3 muscle"
+START_FROM = None
+
 # A copy of `preloaded dataset/train set` from which training reads the images and masks, on any disk or storage that
 # TensorFlow reads, such as "/scratch/train set" or "gs://bucket/train set". None: the original.
 TRAIN_SET_LOCATION = None
@@ -119,6 +125,10 @@ EXPLORATION_START_ANEW = False
 
 # Number of folds of the train set. One model is trained per fold, each as long as the final one.
 CROSS_VALIDATION_FOLDS = 5
+
+# True: step 7 also trains on 12, 25 and 50 % of each fold's train set, plots the Dice against the number of images, and
+# extrapolates to twice the data. It then takes four times as long.
+LEARNING_CURVE = False
 
 # --- Prediction and evaluation (steps 4, 5, 6 and 8) ------------------------------------------------------------------
 

@@ -28,7 +28,8 @@ _USE = """\
   values and pixel spacing. How well it segments other images is unknown.
 * Images are flagged as out-of-distribution (`ood_reasons`) if their intensities, size or mask area differ from all of
   the train set's. Not every unsuitable image is flagged.
-* The predicted Dice ranks masks for review. It is not calibrated, and tends to be too high."""
+* The predicted Dice ranks masks for review. If the model's folder has `calibration.json`, it was calibrated by
+  cross-validation on images like those of the train set. Otherwise it tends to be too high."""
 
 _PREDICT = """\
 Put the images into `new images`, set `MODEL = "..."` in `config.py` to the path of the model's folder (without it, step

@@ -45,9 +45,21 @@ class TrainSetStatistics:
             raise ValueError(f"quantiles: must be {QUANTILES} numbers, found {len(self.quantiles)}")
 
 
+@dataclasses.dataclass(frozen=True)
+class StartingModel:
+    """The model whose weights a training started from: its fingerprint, and how many images it was trained on."""
+
+    id: str
+    images: int
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingFacts:
-    """What a Methods section says of a training. `encoder_weights`: "imagenet", a file, or None for random weights."""
+    """What a Methods section says of a training.
+
+    encoder_weights: "imagenet", a file, or None for random weights.
+    start: the model that was fine-tuned (START_FROM), or None.
+    """
 
     images: int
     image_size: int
@@ -57,6 +69,7 @@ class TrainingFacts:
     peak_learning_rate: float
     precision: str
     encoder_weights: str | None
+    start: StartingModel | None
     seed: int
     python: str
     tensorflow: str
@@ -70,13 +83,17 @@ class TrainingFacts:
 class Training(TrainingFacts):
     """The training of one model: training.json in its folder.
 
-    packages: see `installed_packages`; empty for models of earlier versions of this program.
+    chosen_defaults: the fingerprint of the train set and the defaults that follow from it, in words.
+    packages: see `installed_packages`. Both are empty for models of earlier versions of this program.
     image_sha256, mask_sha256: those of the train set's files.
+    earlier_image_sha256: of the images that the starting model was trained on, and its own starting model.
     """
 
     hyperparameters: Hyperparameters
+    chosen_defaults: list[str]
     packages: dict[str, str]
     image_sha256: list[str]
+    earlier_image_sha256: list[str]
     mask_sha256: list[str]
     train_set_statistics: TrainSetStatistics
     cleaning_is_harmless: bool
@@ -85,6 +102,11 @@ class Training(TrainingFacts):
     def facts(self) -> TrainingFacts:
         """The part that provenances store."""
         return TrainingFacts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainingFacts)})
+
+    @property
+    def seen_image_sha256(self) -> list[str]:
+        """Of all images that the weights depend on, sorted."""
+        return sorted({*self.image_sha256, *self.earlier_image_sha256})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,6 +117,7 @@ class Provenance:
     models: number of models whose logits are averaged.
     test_time_flip: whether each also predicted the mirror image.
     postprocessed: whether small isolated components were removed.
+    calibrated_on: number of cases that calibrated the predicted Dice; 0 if it is not calibrated.
     training: of the first model.
     image_sha256: of all images that any of the models was trained on.
     """
@@ -103,6 +126,7 @@ class Provenance:
     models: int
     test_time_flip: bool
     postprocessed: bool
+    calibrated_on: int
     hyperparameters: Hyperparameters
     training: TrainingFacts
     image_sha256: list[str]
@@ -122,8 +146,13 @@ _PACKAGES = ("tensorflow", "keras", "tf-keras", "keras-tuner", "tensorflow-addon
 
 
 def with_current_names(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a record's JSON file under their current names: those `renamed`, and those of hyperparameters."""
+    """The values of a record's JSON file under their current names: those `renamed`, and those of hyperparameters.
+
+    What earlier versions did not know, in training.json or in a provenance's `training`, has the value it had then.
+    """
     current = {renamed.get(name, name): value for name, value in values.items()}
+    facts = current["training"] if isinstance(current.get("training"), dict) else current
+    facts.setdefault("start", None)
     if isinstance(current.get("hyperparameters"), dict):
         current["hyperparameters"] = hyperparameters.with_current_names(current["hyperparameters"])
     return current

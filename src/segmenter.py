@@ -91,8 +91,8 @@ class Model:
         logits = slices.predict_logits(each, self._ensemble)
         mask, estimates = slices.mask_and_quality(each, logits, self._ensemble, self._statistics)
         measured = quantities.measure(each.pixels, mask, {}, in_hu=False, spacing_mm=spacing)
-        values = int(measured["px"]), measured.get("cm2"), measured["mean_value"]
-        return mask, Quality(estimates.predicted_dice, estimates.ood_reasons, *values)
+        area_cm2, mean = measured.get("cm2"), measured["mean_value"]
+        return mask, Quality(**vars(estimates), area_px=int(measured["px"]), area_cm2=area_cm2, mean_value=mean)
 
 
 def load(folders: _Path | Sequence[_Path], postprocess: bool | None = None) -> Model:

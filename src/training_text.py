@@ -2,13 +2,15 @@
 
 from provenance import Provenance, TrainingFacts
 from settings.hyperparameters import Hyperparameters
-from wording import listed
+from wording import counted, listed
 
 _NETWORKS = {"unet": "U-Net", "deeplabv3_plus": "DeepLabV3+ with a ResNet50 encoder"}
 _LOSSES = {
     "binary_crossentropy": "binary cross-entropy",
     "weighted_binary_crossentropy": "class-weighted binary cross-entropy",
     "binary_crossentropy_dice": "the sum of binary cross-entropy and soft Dice loss",
+    "small_target_crossentropy_dice": "the sum of binary cross-entropy, weighted so that the mask has at least 10 % of "
+    "the weight, and soft Dice loss",
 }
 
 
@@ -67,7 +69,8 @@ def prediction(provenance: Provenance) -> str:
     """Sentences on ensemble, test-time augmentation and post-processing; "" if there is none of these."""
     models, averaged = provenance.models, []
     if models > 1:
-        images = len(provenance.image_sha256)
+        start = provenance.training.start
+        images = len(provenance.image_sha256) - (start.images if start else 0)
         averaged += [f"an ensemble of {models} such networks (one per fold of a cross-validation over {images} images)"]
     averaged += ["the image and its mirror image (test-time augmentation)"] if provenance.test_time_flip else []
     sentences = [f"Logits were averaged over {' and over '.join(averaged)} and thresholded at 0."] if averaged else []
@@ -82,6 +85,9 @@ def percent(share: float) -> str:
 
 
 def _initialised(facts: TrainingFacts) -> str:
+    if facts.start:
+        images = counted(facts.start.images, "other image")
+        return f", initialised with the weights of a model ({facts.start.id}) trained on {images},"
     encoder = facts.encoder_weights
     weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"
     return f", initialised with {weights}," if encoder else ""

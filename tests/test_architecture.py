@@ -261,7 +261,7 @@ def test_every_module_has_a_test_file():
     elsewhere |= {"environment_variables", "gpu_support"}  # With the Python API, and with the hardware.
     elsewhere |= {"about", "training_text"}  # With the Methods paragraph.
     # With the conversion of files into cases, or with the diagnosis of a training.
-    elsewhere |= {"data.mask_labels", "data.resizing", "data.intensities", "model_training.window"}
+    elsewhere |= {"data.mask_labels", "data.resizing", "data.intensities", "model_training.fingerprint"}
     missing = [module for module in TREES if module not in elsewhere and not set(module.split(".")) & tests]
     assert missing == []
 

@@ -226,15 +226,15 @@ def advice(mask_px, size=64, short_steps=None, **hyperparameters):
 @pytest.mark.parametrize(
     "hyperparameters, changes",
     [
-        ({}, '{"loss": "weighted_binary_crossentropy", "stem_patch_px": 2}'),
+        ({}, '{"loss": "small_target_crossentropy_dice", "stem_patch_px": 2}'),
         (
             {"stem_patch_px": 2, "loss": "binary_crossentropy"},
-            '{"loss": "weighted_binary_crossentropy", "stem_patch_px": 1}',
+            '{"loss": "small_target_crossentropy_dice", "stem_patch_px": 1}',
         ),
-        ({"stem_patch_px": 1}, '{"loss": "weighted_binary_crossentropy"}'),
-        ({"architecture": "deeplabv3_plus"}, '{"loss": "weighted_binary_crossentropy"}'),
-        ({"loss": "weighted_binary_crossentropy"}, '{"stem_patch_px": 2}'),
-        ({"loss": "weighted_binary_crossentropy", "stem_patch_px": 1}, None),
+        ({"stem_patch_px": 1}, '{"loss": "small_target_crossentropy_dice"}'),
+        ({"architecture": "deeplabv3_plus"}, '{"loss": "small_target_crossentropy_dice"}'),
+        ({"loss": "small_target_crossentropy_dice"}, '{"stem_patch_px": 2}'),
+        ({"loss": "small_target_crossentropy_dice", "stem_patch_px": 1}, None),
     ],
 )
 def test_very_small_masks_get_advice_on_loss_and_stem_patches_but_no_lower_rate(hyperparameters, changes):

@@ -261,7 +261,7 @@ def test_the_three_best_trials_are_repeated_with_other_seeds(workspace):
 
 
 def first_values(space):
-    return default_trial.values(search_space.build(space))
+    return default_trial.values(search_space.build(space), hyperparameters.Hyperparameters())
 
 
 def test_the_default_hyperparameters_are_trial_0(workspace):

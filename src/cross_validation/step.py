@@ -1,18 +1,21 @@
-"""Step 7 (optional): cross-validation on the train set.
+"""The step `cross_validate_train_set`.
 
     cross-validation/
       facts.json          settings and data of the training; they must match to resume
       fold 1/, 2/ ...     the folds' models, in the format of `model`; an ensemble if PREDICT_WITH_FOLDS is True
       predictions/        the out-of-fold masks: each predicted by the model that was not trained on its group
+      calibration.json    of the predicted Dice, by these masks; also in `model` if that was trained alike
       results/            their evaluation: report, tables, plots and Methods paragraph, as in step 5
       out of fold.csv     metrics.csv with the fold of each case, lowest Dice first
       images/             comparison images of the lowest Dice, by rank
+      learning curve/     if LEARNING_CURVE is True: see `learning_curve`
 
 A reference mask may be wrong where it disagrees with a model that was not trained on it. An interrupted
 cross-validation resumes. The test set is not read.
 """
 
 import dataclasses
+import itertools
 import pathlib
 
 import numpy as np
@@ -22,17 +25,18 @@ import model_training
 import resumable
 import settings
 import storage
+from cross_validation import learning_curve
 from data import mask_folder, pipeline, preloaded_dataset, splitting
 from evaluation import computing, pictures, texts
 from evaluation.evaluate import evaluate
 from evaluation.result import with_nonempty_reference
 from evaluation.subject import Places, Subject
-from masks import drawing
-from model_training import diagnosis, distribution, fitting, hardware, window
-from networks import saved_model
+from masks import calibration, drawing
+from model_training import diagnosis, distribution, fingerprint, fitting, hardware, starting_model
+from networks import fold_calibration, saved_model
 from prediction import models
 from prediction.cases import predict_cases
-from provenance import Provenance
+from provenance import TRAINING_FILE, Provenance
 from settings import Settings, hyperparameters
 
 # Number of comparison images: the cases with the lowest out-of-fold Dice.
@@ -47,11 +51,13 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
     options = settings.load(workspace.root)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
-        options = window.settings_for(options, cases)
+        options = fingerprint.settings_for(options, cases)
+        starting_model.check_no_leakage(options, cases, "train set, which is cross-validated")
         values = options.hyperparameters
         folds = _assign_folds(cases, options)
         subject = _subject(workspace, options, cases)
         computing.check_settings(subject, options)
+        parts = _parts(workspace, cases, folds, options)
         hardware.prepare(options)
         facts = _facts(values, options, cases, folds)
         is_chief = distribution.is_chief()
@@ -60,8 +66,13 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
             distribution.chief_first(lambda: start(workspace.cross_validation, facts))
             diagnosis.warn_about_intensities(values, cases)
             _train(workspace, values, options, cases, folds)
+            for part in itertools.chain(*parts.values()):
+                learning_curve.train(workspace.train_set, part, values)
             if is_chief:
                 _evaluate(workspace, options, subject, folds)
+                if parts:
+                    curve = workspace.cross_validation / learning_curve.FOLDER
+                    print(f"\n{learning_curve.evaluate(curve, subject, parts, folds, options)}")
 
 
 def _assign_folds(cases: pd.DataFrame, options: Settings) -> np.ndarray:
@@ -73,9 +84,19 @@ def _assign_folds(cases: pd.DataFrame, options: Settings) -> np.ndarray:
         raise storage.DatasetError([f"Too few groups: {error}. {fix}"]) from error
 
 
+def _parts(
+    workspace: storage.Workspace, cases: pd.DataFrame, folds: np.ndarray, options: Settings
+) -> dict[float, list[learning_curve.Part]]:
+    if not options.LEARNING_CURVE:
+        return {}
+    return learning_curve.parts(workspace.cross_validation / learning_curve.FOLDER, cases, folds, options)
+
+
 def _facts(values: hyperparameters.Hyperparameters, options: Settings, cases: pd.DataFrame, folds: np.ndarray) -> dict:
     facts = options.fixed(settings.CROSS_VALIDATION) | {"ENCODER_WEIGHTS": fitting.encoder_name(options)}
     facts |= {"hyperparameters": dataclasses.asdict(values), "folds": folds.tolist()}
+    if start := starting_model.record(options):
+        facts["START_FROM"] = start.id
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 
@@ -129,8 +150,29 @@ def _evaluate(workspace: storage.Workspace, options: Settings, subject: Subject,
     table = result.table.assign(fold=folds + 1).sort_values(["dice", "case"], ignore_index=True)
     storage.atomic_write(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
     _save_images(subject, table)
-    print(f"\n{texts.terminal(result)}\n{_by_fold(table)}\n{_lowest(workspace, table)}")
+    calibrated = _calibrate(workspace, with_nonempty_reference(table))
+    print(f"\n{texts.terminal(result)}\n{_by_fold(table)}\n{_lowest(workspace, table)}\n{calibrated}")
     print(f"Report: {places.results / 'report.html'}")
+
+
+def _calibrate(workspace: storage.Workspace, table: pd.DataFrame) -> str:
+    """Calibrates the predicted Dice by `table`, and the final model's if it was trained alike; a line to print."""
+    file = workspace.cross_validation / saved_model.CALIBRATION
+    rows = table.reindex(columns=["predicted_dice", "dice", "group"]).dropna()
+    fitted = calibration.fit(*(rows[name].to_numpy() for name in rows))
+    if fitted is None:
+        storage.remove(file)
+        needed = f"{calibration.MIN_CASES} cases of {calibration.MIN_GROUPS} groups"
+        return f"The predicted Dice was not calibrated: that needs {needed} with a non-empty mask and a predicted Dice."
+    saved_model.write_calibration(workspace.cross_validation, fitted)
+    text = f"The predicted Dice was calibrated by {fitted.cases} out-of-fold cases of {fitted.groups} groups"
+    with storage.locked(workspace.model, wait_seconds=models.WAIT_SECONDS):
+        if not (workspace.model / TRAINING_FILE).exists():
+            return f"{text}. Step 3 will use it for a model with the same settings."
+        if fold_calibration.for_training(workspace.cross_validation, saved_model.read_training(workspace.model)):
+            saved_model.write_calibration(workspace.model, fitted)
+            return f"{text}, also that of the final model."
+    return f"{text}. The final model was trained with other settings or images: its predicted Dice is not calibrated."
 
 
 def _save_images(subject: Subject, table: pd.DataFrame) -> None:

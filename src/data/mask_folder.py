@@ -32,7 +32,10 @@ _FIX = "Repeat step 4 to write the predictions again."
 
 
 def write_quality_table(folder: pathlib.Path, table: pd.DataFrame) -> None:
-    """Writes a row per case: case, predicted_dice (0 to 1, or NaN), ood_reasons (words, or "")."""
+    """Writes a row per case: case, predicted_dice (0 to 1, or NaN), ood_reasons (words, or "").
+
+    If the model is calibrated, predicted_dice_low and predicted_dice_high are the ends of an interval.
+    """
     table.to_csv(folder / QUALITY_TABLE, index=False)
 
 
@@ -41,9 +44,10 @@ def read_quality_table(folder: pathlib.Path) -> pd.DataFrame | None:
     file = folder / QUALITY_TABLE
     if not file.exists():
         return None
-    types = {"case": str, "predicted_dice": float, "ood_reasons": str, _FORMER_REASONS: str}
+    dices = ("predicted_dice", "predicted_dice_low", "predicted_dice_high")
+    types = {"case": str, "ood_reasons": str, _FORMER_REASONS: str, **dict.fromkeys(dices, float)}
     table = storage.read_table(
-        file, _FIX, ("case", "predicted_dice"), dtype=types, keep_default_na=False, na_values={"predicted_dice": ""}
+        file, _FIX, ("case", "predicted_dice"), dtype=types, keep_default_na=False, na_values=dict.fromkeys(dices, "")
     ).rename(columns={_FORMER_REASONS: "ood_reasons"})
     if "ood_reasons" not in table:
         raise storage.DamagedFile(f"{file}: no column ood_reasons. {_FIX}")
@@ -80,7 +84,7 @@ def read_provenance(folder: pathlib.Path) -> Provenance | None:
     if not file.exists():
         return None
     fix = f"{_FIX} If it is another program's, remove it."
-    values = provenance.with_current_names(storage.read_json(file, fix), _FORMER_NAMES)
+    values = {"calibrated_on": 0} | provenance.with_current_names(storage.read_json(file, fix), _FORMER_NAMES)
     return storage.to_record(values, Provenance, file, fix)
 
 

@@ -229,10 +229,13 @@ def read_grids(workspace: storage.Workspace) -> tuple[ImageGrid, ...]:
     return storage.to_record(storage.read_json(file, _FIX), _Grids, file, _FIX).images
 
 
-def check_no_leakage(cases: pd.DataFrame, image_sha256: Sequence[str], fix: str) -> None:
-    """DatasetError with the `fix` if a model was trained on one of the test `cases` (rows of cases.csv): leakage."""
+def check_no_leakage(
+    cases: pd.DataFrame, image_sha256: Sequence[str], fix: str, part: str = "test set", model: str = "the model"
+) -> None:
+    """DatasetError with the `fix` if a model was trained on one of the `cases` (rows of cases.csv): leakage.
+
+    `part` names these cases, `model` the model, in the message.
+    """
     seen = cases["case"][cases["image_sha256"].isin(image_sha256)]
     if len(seen):
-        raise storage.DatasetError(
-            [f"{case}: in the test set, but the model was trained on it. {fix}" for case in seen]
-        )
+        raise storage.DatasetError([f"{case}: in the {part}, but {model} was trained on it. {fix}" for case in seen])

@@ -32,6 +32,8 @@ _LABELS = {
     "predicted": "Predicted area",
     "surface_dice": "Surface Dice",
     "predicted_dice": "Predicted Dice",
+    "predicted_dice_low": "Predicted Dice, low",
+    "predicted_dice_high": "Predicted Dice, high",
     "ood_reasons": "Out-of-distribution",
 }
 _UNITS = {"px": "px", "mm": "mm", "cm2": "cm²", "percent": "%", "hu": "HU"}

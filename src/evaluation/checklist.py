@@ -14,6 +14,7 @@ from evaluation import methods, texts
 from evaluation.result import EvaluationResult
 from masks import agreement
 from provenance import Provenance
+from wording import counted
 
 _INTRODUCTION = """\
 # Reporting checklist
@@ -89,7 +90,10 @@ def _disjoint(result: EvaluationResult) -> str:
 
 
 def _initialisation(provenance: Provenance) -> str:
-    weights = provenance.training.encoder_weights
+    facts = provenance.training
+    if facts.start:
+        return f"The weights of the model {facts.start.id}, trained on {counted(facts.start.images, 'image')}."
+    weights = facts.encoder_weights
     return f"Pre-trained encoder ({weights})." if weights else "Random initial weights."
 
 
@@ -104,7 +108,7 @@ def _robustness(result: EvaluationResult) -> str:
     if "ood_reasons" in result.table:
         count = int((result.table["ood_reasons"].fillna("") != "").sum())
         flagged = f"{count} of {len(result.table)} images were flagged as out-of-distribution."
-    return " ".join(filter(None, [flagged, texts.predicted_dice(result.reliability)]))
+    return " ".join(filter(None, [flagged, texts.predicted_dice(result)]))
 
 
 def _internal(result: EvaluationResult) -> str:

@@ -53,7 +53,7 @@ def _model_card(result: EvaluationResult, provenance: Provenance, table: str) ->
     data = [f"{texts.counted(provenance.training.images, 'image')}{per_model}."]
     data += ["`README.md` in the model's folder says more about them."] * (provenance.models == 1)
     evaluated = f"Masks of the {result.subject.name}: {images} of {groups}. None of them was used for training."
-    sentences = [texts.predicted_dice(result.reliability), texts.times_evaluated(result)]
+    sentences = [texts.predicted_dice(result), texts.times_evaluated(result)]
     return model_card.text(provenance, data, "\n\n".join(filter(None, [evaluated, table.strip(), *sentences])))
 
 
@@ -75,6 +75,7 @@ def _json(result: EvaluationResult) -> str:
         "subgroups": [_json_subgroup(each) for each in subgroups.of_result(result)],
         "predicted_dice_correlation": reliability.correlation if reliability else None,
         "predicted_dice_bias": reliability.bias if reliability else None,
+        "predicted_dice_within_interval": reliability.within if reliability else None,
         "test_set": dataclasses.asdict(result.evaluations) if result.evaluations else None,
         "model": result.subject.provenance.id if result.subject.provenance else None,
     }

@@ -105,9 +105,9 @@ def _predicted_dice(result: EvaluationResult) -> str:
         return ""
     return (
         "<h3>How reliable is the predicted Dice?</h3>"
-        "<p>The predicted Dice of a mask is computed without its reference mask: it is the agreement of the "
+        "<p>The predicted Dice of a mask is computed without its reference mask, from the agreement of the "
         "predictions for the image and its mirror image, or of the models of the folds. "
-        f"{html.escape(texts.predicted_dice(result.reliability))} "
+        f"{html.escape(texts.predicted_dice(result))} "
         "If the correlation is high, check the new masks with the lowest predicted Dice first.</p>"
     )
 

@@ -45,11 +45,13 @@ class Reliability:
     correlation: Spearman's rank correlation, -1 to 1.
     bias: the mean of predicted − true.
     cases: the number of cases of both.
+    within: the number of these whose true Dice lies within the stated interval; None if there is none.
     """
 
     correlation: float
     bias: float
     cases: int
+    within: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +173,11 @@ class EvaluationResult:
         if len(pairs) < 3 or pairs.nunique().min() < 2:
             return None
         correlation = pairs.corr(method="spearman").iloc[0, 1]
-        return Reliability(float(correlation), float((pairs["predicted_dice"] - pairs["dice"]).mean()), len(pairs))
+        bias, within = float((pairs["predicted_dice"] - pairs["dice"]).mean()), None
+        if "predicted_dice_low" in self.table:
+            low, high = (self.nonempty.loc[pairs.index, f"predicted_dice_{end}"] for end in ("low", "high"))
+            within = int(pairs["dice"].between(low, high).sum())
+        return Reliability(float(correlation), bias, len(pairs), within)
 
     def _summarized(self, table: pd.DataFrame) -> pd.DataFrame:
         rows = {name: self._row(with_nonempty_reference(table), name) for name in self.names}

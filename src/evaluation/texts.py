@@ -13,6 +13,7 @@ from evaluation import agreement_texts, comparison
 from evaluation.result import METRICS, EvaluationResult, Reliability
 from evaluation.subject import Subject
 from masks import agreement
+from masks.calibration import COVERAGE
 from wording import counted, number
 
 _HEADER = ["Metric", "Mean ± SD", "95 % CI of the mean", "Median (quartiles)", "Range", "Cases", "Failed"]
@@ -75,7 +76,7 @@ def terminal(result: EvaluationResult) -> str:
     lines += _aligned(summary_rows(result, result.preferred)) if len(result.nonempty) else []
     lines += [*notes(result), primary_agreement(result), second_reader(result)]
     lines += [comparison.sentences(result.comparison)] if result.comparison else []
-    lines += [predicted_dice(result.reliability)]
+    lines += [predicted_dice(result)]
     return "\n".join(filter(None, [*lines, times_evaluated(result)]))
 
 
@@ -170,15 +171,25 @@ def reader_agreement(result: EvaluationResult) -> str:
     return "Inter-reader agreement (second reader)"
 
 
-def predicted_dice(reliability: Reliability | None) -> str:
-    """Returns sentences on the reliability of the predicted Dice; "" for None."""
+def predicted_dice(result: EvaluationResult) -> str:
+    """Returns sentences on the calibration and reliability of the predicted Dice; "" if there is none."""
+    reliability, provenance = result.reliability, result.subject.provenance
     if reliability is None:
         return ""
-    return (
-        f"On average the predicted Dice was {predicted_dice_bias(reliability)}. Its Spearman rank correlation with the "
-        f"true Dice was {number(reliability.correlation, 2)} over {counted(reliability.cases, 'case')} "
-        "(1: same order of the cases; 0: no relation)."
-    )
+    sentences = [
+        f"On average the predicted Dice was {predicted_dice_bias(reliability)}.",
+        f"Its Spearman rank correlation with the true Dice was {number(reliability.correlation, 2)} over "
+        f"{counted(reliability.cases, 'case')} (1: same order of the cases; 0: no relation).",
+    ]
+    if provenance and provenance.calibrated_on and reliability.within is not None:
+        calibrated = f"The predicted Dice was calibrated on {counted(provenance.calibrated_on, 'out-of-fold case')}."
+        share = f"{100 * reliability.within / reliability.cases:.0f} %"
+        within = (
+            f"The true Dice of {reliability.within} of {reliability.cases} cases ({share}) lay within its "
+            f"{100 * COVERAGE:.0f} % prediction interval."
+        )
+        return " ".join([calibrated, *sentences, within])
+    return " ".join(["The predicted Dice is not calibrated.", *sentences])
 
 
 def predicted_dice_bias(reliability: Reliability) -> str:

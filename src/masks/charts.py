@@ -64,12 +64,18 @@ def agreement(true: np.ndarray, predicted: np.ndarray, quantity: Quantity, resul
 
 @figures.STYLE
 def predicted_and_true_dice(table: pd.DataFrame) -> Figure:
-    """True against predicted Dice with the identity line, from a table with the columns dice and predicted_dice."""
+    """True against predicted Dice with the identity line, from a table with the columns dice and predicted_dice.
+
+    If it also has predicted_dice_low and predicted_dice_high, the interval between them is shaded.
+    """
     figure = figures.new(figures.SINGLE_MM, figures.SINGLE_MM)
     axes = figure.subplots()
     lowest = np.nanmin(table[["dice", "predicted_dice"]].to_numpy())
     _scatter(axes, table["predicted_dice"], table["dice"], "Predicted Dice coefficient", "True Dice coefficient")
     axes.set_title(f"Mean of predicted − true: {number((table['predicted_dice'] - table['dice']).mean(), 2)}")
+    if "predicted_dice_low" in table:
+        ends = table[["predicted_dice", "predicted_dice_low", "predicted_dice_high"]].dropna()
+        axes.fill_between(*ends.sort_values("predicted_dice").to_numpy().T, color=figures.LIGHT, linewidth=0, zorder=0)
     _identity_line(axes, np.array([max(-0.02, lowest - 0.05), 1.01]))
     return figure
 

@@ -1,4 +1,4 @@
-"""The values of the first trial: the default hyperparameters, or the nearest ones in the search space."""
+"""The values of the first trial: the final model's hyperparameters, or the nearest ones in the search space."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import keras_tuner
 from keras_tuner.engine import hyperparameters as kinds
 
 from model_exploration import search_space
+from settings.hyperparameters import Hyperparameters
 
 
-def values(space: keras_tuner.HyperParameters) -> dict[str, Any]:
-    """Returns the value of each hyperparameter in the `space` that is nearest to the default.
+def values(space: keras_tuner.HyperParameters, wanted: Hyperparameters) -> dict[str, Any]:
+    """Returns the value of each hyperparameter in the `space` that is nearest to the `wanted` one.
 
     Without a distance (other names, other windows) it is the first allowed value.
     """
-    defaults = {hp.name: hp.default for hp in search_space.build({}).space}
-    return {hp.name: _nearest(hp, defaults[hp.name]) for hp in space.space}
+    return {hp.name: _nearest(hp, search_space.encoded(getattr(wanted, hp.name))) for hp in space.space}
 
 
 def _nearest(hp: kinds.HyperParameter, default: Any) -> Any:

@@ -1,5 +1,6 @@
 """The step itself: checks the data and the settings, runs the search, and reports its result."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -16,7 +17,7 @@ from model_exploration import hparams_page, search, search_space, summary
 from model_exploration.repeats import read_plan
 from model_exploration.trainer import Trainer
 from model_exploration.trials import Row
-from model_training import diagnosis, distribution, fitting, window
+from model_training import diagnosis, distribution, fingerprint, fitting
 from settings import Settings, hyperparameters
 
 # Version 2 keeps the repeats apart from the trials of the search, and begins with the default hyperparameters.
@@ -29,14 +30,15 @@ def explore_hyperparameters(workspace: storage.Workspace = storage.PROJECT) -> N
     MissingResult if step 1 has not run. ResumeMismatch if the search was started with other settings, data or packages,
     or by an earlier version. UserError if all trials failed.
     """
-    options = settings.load(workspace.root)
+    # A search trains networks of many kinds: it cannot start from a model.
+    options = dataclasses.replace(settings.load(workspace.root), START_FROM=None)
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         _explore(workspace, options)
 
 
 def _explore(workspace: storage.Workspace, options: Settings) -> None:
     cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
-    options = window.settings_for(options, cases)
+    options = fingerprint.settings_for(options, cases)
     space = search_space.build(options.EXPLORATION_SEARCH_SPACE)
     held_out = _held_out(cases, options)
     empty = int((cases["mask_px"][held_out] == 0).sum())

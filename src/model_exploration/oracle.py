@@ -69,7 +69,10 @@ class Oracle(keras_tuner.Oracle):
         if self._is_over():
             return {"status": "STOPPED"}
         if not self.trials:
-            return {"status": "RUNNING", "values": default_trial.values(self.hyperparameters)}
+            return {
+                "status": "RUNNING",
+                "values": default_trial.values(self.hyperparameters, self._options.hyperparameters),
+            }
         chosen = super().populate_space(trial_id)
         if chosen["status"] == "RUNNING":
             chosen["values"] = default_trial.rounded(chosen["values"], self.hyperparameters)

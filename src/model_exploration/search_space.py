@@ -56,12 +56,12 @@ def _add(space: "keras_tuner.HyperParameters", name: str, search: Choices | Rang
     if isinstance(search, Range):
         sampling = "log" if search.log else "linear"
         return space.Float(name, search.low, _end(search), step=search.step, sampling=sampling, default=default)
-    values = list(dict.fromkeys(_encoded(value) for value in search.values))
+    values = list(dict.fromkeys(encoded(value) for value in search.values))
     if len(values) == 1:
         return space.Fixed(name, values[0])
     if isinstance(values[0], bool):
         return space.Boolean(name, default=default is not False)
-    return space.Choice(name, values, default=None if default is None else _encoded(default))
+    return space.Choice(name, values, default=None if default is None else encoded(default))
 
 
 def _end(search: Range) -> float:
@@ -71,8 +71,9 @@ def _end(search: Range) -> float:
     return search.high + 1e-9 if loses_end else search.high
 
 
-def _encoded(value: Any) -> Any:
-    # Keras Tuner stores texts, numbers and truth values only: a CT window becomes a text.
+def encoded(value: Any) -> Any:
+    """A value as Keras Tuner stores it."""
+    # It stores texts, numbers and truth values only: a CT window becomes a text.
     if value is None:
         return "none"
     return f"{value[0]:.12g}..{value[1]:.12g}" if isinstance(value, tuple | list) else value

@@ -10,6 +10,7 @@ from tensorflow import keras
 import storage
 from data import intensities
 from model_training.budget import REFERENCE_BATCH, Budget
+from model_training.fingerprint import SMALL_FRACTION
 from settings.hyperparameters import Hyperparameters
 
 # A check costs a forward pass of a few images: negligible every 100 steps.
@@ -18,6 +19,8 @@ CHECK_EVERY_STEPS = 100
 # With small masks a network may find nothing at first: it has this many steps, and this fraction of the budget.
 PATIENCE_STEPS = 200
 PATIENCE_SHARE = 0.15
+# The fraction for small targets. The default recipe of large ones found nothing in the first third and half of it then.
+PATIENCE_SHARE_SMALL = 0.5
 
 # The minimum mean difference of logits inside and outside the masks, in standard deviations of all logits; networks
 # that learn exceed 1 by then.
@@ -31,9 +34,6 @@ HIGH_RATE, LOW_RATE = 5e-3, 1e-5
 
 # A lower learning rate than this is never recommended: it only trains more slowly.
 LOWEST_ADVISED_RATE = 1e-4
-
-# Where masks cover less of the image, predicting background everywhere is nearly right.
-SMALL_SHARE = 0.002
 
 # The noise of a CT slice is 1 % of its value range.
 MAX_NOISE_SHARE = 0.1
@@ -92,7 +92,9 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     def _check(self) -> None:
         fault = self._fault()
-        is_late = self._steps >= PATIENCE_STEPS and self._budget.fraction_done >= PATIENCE_SHARE
+        is_small = 0 < np.mean(self._shown[1] > 0) < SMALL_FRACTION
+        share = PATIENCE_SHARE_SMALL if is_small else PATIENCE_SHARE
+        is_late = self._steps >= PATIENCE_STEPS and self._budget.fraction_done >= share
         if fault and self._last_fault and is_late:
             self._fail(fault)
         if fault and not self._warned:
@@ -231,7 +233,7 @@ def _hyperparameter_problems(masks: np.ndarray, hyperparameters: Hyperparameters
         (rate > HIGH_RATE, f"the learning rate is too high. {change}"),
         (rate < LOW_RATE, f"the learning rate is too low. {change}"),
         (
-            0 < np.mean(masks > 0) < SMALL_SHARE,
+            0 < np.mean(masks > 0) < SMALL_FRACTION,
             f'the masks are so small that "all background" is nearly right: at most {largest} px, '
             f"{_percent(largest / masks[0].size)} of the pixels. {_for_small_masks(hyperparameters)}",
         ),
@@ -241,8 +243,8 @@ def _hyperparameter_problems(masks: np.ndarray, hyperparameters: Hyperparameters
 
 def _for_small_masks(hyperparameters: Hyperparameters) -> str:
     changes: dict[str, str | int] = {}
-    if hyperparameters.loss != "weighted_binary_crossentropy":
-        changes["loss"] = "weighted_binary_crossentropy"
+    if hyperparameters.loss != "small_target_crossentropy_dice":
+        changes["loss"] = "small_target_crossentropy_dice"
     if hyperparameters.architecture == "unet" and hyperparameters.stem_patch_px > 1:
         changes["stem_patch_px"] = hyperparameters.stem_patch_px // 2
     return f"Try HYPERPARAMETERS = {json.dumps(changes)} in config.py, or train longer." if changes else _LONGER

@@ -11,9 +11,9 @@ import settings
 import storage
 from data import pipeline, preloaded_dataset
 from masks import figures, training_chart
-from model_training import diagnosis, window
+from model_training import diagnosis, fingerprint, starting_model
 from model_training.training import train
-from networks import saved_model
+from networks import fold_calibration, saved_model
 from provenance import Provenance, Training
 
 
@@ -27,7 +27,9 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     with storage.reading(workspace.preloaded_dataset, "create_preloaded_dataset"):
         cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
         facts = preloaded_dataset.read_facts(workspace)
-        options = window.settings_for(options, cases)
+        options = fingerprint.settings_for(options, cases)
+        dataset = preloaded_dataset.read_table(workspace)
+        starting_model.check_no_leakage(options, dataset[dataset["split"] == "test"], "test set")
         diagnosis.warn_about_intensities(options.hyperparameters, cases)
         _announce_replacement(workspace)
         history = train(
@@ -37,7 +39,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
             options,
             workspace.unfinished_model,
             workspace.model,
-            add_files=functools.partial(_add_files, model_card.train_set(cases, facts)),
+            add_files=functools.partial(_add_files, workspace, model_card.train_set(cases, facts)),
         )
     # A time limit may end within an epoch, whose few images are not representative.
     whole = history[history["images"] == history["images"].max()]
@@ -47,7 +49,11 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
     )
 
 
-def _add_files(data: list[str], folder: pathlib.Path, training: Training, history: pd.DataFrame) -> None:
+def _add_files(
+    workspace: storage.Workspace, data: list[str], folder: pathlib.Path, training: Training, history: pd.DataFrame
+) -> None:
+    if calibration := fold_calibration.for_training(workspace.cross_validation, training):
+        saved_model.write_calibration(folder, calibration)
     chart = pathlib.Path(training_chart.FILE).stem
     for name, content in figures.files({chart: training_chart.plot(history)}).items():
         (folder / name).write_bytes(content)
@@ -56,9 +62,10 @@ def _add_files(data: list[str], folder: pathlib.Path, training: Training, histor
         models=1,
         test_time_flip=training.hyperparameters.horizontal_flip,
         postprocessed=training.cleaning_is_harmless,
+        calibrated_on=calibration.cases if calibration else 0,
         hyperparameters=training.hyperparameters,
         training=training.facts,
-        image_sha256=training.image_sha256,
+        image_sha256=training.seen_image_sha256,
     )
     card = model_card.text(provenance, data, model_card.NOT_EVALUATED)
     (folder / model_card.FILE).write_text(card, encoding="utf-8")

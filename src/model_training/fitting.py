@@ -11,7 +11,7 @@ from tensorflow import keras
 
 import networks
 from data import augmentation, pipeline
-from model_training import diagnosis, display, distribution, hardware, tensorboard_logs
+from model_training import diagnosis, display, distribution, hardware, starting_model, tensorboard_logs
 from model_training.budget import Budget, CosineSchedule, peak_rate
 from model_training.checkpoint import TrainingCheckpoint
 from networks import objectives
@@ -23,7 +23,10 @@ MONITORED_CASES = 2
 
 
 def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, options: Settings) -> keras.Model:
-    """The compiled network for `cases`, rows of cases.csv; its initial weights depend on the setting SEED."""
+    """The compiled network for `cases`, rows of cases.csv.
+
+    Its initial weights are those of START_FROM or, without it, depend on the setting SEED.
+    """
     keras.utils.set_random_seed(options.SEED)
     keras.mixed_precision.set_global_policy(hardware.precision(options.MIXED_PRECISION))
     values = hyperparameters
@@ -34,9 +37,12 @@ def compiled_network(hyperparameters: Hyperparameters, cases: pd.DataFrame, opti
             values.filters,
             values.stem_patch_px,
             values.clip_hu,
-            options.ENCODER_WEIGHTS,
+            options.ENCODER_WEIGHTS if options.START_FROM is None else None,
         )
-        networks.set_prior(network, cases["mask_px"].mean() / options.IMAGE_SIZE**2)
+        if options.START_FROM is None:
+            networks.set_prior(network, cases["mask_px"].mean() / options.IMAGE_SIZE**2)
+        else:
+            starting_model.load(network, options)
         # Keras' newer Adam has an operation per variable: building the first step takes 2 to 3 times as long per trial.
         optimizer = keras.optimizers.legacy.Adam(values.learning_rate)
         _create_variables(optimizer, network)

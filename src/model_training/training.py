@@ -25,7 +25,7 @@ import settings
 import storage
 from data import out_of_distribution, pipeline, preloaded_dataset
 from masks import cleaning
-from model_training import budget, checkpoint, diagnosis, distribution, fitting, hardware
+from model_training import budget, checkpoint, diagnosis, distribution, fingerprint, fitting, hardware, starting_model
 from networks import saved_model
 from provenance import Training
 from settings import Settings
@@ -149,10 +149,17 @@ def _facts(hyperparameters: Hyperparameters, options: Settings, cases: pd.DataFr
         "precision": hardware.precision(options.MIXED_PRECISION),
         "encoder_weights": _encoder(hyperparameters, options),
         "hyperparameters": dataclasses.asdict(hyperparameters),
+        **_start(options),
         "packages": provenance.installed_packages(),
         "image_sha256": cases["image_sha256"].tolist(),
         "mask_sha256": cases["mask_sha256"].tolist(),
     }
+
+
+def _start(options: Settings) -> dict[str, str]:
+    """The fact of a training that starts from a model; trainings of earlier versions lack it."""
+    start = starting_model.record(options)
+    return {"start_from": start.id} if start else {}
 
 
 def _check_finite(network: keras.Model, history: pd.DataFrame, hyperparameters: Hyperparameters) -> None:
@@ -209,12 +216,15 @@ def _record(
         peak_learning_rate=budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE),
         precision=hardware.precision(options.MIXED_PRECISION),
         encoder_weights=_encoder(hyperparameters, options),
+        start=starting_model.record(options),
         seed=options.SEED,
         python=platform.python_version(),
         tensorflow=tf.__version__,
         hyperparameters=hyperparameters,
+        chosen_defaults=fingerprint.lines(cases, hyperparameters),
         packages=provenance.installed_packages(),
         image_sha256=cases["image_sha256"].tolist(),
+        earlier_image_sha256=list(starting_model.seen_image_sha256(options)),
         mask_sha256=cases["mask_sha256"].tolist(),
         train_set_statistics=statistics,
         cleaning_is_harmless=cleaning.is_harmless(masks),
@@ -222,4 +232,5 @@ def _record(
 
 
 def _encoder(hyperparameters: Hyperparameters, options: Settings) -> str | None:
-    return fitting.encoder_name(options) if hyperparameters.architecture == "deeplabv3_plus" else None
+    has_encoder = hyperparameters.architecture == "deeplabv3_plus" and options.START_FROM is None
+    return fitting.encoder_name(options) if has_encoder else None

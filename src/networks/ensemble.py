@@ -1,7 +1,8 @@
 """Ensembles of trained networks with test-time augmentation, and their disagreement as a quality estimate.
 
 The mask is the thresholded mean of the members' logits. Members that disagree can't all be right: the mean Dice between
-their masks predicts the Dice of the ensemble (Roy et al. 2019, arXiv:1811.09800, for networks with dropout).
+their masks ranks the ensemble's masks (Roy et al. 2019, arXiv:1811.09800, for networks with dropout). A calibration by
+cases that the model was not trained on turns it into an expected Dice.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ import gpu_support
 import networks
 import storage
 from masks import cleaning, metrics
+from masks.calibration import Calibration
 from networks import saved_model
 
 
@@ -31,13 +33,15 @@ class Ensemble:
     """Networks for images of one size.
 
     `test_time_flip`: each also predicts the mirror image, which requires training with flips. `postprocess`: small
-    isolated components are removed (see `masks.cleaning`). `folders`: of the models, for error messages.
+    isolated components are removed (see `masks.cleaning`). `folders`: of the models, for error messages. `calibration`:
+    that of a single network; None if there is none.
     """
 
     networks: Sequence[keras.Model]
     test_time_flip: bool
     postprocess: bool
     folders: Sequence[pathlib.Path] = ()
+    calibration: Calibration | None = None
 
     @property
     def image_size(self) -> int:
@@ -91,7 +95,7 @@ class Ensemble:
         )
 
 
-def predicted_dice(logits: np.ndarray) -> float:
+def agreement(logits: np.ndarray) -> float:
     """The mean Dice between the masks of all pairs of members, from logits (members, size, size); NaN for one member.
 
     Two empty masks have the Dice 1, as in `masks.metrics`: the members agree.
@@ -113,7 +117,10 @@ def read(folders: Sequence[pathlib.Path], postprocess: bool | None = None) -> En
     test_time_flip = all(saved_model.read_hyperparameters(folder).horizontal_flip for folder in folders)
     if postprocess is None:
         postprocess = all(saved_model.read_training(folder).cleaning_is_harmless for folder in folders)
-    return Ensemble([saved_model.read(folder) for folder in folders], test_time_flip, postprocess, tuple(folders))
+    # Members of several models agree less than the two of one: its calibration does not hold for them.
+    calibration = saved_model.read_calibration(folders[0]) if len(folders) == 1 else None
+    networks = [saved_model.read(folder) for folder in folders]
+    return Ensemble(networks, test_time_flip, postprocess, tuple(folders), calibration)
 
 
 def _check_alike(folders: Sequence[pathlib.Path]) -> None:

@@ -5,6 +5,7 @@
       hyperparameters.json    see `settings.hyperparameters`
       training.json           see `provenance.Training`; and the versions of project and format
       history.csv             a row per epoch: loss, Dice, learning rate, images, seconds
+      calibration.json        of the predicted Dice, if step 7 has calibrated it (see `masks.calibration`)
       history.png, .pdf       a chart of it (see `masks.training_chart`), in the final model's folder
       README.md               the final model's card (see `model_card`)
       logs/                   for TensorBoard
@@ -26,6 +27,7 @@ import about
 import networks
 import provenance
 import storage
+from masks.calibration import Calibration
 from networks import weights_file
 from provenance import Training
 from settings import hyperparameters, rules
@@ -36,7 +38,10 @@ FORMAT = 1
 _FORMATS = rules.whole(1, 2**31)
 
 _WEIGHTS, _HYPERPARAMETERS, _TRAINING = "weights.weights.h5", "hyperparameters.json", provenance.TRAINING_FILE
-_BUILT_OF = ("architecture", "filters", "stem_patch_px", "clip_hu")
+CALIBRATION = "calibration.json"
+
+# The hyperparameters that determine a network and its input.
+BUILT_OF = ("architecture", "filters", "stem_patch_px", "clip_hu")
 
 
 def write(folder: pathlib.Path, network: keras.Model, training: Training, history: pd.DataFrame) -> None:
@@ -56,7 +61,7 @@ def read(folder: pathlib.Path) -> keras.Model:
     MissingResult if there is none; DamagedFile if a file has changed.
     """
     training, values = read_training(folder), read_hyperparameters(folder)
-    network = networks.build(**{name: getattr(values, name) for name in _BUILT_OF}, image_size=training.image_size)
+    network = networks.build(**{name: getattr(values, name) for name in BUILT_OF}, image_size=training.image_size)
     weights_file.load(network, _existing(folder, _WEIGHTS), _fix(folder))
     return network
 
@@ -94,7 +99,9 @@ def read_hyperparameters(folder: pathlib.Path) -> Hyperparameters:
 
 def _with_current_names(values: dict[str, Any]) -> dict[str, Any]:
     """The content of training.json, which an earlier version may have written, under its current names."""
-    values = {"packages": {}} | provenance.with_current_names(values, {})
+    values = {"packages": {}, "earlier_image_sha256": [], "chosen_defaults": []} | provenance.with_current_names(
+        values, {}
+    )
     if isinstance(values.get("known"), dict):
         former = values.pop("known")
         values["cleaning_is_harmless"] = former.pop("cleaning_is_harmless", None)
@@ -105,6 +112,20 @@ def _with_current_names(values: dict[str, Any]) -> dict[str, Any]:
 
 
 _FORMER_NAMES = {"farthest": "max_distance", "mask_shares": "mask_fractions"}
+
+
+def write_calibration(folder: pathlib.Path, calibration: Calibration) -> None:
+    """Writes the calibration of the model's predicted Dice into its folder."""
+    storage.atomic_write(folder / CALIBRATION, json.dumps(dataclasses.asdict(calibration), indent=2) + "\n")
+
+
+def read_calibration(folder: pathlib.Path) -> Calibration | None:
+    """What `write_calibration` wrote; None if there is none. DamagedFile if the file was damaged or edited."""
+    file = folder / CALIBRATION
+    if not file.exists():
+        return None
+    fix = "Delete this file; step 7 writes it again."
+    return storage.to_record(storage.read_json(file, fix), Calibration, file, fix)
 
 
 def fingerprint(folders: Sequence[pathlib.Path]) -> str:

@@ -96,7 +96,7 @@ def _check_compatible(cases: pd.DataFrame, training: Training, options: settings
     fix = "Train the model again on the current train set."
     if getattr(options, setting) is not None:
         fix = f"Change {setting}, or select another test set (TEST_CASES)."
-    preloaded_dataset.check_no_leakage(cases, training.image_sha256, fix)
+    preloaded_dataset.check_no_leakage(cases, training.seen_image_sha256, fix)
 
 
 def _predict(

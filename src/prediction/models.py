@@ -70,9 +70,10 @@ def provenance(folders: list[pathlib.Path], model: ensemble.Ensemble) -> Provena
         models=len(folders),
         test_time_flip=model.test_time_flip,
         postprocessed=model.postprocess,
+        calibrated_on=model.calibration.cases if model.calibration else 0,
         hyperparameters=saved_model.read_hyperparameters(folders[0]),
         training=trainings[0].facts,
-        image_sha256=sorted({image for training in trainings for image in training.image_sha256}),
+        image_sha256=sorted({image for training in trainings for image in training.seen_image_sha256}),
     )
 
 

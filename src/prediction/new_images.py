@@ -220,5 +220,4 @@ def _caption(measured: Mapping[str, float], image_px: int, in_cm2: bool, estimat
         yield f"mean {mean:.1f} HU".replace("-", "−") if "mean_hu" in measured else f"mean value {mean:.4g}"
     if "mean_hu" in measured:
         yield drawing.window_text(drawing.CT_RANGE)
-    for remark in quality.remarks(estimates.columns):
-        yield f"{remark} (not calibrated)" if remark.startswith("predicted Dice") else remark
+    yield from quality.remarks(estimates.columns)

@@ -21,18 +21,24 @@ _MAX_LISTED = 10
 class Quality:
     """How far to trust a predicted mask.
 
-    predicted_dice: the mean Dice between the predictions that were averaged, 0 to 1: it ranks masks and is not
-        calibrated. NaN if there was only one prediction.
+    predicted_dice: the expected Dice, 0 to 1, if the model is calibrated. Otherwise the mean Dice between the
+        predictions that were averaged, which ranks masks and tends to be too high; NaN if there was only one.
+    predicted_dice_low, predicted_dice_high: the ends of the interval that holds the true Dice of nine in ten images
+        like those of the train set; NaN if the model is not calibrated.
     ood_reasons: how the image or its mask differs from all of the train set's; () if it does not.
     """
 
     predicted_dice: float
+    predicted_dice_low: float
+    predicted_dice_high: float
     ood_reasons: tuple[str, ...]
 
     @property
     def columns(self) -> dict[str, float | str]:
-        """The columns of a quality table."""
-        return {"predicted_dice": self.predicted_dice, "ood_reasons": ", ".join(self.ood_reasons)}
+        """The columns of a quality table; those of the interval only if the model is calibrated."""
+        interval = {name: getattr(self, name) for name in ("predicted_dice_low", "predicted_dice_high")}
+        shown = interval if np.isfinite(self.predicted_dice_low) else {}
+        return {"predicted_dice": self.predicted_dice, **shown, "ood_reasons": ", ".join(self.ood_reasons)}
 
 
 def predict_with_quality(
@@ -46,7 +52,10 @@ def predict_with_quality(
     mask = model.mask(logits)
     scaled = model.scaled(image)
     reasons = {reason for each in statistics for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
-    return mask, Quality(round(ensemble.predicted_dice(logits), 4), tuple(sorted(reasons)))
+    agreement = ensemble.agreement(logits)
+    values = model.calibration.estimate(agreement) if model.calibration else (agreement, np.nan, np.nan)
+    expected, low, high = (round(value, 4) for value in values)
+    return mask, Quality(expected, low, high, tuple(sorted(reasons)))
 
 
 def review_list(table: pd.DataFrame) -> str:
@@ -66,5 +75,12 @@ def review_list(table: pd.DataFrame) -> str:
 
 def remarks(row: Mapping[str, Any]) -> list[str]:
     """The quality estimates of one row in words; a missing one is left out."""
-    texts = [f"predicted Dice {row['predicted_dice']:.2f}"] if np.isfinite(row["predicted_dice"]) else []
+    texts = [_predicted_dice(row)] if np.isfinite(row["predicted_dice"]) else []
     return texts + ([f"out-of-distribution: {row['ood_reasons']}"] if row["ood_reasons"] else [])
+
+
+def _predicted_dice(row: Mapping[str, Any]) -> str:
+    text = f"predicted Dice {row['predicted_dice']:.2f}"
+    if "predicted_dice_low" not in row:
+        return f"{text} (not calibrated)"
+    return f"{text} ({row['predicted_dice_low']:.2f} to {row['predicted_dice_high']:.2f})"

@@ -210,6 +210,15 @@ class Settings:
         fixed_for=(TRAINING, SEARCH, CROSS_VALIDATION),
         is_path=True,
     )
+    START_FROM: str | None = _declare(
+        None,
+        rules.FOLDER,
+        "Fine-tuning: the path of a model folder. Steps 3 and 7 start from its weights, with its network and CT window "
+        "and a lower learning rate. Images that it was trained on must not be in the test set, nor in folds of step 7. "
+        '"model" continues the training of the project\'s own model. None: random weights (but see ENCODER_WEIGHTS).',
+        is_path=True,
+        example='START_FROM = "shared models/L3 muscle"',
+    )
     TRAIN_SET_LOCATION: str | None = _declare(
         None,
         rules.FOLDER,
@@ -281,6 +290,12 @@ class Settings:
         "Number of folds of the train set. One model is trained per fold, each as long as the final one.",
         fixed_for=(CROSS_VALIDATION,),
         section="Cross-validation (step 7)",
+    )
+    LEARNING_CURVE: bool = _declare(
+        False,
+        rules.SWITCH,
+        "True: step 7 also trains on 12, 25 and 50 % of each fold's train set, plots the Dice against the number of "
+        "images, and extrapolates to twice the data. It then takes four times as long.",
     )
     PREDICTION_BATCH_SIZE: int = _declare(
         4, whole(1, 1024), "Images per prediction step.", section="Prediction and evaluation (steps 4, 5, 6 and 8)"
@@ -422,11 +437,12 @@ class Settings:
         """
         if in_hu:
             return self
-        return dataclasses.replace(
-            self,
-            HYPERPARAMETERS={"clip_hu": None} | self.HYPERPARAMETERS,
-            EXPLORATION_SEARCH_SPACE={"clip_hu": None} | self.EXPLORATION_SEARCH_SPACE,
-        )
+        searched = {"clip_hu": None} | self.EXPLORATION_SEARCH_SPACE
+        return dataclasses.replace(self.with_defaults(clip_hu=None), EXPLORATION_SEARCH_SPACE=searched)
+
+    def with_defaults(self, **values: Any) -> "Settings":
+        """These settings with other defaults of hyperparameters; those that config.py sets keep their values."""
+        return dataclasses.replace(self, HYPERPARAMETERS=values | self.HYPERPARAMETERS)
 
     def fixed(self, work: str) -> dict[str, Any]:
         """The values that must not change while `work` (TRAINING, SEARCH or CROSS_VALIDATION) is resumed.

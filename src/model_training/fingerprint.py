@@ -1,0 +1,107 @@
+"""Defaults that adapt to the train set: a few rules on its fingerprint, as in nnU-Net (Isensee et al. 2021).
+
+A rule sets hyperparameters that config.py leaves open. `docs/accuracy.md` has the measurement behind each rule.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from data import intensities
+from model_training import starting_model
+from settings import Settings
+from settings.hyperparameters import Hyperparameters
+
+# Masks that cover less of the image are small targets: with the plain loss an empty prediction is nearly right.
+SMALL_FRACTION = 0.002
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """What the rules look at.
+
+    cases, groups: their numbers. in_hu: whether the images are in Hounsfield units. mask_px: the median area of the
+    masks that are not empty, in px; mask_fraction: the same as a fraction of the image. Both are 0 if all are empty.
+    """
+
+    cases: int
+    groups: int
+    in_hu: bool
+    mask_px: float
+    mask_fraction: float
+
+    @classmethod
+    def of(cls, cases: pd.DataFrame) -> "Fingerprint":
+        """The fingerprint of a train set, rows of cases.csv."""
+        masks = cases[cases["mask_px"] > 0]
+        px = masks["mask_px"]
+        fractions = px / (masks["height"] * masks["width"])
+        medians = (float(px.median()), float(fractions.median())) if len(masks) else (0.0, 0.0)
+        return cls(len(cases), cases["group"].nunique(), intensities.are_in_hu(cases), *medians)
+
+    @property
+    def text(self) -> str:
+        """Such as "48 cases of 8 groups, median mask 45 px (0.017 % of the image)"."""
+        groups = f" of {self.groups} groups" if self.groups < self.cases else ""
+        share = f"{100 * self.mask_fraction:.2g} % of the image"
+        return f"{self.cases} cases{groups}, median mask {self.mask_px:.0f} px ({share})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """Sets `values` of hyperparameters where it `applies`; `reason` completes the line "<values>: <reason>"."""
+
+    applies: Callable[[Fingerprint], bool]
+    values: Mapping[str, Any]
+    reason: str
+
+
+RULES = (
+    Rule(
+        lambda found: not found.in_hu,
+        {"clip_hu": None},
+        "the images are not in Hounsfield units; each is normalized (z-score)",
+    ),
+    Rule(
+        lambda found: 0 < found.mask_fraction < SMALL_FRACTION,
+        {"stem_patch_px": 2, "loss": "small_target_crossentropy_dice"},
+        f"the masks are small, less than {100 * SMALL_FRACTION:g} % of the image",
+    ),
+)
+
+
+def settings_for(options: Settings, cases: pd.DataFrame) -> Settings:
+    """The settings for a train set, rows of cases.csv: what config.py leaves open has the values of the rules.
+
+    Prints the fingerprint and the reasons. With START_FROM, network, window and learning rate follow the starting model
+    (see `starting_model.settings_for`).
+    """
+    found = Fingerprint.of(cases)
+    if options.START_FROM is not None:
+        options = starting_model.settings_for(options, found.in_hu)
+    adapted = options.for_images(found.in_hu).with_defaults(**defaults(found))
+    print("\n  ".join(lines(cases, adapted.hyperparameters)))
+    return adapted
+
+
+def lines(cases: pd.DataFrame, values: Hyperparameters) -> list[str]:
+    """The fingerprint of a train set and, for each rule that the `values` follow, the values and the reason."""
+    found = Fingerprint.of(cases)
+    return [f"Train set: {found.text}.", *reasons(found, values)]
+
+
+def defaults(found: Fingerprint) -> dict[str, Any]:
+    """The hyperparameters that the rules set for a train set; the others have the declared defaults."""
+    return {name: value for rule in RULES if rule.applies(found) for name, value in rule.values.items()}
+
+
+def reasons(found: Fingerprint, values: Hyperparameters) -> list[str]:
+    """A line per rule that applies, such as "clip_hu None: the images are not ...", if the `values` follow it."""
+    lines = []
+    for rule in RULES:
+        followed = {name: value for name, value in rule.values.items() if getattr(values, name) == value}
+        if rule.applies(found) and followed:
+            lines.append(f"{', '.join(f'{name} {value}' for name, value in followed.items())}: {rule.reason}")
+    return lines

@@ -1,0 +1,152 @@
+"""The calibration of the predicted Dice, on synthetic agreements, and its way from step 7 to steps 3, 4 and 6."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import storage
+from conftest import configure
+from cross_validation import cross_validate_train_set
+from data import phantoms
+from data.original_dataset import create_preloaded_dataset
+from evaluation import evaluate_test_set
+from masks import calibration
+from model_training import train_final_model
+from networks import fold_calibration, saved_model
+from prediction import predict_new_images, predict_test_set
+
+
+def cases(count, seed, groups=None):
+    """Agreements that are 0.05 to 0.15 too high, worse where they are low; true Dice, and the groups, of `count`."""
+    rng = np.random.default_rng(seed)
+    dices = 1 - rng.gamma(2, 0.06, count)
+    dices = np.clip(dices, 0, 1)
+    agreements = np.clip(1 - 0.5 * (1 - dices) * rng.uniform(0.7, 1.3, count), 0, 1)
+    return agreements, dices, np.arange(count) % (groups or count)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_on_new_cases_the_mean_error_is_small_and_nine_in_ten_lie_within_the_interval(seed):
+    fitted = calibration.fit(*cases(100, seed))
+    agreements, dices, _ = cases(5000, 1000 + seed)
+    estimates = np.array([fitted.estimate(each) for each in agreements])
+    assert (agreements - dices).mean() > 0.04
+    assert abs((estimates[:, 0] - dices).mean()) < 0.02
+    # The coverage of one calibration by 100 cases varies around 90 %, with a standard deviation of 3 %.
+    assert 0.8 < np.mean((estimates[:, 1] <= dices) & (dices <= estimates[:, 2])) < 0.99
+
+
+def test_the_coverage_is_90_percent_on_average():
+    covered = []
+    for seed in range(100):
+        fitted = calibration.fit(*cases(40, seed))
+        agreements, dices, _ = cases(200, 5000 + seed)
+        ends = np.array([fitted.estimate(each)[1:] for each in agreements])
+        covered.append(np.mean((ends[:, 0] <= dices) & (dices <= ends[:, 1])))
+    assert 0.88 < np.mean(covered) < 0.94
+
+
+def test_an_exact_relation_is_found():
+    agreements = np.linspace(0.5, 1, 30)
+    fitted = calibration.fit(agreements, 2 * agreements - 1, np.arange(30))
+    assert fitted.estimate(0.9) == pytest.approx((0.8, 0.8, 0.8))
+    assert fitted.estimate(0.2) == (0, 0, 0)  # Not below 0.
+    assert (fitted.cases, fitted.groups) == (30, 30)
+
+
+def test_estimates_never_decrease_with_the_agreement():
+    agreements, dices, groups = cases(50, 1)
+    fitted = calibration.fit(agreements, 1 - dices, groups)  # The more agreement, the lower the Dice.
+    assert fitted.slope == 0
+    assert fitted.estimate(0.5)[0] == pytest.approx((1 - dices).mean())
+
+
+def test_an_unknown_agreement_has_no_estimate():
+    assert np.isnan(calibration.fit(*cases(30, 1)).estimate(float("nan"))).all()
+
+
+@pytest.mark.parametrize("count, groups", [(19, 19), (100, 4)])
+def test_too_few_cases_or_groups_give_no_calibration(count, groups):
+    assert calibration.fit(*cases(count, 1, groups)) is None
+
+
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory):
+    """A workspace with a model and a cross-validation of 24 phantoms; at the end, both are calibrated."""
+    workspace = storage.Workspace(tmp_path_factory.mktemp("calibrated"))
+    configure(workspace, TRAINING_EPOCHS=3, CROSS_VALIDATION_FOLDS=2, HYPERPARAMETERS={"filters": 4})
+    phantoms.write_original_dataset(workspace.original_dataset / "A", 30, 64)
+    create_preloaded_dataset(workspace)
+    train_final_model(workspace)
+    cross_validate_train_set(workspace)
+    return workspace
+
+
+def test_step_7_calibrates_the_final_model_by_its_out_of_fold_masks(validated):
+    table = pd.read_csv(validated.cross_validation / "out of fold.csv")
+    expected = calibration.fit(*(table[name].to_numpy() for name in ("predicted_dice", "dice", "group")))
+    assert saved_model.read_calibration(validated.model) == expected
+    assert expected.cases == 24
+
+
+def test_predicted_dice_and_interval_are_those_of_the_calibration(validated, capsys):
+    predict_test_set(validated)
+    assert "(not calibrated)" not in capsys.readouterr().out
+    calibrated = pd.read_csv(validated.predictions / "_table.csv").set_index("case")
+    kept = (validated.model / "calibration.json").read_bytes()
+    (validated.model / "calibration.json").unlink()
+    predict_test_set(validated)
+    agreements = pd.read_csv(validated.predictions / "_table.csv").set_index("case")["predicted_dice"]
+    assert "predicted_dice_low" not in pd.read_csv(validated.predictions / "_table.csv")
+    (validated.model / "calibration.json").write_bytes(kept)
+    fitted = saved_model.read_calibration(validated.model)
+    columns = ["predicted_dice", "predicted_dice_low", "predicted_dice_high"]
+    for case, row in calibrated.iterrows():
+        # Agreements are written with four decimal places.
+        assert row[columns].tolist() == pytest.approx(fitted.estimate(agreements[case]), abs=2e-3)
+
+
+def test_step_5_says_how_many_cases_lie_within_the_interval(validated, capsys):
+    predict_test_set(validated)
+    evaluate_test_set(validated)
+    table = pd.read_csv(validated.results / "metrics.csv")
+    within = table["dice"].between(table["predicted_dice_low"], table["predicted_dice_high"]).sum()
+    output = capsys.readouterr().out
+    assert "The predicted Dice was calibrated on 24 out-of-fold cases." in output
+    assert f"The true Dice of {within} of 6 cases" in output
+
+
+def test_step_6_writes_the_interval(validated):
+    validated.new_images.mkdir(exist_ok=True)
+    shutil.copy(next((validated.original_dataset / "A" / "images").iterdir()), validated.new_images)
+    predict_new_images(validated)
+    (row,) = pd.read_csv(validated.new_predictions / "_table.csv").to_dict("records")
+    assert row["predicted_dice_low"] <= row["predicted_dice"] <= row["predicted_dice_high"]
+
+
+def test_step_3_takes_the_calibration_of_a_cross_validation_with_the_same_training_only(validated):
+    expected = saved_model.read_calibration(validated.cross_validation)
+    training = saved_model.read_training(validated.model)
+    assert fold_calibration.for_training(validated.cross_validation, training) == expected
+    configure(validated, TRAINING_EPOCHS=1, CROSS_VALIDATION_FOLDS=2, HYPERPARAMETERS={"filters": 2})
+    other = storage.Workspace(validated.root.with_name("other"))
+    shutil.copytree(validated.root, other.root)
+    train_final_model(other)
+    assert saved_model.read_calibration(other.model) is None
+    configure(other, TRAINING_EPOCHS=1, CROSS_VALIDATION_FOLDS=2, HYPERPARAMETERS={"filters": 4})
+    train_final_model(other)
+    assert saved_model.read_calibration(other.model) == expected
+
+
+def test_a_damaged_calibration_is_reported(validated):
+    copy = storage.Workspace(validated.root.with_name("damaged"))
+    shutil.copytree(validated.model, copy.model)
+    file = copy.model / "calibration.json"
+    for change in ({"slope": -1}, {"low": "x"}, {"high": -9.0}):
+        file.write_text(json.dumps(json.loads(file.read_text()) | change))
+        with pytest.raises(storage.DamagedFile, match="calibration.json"):
+            saved_model.read_calibration(copy.model)
+        shutil.copy(validated.model / "calibration.json", file)
