@@ -27,6 +27,7 @@ images, and the settings of each data set:
 ts_muscle112  blocks of ten: 90 and 22      GROUP_CASES_BY = r"tsm112_(\d\d)"
 ts_muscle30   blocks of ten: 20 and 10      GROUP_CASES_BY = r"tsm30_0(\d)"
 ts_ct512      blocks of five: 15 and 5      GROUP_CASES_BY = r"s512_\d(?=[0-4])|512_\d(?=[5-9])"   TEST_SHARE = 0.25
+small_targets blocks of six: 48 and 12       written by small_targets.py from ts_muscle112, with its config.py
 isbi_em       blocks of five: 25 and 5      GROUP_CASES_BY = r"m_\d(?=[0-4])|_\d(?=[5-9])"   MASK_SPECK_PX = 0
                                             HYPERPARAMETERS = {"clip_hu": None}
 """
@@ -72,8 +73,16 @@ def main():
             row |= ours(arguments.workspace, arguments.minutes, seed, arguments.settings)
         else:
             row |= best_state(BASELINES[arguments.recipe], arguments.workspace, arguments.minutes, seed)
-        pd.DataFrame([row]).to_csv(arguments.results, mode="a", header=not arguments.results.exists(), index=False)
-    print_table(pd.read_csv(arguments.results, keep_default_na=False))
+        rows = [read_results(arguments.results)] if arguments.results.exists() else []
+        pd.concat([*rows, pd.DataFrame([row])]).to_csv(arguments.results, index=False)
+    print_table(read_results(arguments.results))
+
+
+def read_results(file):
+    # The last two columns were not recorded before small targets were measured.
+    added = ("median_dice", "found")
+    table = pd.read_csv(file, keep_default_na=False, na_values=dict.fromkeys(added, ""))
+    return table.reindex(columns=list(dict.fromkeys([*table, *added])))
 
 
 def print_table(table):
@@ -82,13 +91,15 @@ def print_table(table):
         dice=("dice", "mean"),
         lowest=("dice", "min"),
         highest=("dice", "max"),
+        median=("median_dice", "mean"),
+        found=("found", "min"),
         background=("background_dice", "mean"),
         at_s=("seconds", "mean"),
         images=("images", "mean"),
         seeds=("seed", "count"),
     )
     print(
-        text.round({"dice": 4, "lowest": 4, "highest": 4, "background": 4, "at_s": 0, "images": 0})
+        text.round({"dice": 4, "lowest": 4, "highest": 4, "median": 4, "background": 4, "at_s": 0, "images": 0})
         .reset_index()
         .to_string(index=False)
     )
@@ -173,17 +184,20 @@ def read_window(workspace):
 
 
 def mean_dices(predicted, true):
-    """The mean Dice over the cases, of the masks and of the background."""
+    """Mean Dice over the cases, of masks and background; median Dice; number of masks that overlap the true one."""
+    values = dices(predicted, true)
     return {
-        "dice": round(mean_dice(predicted, true), 5),
-        "background_dice": round(mean_dice(1 - predicted, 1 - true), 5),
+        "dice": round(float(values.mean()), 5),
+        "background_dice": round(float(dices(1 - predicted, 1 - true).mean()), 5),
+        "median_dice": round(float(np.median(values)), 5),
+        "found": int((values > 0).sum()),
     }
 
 
-def mean_dice(predicted, true):
+def dices(predicted, true):
     both = (predicted & true).sum((1, 2))
     total = predicted.sum((1, 2), dtype=np.int64) + true.sum((1, 2), dtype=np.int64)
-    return float(np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0).mean())
+    return np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0)
 
 
 def plain_unet(images, masks, window, seed):
