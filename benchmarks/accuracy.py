@@ -26,7 +26,6 @@ images, and the settings of each data set:
 
 ts_muscle112  blocks of ten: 90 and 22      GROUP_CASES_BY = r"tsm112_(\d\d)"
 ts_muscle30   blocks of ten: 20 and 10      GROUP_CASES_BY = r"tsm30_0(\d)"
-ts_ct512      blocks of five: 15 and 5      GROUP_CASES_BY = r"s512_\d(?=[0-4])|512_\d(?=[5-9])"   TEST_SHARE = 0.25
 small_targets blocks of six: 48 and 12       written by small_targets.py from ts_muscle112, with its config.py
 isbi_em       blocks of five: 25 and 5      GROUP_CASES_BY = r"m_\d(?=[0-4])|_\d(?=[5-9])"   MASK_SPECK_PX = 0
                                             HYPERPARAMETERS = {"clip_hu": None}
