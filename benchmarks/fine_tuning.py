@@ -19,6 +19,7 @@ import tempfile
 
 import numpy as np
 import pandas as pd
+
 from accuracy import dices, read_set
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
