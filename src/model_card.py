@@ -1,7 +1,7 @@
 """The model card: what a model was trained on and how, what it is for, how to predict with it, and its results.
 
 Step 3 writes it as README.md into the folder of the final model, without results. Step 5 writes it with results as
-results/model_card.md: a step changes only its own results. It names no cases, no paths and no patients.
+results/model_card.md. It names no cases, no paths and no patients.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _USE = """\
 * Images are flagged as out-of-distribution (`ood_reasons`) if their intensities, size or mask area differ from all of
   the train set's. Not every unsuitable image is flagged.
 * The predicted Dice ranks masks for review. If the model's folder has `calibration.json`, it was calibrated by
-  cross-validation on images like those of the train set. Otherwise it tends to be too high."""
+  cross-validation on images like those of the train set. Otherwise it is not calibrated, and tends to be too high."""
 
 _PREDICT = """\
 Put the images into `new images`, set `MODEL = "..."` in `config.py` to the path of the model's folder (without it, step

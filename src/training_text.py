@@ -86,7 +86,7 @@ def percent(share: float) -> str:
 
 def _initialised(facts: TrainingFacts) -> str:
     if facts.start:
-        images = counted(facts.start.images, "other image")
+        images = counted(facts.start.images, "image")
         return f", initialised with the weights of a model ({facts.start.id}) trained on {images},"
     encoder = facts.encoder_weights
     weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"

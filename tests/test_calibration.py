@@ -1,5 +1,6 @@
 """The calibration of the predicted Dice, on synthetic agreements, and its way from step 7 to steps 3, 4 and 6."""
 
+import dataclasses
 import json
 import shutil
 
@@ -15,8 +16,8 @@ from data.original_dataset import create_preloaded_dataset
 from evaluation import evaluate_test_set
 from masks import calibration
 from model_training import train_final_model
-from networks import fold_calibration, saved_model
-from prediction import predict_new_images, predict_test_set
+from networks import ensemble, fold_calibration, saved_model
+from prediction import predict_new_images, predict_test_set, quality
 
 
 def cases(count, seed, groups=None):
@@ -57,11 +58,16 @@ def test_an_exact_relation_is_found():
     assert (fitted.cases, fitted.groups) == (30, 30)
 
 
-def test_estimates_never_decrease_with_the_agreement():
+def test_without_a_relation_there_is_no_calibration():
     agreements, dices, groups = cases(50, 1)
-    fitted = calibration.fit(agreements, 1 - dices, groups)  # The more agreement, the lower the Dice.
-    assert fitted.slope == 0
-    assert fitted.estimate(0.5)[0] == pytest.approx((1 - dices).mean())
+    assert calibration.fit(agreements, 1 - dices, groups) is None  # The more agreement, the lower the Dice.
+    assert calibration.fit(np.ones(50), dices, groups) is None
+
+
+def test_a_tenth_of_the_cases_is_listed_for_review():
+    agreements, dices, groups = cases(100, 1)
+    fitted = calibration.fit(agreements, dices, groups)
+    assert sum(fitted.estimate(each)[0] < fitted.review_below for each in agreements) == 10
 
 
 def test_an_unknown_agreement_has_no_estimate():
@@ -87,9 +93,10 @@ def validated(tmp_path_factory):
 
 def test_step_7_calibrates_the_final_model_by_its_out_of_fold_masks(validated):
     table = pd.read_csv(validated.cross_validation / "out of fold.csv")
+    table = table[table["predicted_px"] > 0]
     expected = calibration.fit(*(table[name].to_numpy() for name in ("predicted_dice", "dice", "group")))
     assert saved_model.read_calibration(validated.model) == expected
-    assert expected.cases == 24
+    assert expected.cases >= 20
 
 
 def test_predicted_dice_and_interval_are_those_of_the_calibration(validated, capsys):
@@ -115,7 +122,8 @@ def test_step_5_says_how_many_cases_lie_within_the_interval(validated, capsys):
     table = pd.read_csv(validated.results / "metrics.csv")
     within = table["dice"].between(table["predicted_dice_low"], table["predicted_dice_high"]).sum()
     output = capsys.readouterr().out
-    assert "The predicted Dice was calibrated on 24 out-of-fold cases." in output
+    count = saved_model.read_calibration(validated.model).cases
+    assert f"The predicted Dice was calibrated on {count} out-of-fold cases." in output
     assert f"The true Dice of {within} of 6 cases" in output
 
 
@@ -130,7 +138,11 @@ def test_step_6_writes_the_interval(validated):
 def test_step_3_takes_the_calibration_of_a_cross_validation_with_the_same_training_only(validated):
     expected = saved_model.read_calibration(validated.cross_validation)
     training = saved_model.read_training(validated.model)
-    assert fold_calibration.for_training(validated.cross_validation, training) == expected
+    folds = fold_calibration.read(validated.cross_validation)
+    assert folds.for_training(training) == expected
+    corrected = [*training.mask_sha256[1:], "0" * 64]
+    for change in ({"mask_sha256": corrected}, {"image_sha256": corrected}, {"batch_size": 1}, {"epochs": 90}):
+        assert folds.for_training(dataclasses.replace(training, **change)) is None
     configure(validated, TRAINING_EPOCHS=1, CROSS_VALIDATION_FOLDS=2, HYPERPARAMETERS={"filters": 2})
     other = storage.Workspace(validated.root.with_name("other"))
     shutil.copytree(validated.root, other.root)
@@ -143,11 +155,30 @@ def test_step_3_takes_the_calibration_of_a_cross_validation_with_the_same_traini
         assert saved_model.read_calibration(other.model) == calibrated
 
 
+def test_an_empty_mask_has_no_expected_dice(validated):
+    model = ensemble.read([validated.model])
+    image = np.full((64, 64), -1000.0)
+    statistics = [saved_model.read_training(validated.model).train_set_statistics]
+    mask, estimates = quality.predict_with_quality(model, image, np.full((2, 64, 64), -1.0), statistics)
+    assert not mask.any()
+    assert np.isnan([estimates.predicted_dice, estimates.predicted_dice_low, estimates.predicted_dice_high]).all()
+    assert estimates.ood_reasons
+
+
+def test_a_model_that_cannot_be_read_does_not_end_step_7(validated, capsys):
+    copy = storage.Workspace(validated.root.with_name("broken model"))
+    shutil.copytree(validated.root, copy.root)
+    (copy.model / "training.json").write_text("{}")
+    cross_validate_train_set(copy)
+    assert "The calibration could not be copied into 'model': " in capsys.readouterr().out
+    assert (copy.cross_validation / "results" / "report.html").exists()
+
+
 def test_a_damaged_calibration_is_reported(validated):
     copy = storage.Workspace(validated.root.with_name("damaged"))
     shutil.copytree(validated.model, copy.model)
     file = copy.model / "calibration.json"
-    for change in ({"slope": -1}, {"low": "x"}, {"high": -9.0}):
+    for change in ({"slope": 0.0}, {"low": "x"}, {"high": -9.0}):
         file.write_text(json.dumps(json.loads(file.read_text()) | change))
         with pytest.raises(storage.DamagedFile, match="calibration.json"):
             saved_model.read_calibration(copy.model)

@@ -62,21 +62,21 @@ def test_the_mask_is_where_the_mean_logit_is_at_least_0():
 MASKS = [mask_from_text("##.. ##.."), mask_from_text(".##. .##."), mask_from_text("##.. #...")]
 
 
-def test_the_predicted_dice_is_the_mean_of_all_pairs():
+def test_the_agreement_is_the_mean_dice_of_all_pairs():
     logits = np.array(MASKS) - 0.5
     pairs = [metrics.dice(MASKS[one], MASKS[other]) for one, other in ((0, 1), (0, 2), (1, 2))]
-    assert ensemble.predicted_dice(logits) == pytest.approx(np.mean(pairs))
+    assert ensemble.agreement(logits) == pytest.approx(np.mean(pairs))
 
 
 @pytest.mark.parametrize(
     "masks, expected", [([MASKS[0]] * 2, 1.0), ([0 * MASKS[0]] * 2, 1.0), ([MASKS[0], 0 * MASKS[0]], 0.0)]
 )
 def test_equal_masks_have_an_agreement_of_1_and_empty_against_filled_ones_0(masks, expected):
-    assert ensemble.predicted_dice(np.array(masks) - 0.5) == expected
+    assert ensemble.agreement(np.array(masks) - 0.5) == expected
 
 
-def test_a_single_member_has_no_predicted_dice():
-    assert np.isnan(ensemble.predicted_dice(np.zeros((1, 4, 4))))
+def test_a_single_member_has_no_agreement():
+    assert np.isnan(ensemble.agreement(np.zeros((1, 4, 4))))
 
 
 def test_a_missing_fold_names_the_step_that_makes_it(tmp_path):

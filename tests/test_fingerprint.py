@@ -79,9 +79,21 @@ def test_choices_and_reasons_are_printed(capsys):
 
 
 def test_the_first_trial_of_a_search_has_the_chosen_defaults(capsys):
-    adapted = fingerprint.settings_for(Settings(), cases(40))
-    first = default_trial.values(search_space.build({}), adapted.hyperparameters)
+    # Those of config.py are the final model's.
+    adapted = fingerprint.settings_for(Settings(HYPERPARAMETERS={"filters": 16}), cases(40))
+    space = search_space.build(adapted.EXPLORATION_SEARCH_SPACE)
+    first = default_trial.values(space, fingerprint.defaults(cases(40)))
     assert {name: first[name] for name in SMALL_TARGETS} == SMALL_TARGETS
+    assert first["filters"] == 32
+
+
+def test_a_search_tries_the_loss_of_small_targets_only_for_these(capsys):
+    for rows, searched in ((cases(), False), (cases(40), True)):
+        space = fingerprint.settings_for(Settings(), rows).EXPLORATION_SEARCH_SPACE
+        (losses,) = [hp.values for hp in search_space.build(space).space if hp.name == "loss"]
+        assert (SMALL_TARGETS["loss"] in losses) == searched
+    fixed = Settings(EXPLORATION_SEARCH_SPACE={"loss": "binary_crossentropy"})
+    assert fingerprint.settings_for(fixed, cases(40)).EXPLORATION_SEARCH_SPACE["loss"] == "binary_crossentropy"
 
 
 @pytest.fixture
@@ -142,20 +154,20 @@ def test_an_empty_mask_has_the_plain_loss():
     np.testing.assert_allclose(small, plain, rtol=1e-6)
 
 
-@pytest.mark.parametrize("mask_px, stopped", [(4, False), (400, True)])
-def test_a_training_of_small_targets_is_stopped_later(mask_px, stopped):
+@pytest.mark.parametrize("small_targets", [False, True])
+def test_a_training_of_small_targets_is_stopped_later(small_targets):
     mask = np.zeros(64 * 64, np.float32)
-    mask[:mask_px] = 1
+    mask[:4] = 1
     shown = tuple(tf.constant(part.reshape(1, 64, 64, 1)) for part in (np.linspace(-100, 100, 64 * 64), mask))
     budget = Budget(steps_per_epoch=1, epochs=1000)
-    monitor = diagnosis.CollapseMonitor(shown, Hyperparameters(), budget)
+    monitor = diagnosis.CollapseMonitor(shown, Hyperparameters(), budget, small_targets=small_targets)
     monitor.set_model(tf.keras.layers.Lambda(lambda image: image * 0 - 1 - image / 1000))
-    for _ in range(400):
+    stopped_after = None
+    for step in range(1, 1001):
         budget.step()
-    monitor._steps = 400
-    monitor._check()
-    if stopped:
-        with pytest.raises(diagnosis.TrainingFailed):
-            monitor._check()
-    else:
-        monitor._check()
+        try:
+            monitor.on_train_batch_end(step)
+        except diagnosis.TrainingFailed:
+            stopped_after = step
+            break
+    assert stopped_after == (500 if small_targets else 200)

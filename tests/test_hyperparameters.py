@@ -30,7 +30,8 @@ def test_overrides_replace_defaults():
         ({"architecture": "vnet"}, 'HYPERPARAMETERS["architecture"] = \'vnet\': must be "unet" or "deeplabv3_plus".'),
         (
             {"loss": "dice"},
-            'must be "binary_crossentropy", "weighted_binary_crossentropy" or "binary_crossentropy_dice".',
+            'must be "binary_crossentropy", "weighted_binary_crossentropy", "binary_crossentropy_dice" or '
+            '"small_target_crossentropy_dice".',
         ),
         ({"clip_hu": (200, -200)}, 'HYPERPARAMETERS["clip_hu"] = (200, -200): must be None or a pair (low, high)'),
         ({"clip_hu": 5}, 'HYPERPARAMETERS["clip_hu"] = 5: must be'),

@@ -234,7 +234,19 @@ def test_invalid_statistics_are_refused(model, statistics, fault):
         saved_model.read_training(model)
 
 
-@pytest.mark.parametrize("name", sorted(dataclasses.asdict(TRAINING).keys() - {"packages"}))
+# Keys that training.json of earlier versions lacks, with the values that they stand for.
+ADDED = {"packages": {}, "chosen_defaults": [], "start": None, "earlier_image_sha256": []}
+
+
+def test_training_json_of_an_earlier_version_is_read(model):
+    values = json.loads((model / "training.json").read_text())
+    for name in ADDED:
+        del values[name]
+    (model / "training.json").write_text(json.dumps(values))
+    assert saved_model.read_training(model) == dataclasses.replace(TRAINING, **ADDED)
+
+
+@pytest.mark.parametrize("name", sorted(dataclasses.asdict(TRAINING).keys() - ADDED.keys()))
 def test_a_missing_key_of_the_training_is_named(model, name):
     values = json.loads((model / "training.json").read_text())
     del values[name]

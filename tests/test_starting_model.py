@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import resumable
 import settings
 import storage
 import training_text
@@ -64,12 +65,14 @@ def test_a_training_starts_from_the_weights_network_and_window_of_the_model(work
     assert values.learning_rate == starting_model.LEARNING_RATE
 
 
-def test_the_image_size_may_differ(workspace, start):
+def test_another_image_size_is_refused(workspace):
+    # Images of another size have other hashes: leakage would not be found.
     options = dataclasses.replace(settings.load(workspace.root), IMAGE_SIZE=96)
-    values = saved_model.read_hyperparameters(start)
-    network = fitting.compiled_network(values, pd.DataFrame({"mask_px": [9.0]}), options)
-    assert network.input_shape == (None, 96, 96, 1)
-    np.testing.assert_array_equal(network.get_weights()[0], saved_model.read(start).get_weights()[0])
+    cases = preloaded_dataset.read_cases(workspace, "train")
+    with pytest.raises(
+        settings.SettingsError, match="IMAGE_SIZE is 96, the model in START_FROM has 64. Set IMAGE_SIZE"
+    ):
+        fingerprint.settings_for(options, cases)
 
 
 def test_values_of_config_py_have_precedence(workspace, start):
@@ -105,8 +108,7 @@ def test_test_images_that_the_starting_model_has_seen_are_refused_before_the_tra
 
 def test_evaluated_images_are_compared_with_those_of_the_starting_model(workspace, made):
     train_final_model(workspace)
-    # As if the images of the starting model were the test set.
-    shutil.copytree(made[0].preloaded_dataset, workspace.root / "kept")
+    # As if images of the starting model were the test set.
     configure(made[0], MODEL=str(workspace.model), SEED=2)
     copy = storage.Workspace(made[0].root.with_name("predicted"))
     shutil.copytree(made[0].root, copy.root)
@@ -141,8 +143,41 @@ def test_another_network_or_window_is_refused(workspace, start, values, message)
 
 def test_a_model_of_ct_images_is_refused_for_other_images(workspace, start):
     cases = preloaded_dataset.read_cases(workspace, "train").assign(minimum=0.0)
-    with pytest.raises(settings.SettingsError, match="trained on CT images within .* HU, but the images of the train"):
+    with pytest.raises(settings.SettingsError, match="trained on CT images within .* HU, but .* are not in Hounsfield"):
         fingerprint.settings_for(settings.load(workspace.root), cases)
+
+
+def test_after_a_kill_between_model_and_clean_up_the_model_is_continued_once_more(workspace, monkeypatch):
+    train_final_model(workspace)
+    configure(workspace, TRAINING_EPOCHS=1, HYPERPARAMETERS={}, START_FROM="model")
+    remove = storage.remove
+
+    def stop_at_clean_up(folder):
+        if folder == workspace.unfinished_model and (folder / "history.csv").exists():
+            raise KeyboardInterrupt
+        remove(folder)
+
+    monkeypatch.setattr(storage, "remove", stop_at_clean_up)
+    with pytest.raises(KeyboardInterrupt):
+        train_final_model(workspace)
+    monkeypatch.undo()
+    finished = saved_model.fingerprint([workspace.model])
+    assert workspace.unfinished_model.exists()
+    train_final_model(workspace)
+    assert saved_model.read_training(workspace.model).start.id == finished
+    assert not workspace.unfinished_model.exists()
+
+
+def test_an_unfinished_training_of_another_start_is_refused(workspace, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(saved_model, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train_final_model(workspace)
+    configure(
+        workspace, TRAINING_EPOCHS=1, HYPERPARAMETERS={"clip_hu": (-150, 250), "learning_rate": 3e-4, "filters": 2}
+    )
+    with pytest.raises(resumable.ResumeMismatch, match=r"START_FROM \(was [0-9a-f]{12}, is None\)"):
+        train_final_model(workspace)
 
 
 def test_a_folder_without_a_model_is_reported(workspace, made):
@@ -159,7 +194,7 @@ def test_the_methods_paragraph_names_the_start():
     provenance = prediction_provenance(models=5, image_sha256=[f"{n:064x}" for n in range(20)])
     facts = dataclasses.replace(provenance.training, start=StartingModel("abc", 8))
     fine_tuned = dataclasses.replace(provenance, training=facts)
-    assert "initialised with the weights of a model (abc) trained on 8 other images," in " ".join(
+    assert "initialised with the weights of a model (abc) trained on 8 images," in " ".join(
         training_text.training(fine_tuned)
     )
     assert "cross-validation over 12 images" in training_text.prediction(fine_tuned)

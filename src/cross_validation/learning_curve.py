@@ -23,6 +23,7 @@ import storage
 from data import preloaded_dataset
 from evaluation.subject import Subject
 from masks import figures, learning_curve, metrics
+from model_training import fitting
 from prediction import models
 from prediction.cases import predict_cases
 from settings import Settings
@@ -56,7 +57,7 @@ def parts(folder: pathlib.Path, cases: pd.DataFrame, folds: np.ndarray, options:
         for share in SHARES:
             chosen = train[train["group"].isin(order[: round(share * len(order))])]
             place = folder / f"{100 * share:.0f} %" / f"fold {fold + 1}"
-            found[share].append(Part(chosen, place, _with_equal_steps(options, len(train) / len(chosen))))
+            found[share].append(Part(chosen, place, _with_equal_steps(options, train, chosen)))
     return found
 
 
@@ -70,8 +71,11 @@ def _shuffled_groups(cases: pd.DataFrame, seed: int) -> list[str]:
     return [first, *(group for group in order if group != first)]
 
 
-def _with_equal_steps(options: Settings, factor: float) -> Settings:
+def _with_equal_steps(options: Settings, train: pd.DataFrame, part: pd.DataFrame) -> Settings:
     epochs = options.TRAINING_EPOCHS
+    factor = fitting.steps_per_epoch(train["case"].tolist(), options) / fitting.steps_per_epoch(
+        part["case"].tolist(), options
+    )
     return dataclasses.replace(options, TRAINING_EPOCHS=epochs and round(epochs * factor))
 
 

@@ -4,7 +4,7 @@
       facts.json          settings and data of the training; they must match to resume
       fold 1/, 2/ ...     the folds' models, in the format of `model`; an ensemble if PREDICT_WITH_FOLDS is True
       predictions/        the out-of-fold masks: each predicted by the model that was not trained on its group
-      calibration.json    of the predicted Dice, by these masks; also in `model` if that was trained alike
+      calibration.json    of the predicted Dice, by these masks; also in `model` if trained in the same way
       results/            their evaluation: report, tables, plots and Methods paragraph, as in step 5
       out of fold.csv     metrics.csv with the fold of each case, lowest Dice first
       images/             comparison images of the lowest Dice, by rank
@@ -66,13 +66,13 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
             distribution.chief_first(lambda: start(workspace.cross_validation, facts))
             diagnosis.warn_about_intensities(values, cases)
             _train(workspace, values, options, cases, folds)
-            for part in itertools.chain(*parts.values()):
-                learning_curve.train(workspace.train_set, part, values)
             if is_chief:
                 _evaluate(workspace, options, subject, folds)
-                if parts:
-                    curve = workspace.cross_validation / learning_curve.FOLDER
-                    print(f"\n{learning_curve.evaluate(curve, subject, parts, folds, options)}")
+            for part in itertools.chain(*parts.values()):
+                learning_curve.train(workspace.train_set, part, values)
+            if parts:
+                curve = workspace.cross_validation / learning_curve.FOLDER
+                print(f"\n{learning_curve.evaluate(curve, subject, parts, folds, options)}")
 
 
 def _assign_folds(cases: pd.DataFrame, options: Settings) -> np.ndarray:
@@ -89,14 +89,18 @@ def _parts(
 ) -> dict[float, list[learning_curve.Part]]:
     if not options.LEARNING_CURVE:
         return {}
+    if distribution.count() > 1:
+        fix = "Set LEARNING_CURVE = False, or unset TF_CONFIG: the folds' models are kept."
+        raise storage.UserError(f"LEARNING_CURVE: a learning curve is trained on one machine only. {fix}")
     return learning_curve.parts(workspace.cross_validation / learning_curve.FOLDER, cases, folds, options)
 
 
 def _facts(values: hyperparameters.Hyperparameters, options: Settings, cases: pd.DataFrame, folds: np.ndarray) -> dict:
     facts = options.fixed(settings.CROSS_VALIDATION) | {"ENCODER_WEIGHTS": fitting.encoder_name(options)}
     facts |= {"hyperparameters": dataclasses.asdict(values), "folds": folds.tolist()}
-    if start := starting_model.record(options):
-        facts["START_FROM"] = start.id
+    del facts["START_FROM"]  # Cross-validations of earlier versions lack it.
+    if start := starting_model.read(options):
+        facts["START_FROM"] = start.record.id
     return facts | {name: cases[name].tolist() for name in ("case", "group", "image_sha256", "mask_sha256")}
 
 
@@ -150,29 +154,42 @@ def _evaluate(workspace: storage.Workspace, options: Settings, subject: Subject,
     table = result.table.assign(fold=folds + 1).sort_values(["dice", "case"], ignore_index=True)
     storage.atomic_write(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
     _save_images(subject, table)
-    calibrated = _calibrate(workspace, with_nonempty_reference(table))
-    print(f"\n{texts.terminal(result)}\n{_by_fold(table)}\n{_lowest(workspace, table)}\n{calibrated}")
+    print(f"\n{texts.terminal(result)}\n{_by_fold(table)}\n{_lowest(workspace, table)}")
+    print(_calibrate(workspace, with_nonempty_reference(table)))
     print(f"Report: {places.results / 'report.html'}")
 
 
 def _calibrate(workspace: storage.Workspace, table: pd.DataFrame) -> str:
-    """Calibrates the predicted Dice by `table`, and the final model's if it was trained alike; a line to print."""
-    file = workspace.cross_validation / saved_model.CALIBRATION
-    rows = table.reindex(columns=["predicted_dice", "dice", "group"]).dropna()
+    """Calibrates the predicted Dice by `table`, and that of the final model if it was trained in the same way.
+
+    Returns a line to print. What is wrong with the final model does not end this step.
+    """
+    rows = table[table["predicted_px"] > 0].reindex(columns=["predicted_dice", "dice", "group"]).dropna()
     fitted = calibration.fit(*(rows[name].to_numpy() for name in rows))
     if fitted is None:
-        storage.remove(file)
-        needed = f"{calibration.MIN_CASES} cases of {calibration.MIN_GROUPS} groups"
-        return f"The predicted Dice was not calibrated: that needs {needed} with a non-empty mask and a predicted Dice."
+        (workspace.cross_validation / saved_model.CALIBRATION).unlink(missing_ok=True)
+        needed = (
+            f"{calibration.MIN_CASES} cases of {calibration.MIN_GROUPS} groups with a non-empty mask and prediction"
+        )
+        return f"The predicted Dice was not calibrated. That needs {needed}, whose Dice rises with the predicted one."
     saved_model.write_calibration(workspace.cross_validation, fitted)
-    text = f"The predicted Dice was calibrated by {fitted.cases} out-of-fold cases of {fitted.groups} groups"
+    text = f"The predicted Dice was calibrated on {fitted.cases} out-of-fold cases of {fitted.groups} groups."
+    try:
+        return f"{text} {_calibrate_final_model(workspace)}"
+    except (storage.UserError, OSError) as error:
+        return f"{text} The calibration could not be copied into '{workspace.model.name}': {error}"
+
+
+def _calibrate_final_model(workspace: storage.Workspace) -> str:
+    storage.recover(workspace.model)
     with storage.locked(workspace.model, wait_seconds=models.WAIT_SECONDS):
         if not (workspace.model / TRAINING_FILE).exists():
-            return f"{text}. Step 3 will use it for a model with the same settings."
-        if fold_calibration.for_training(workspace.cross_validation, saved_model.read_training(workspace.model)):
+            return "Step 3 will use this for a model that is trained in the same way."
+        folds = fold_calibration.read(workspace.cross_validation)
+        if fitted := folds and folds.for_training(saved_model.read_training(workspace.model)):
             saved_model.write_calibration(workspace.model, fitted)
-            return f"{text}, also that of the final model."
-    return f"{text}. The final model was trained with other settings or images: its predicted Dice is not calibrated."
+            return "The final model uses this."
+    return "The final model does not use this: it was trained with other settings or data."
 
 
 def _save_images(subject: Subject, table: pd.DataFrame) -> None:

@@ -189,7 +189,9 @@ def predicted_dice(result: EvaluationResult) -> str:
             f"{100 * COVERAGE:.0f} % prediction interval."
         )
         return " ".join([calibrated, *sentences, within])
-    return " ".join(["The predicted Dice is not calibrated.", *sentences])
+    # That of a cross-validation becomes the calibration.
+    not_calibrated = [] if result.subject.folds else ["The predicted Dice is not calibrated."]
+    return " ".join([*not_calibrated, *sentences])
 
 
 def predicted_dice_bias(reliability: Reliability) -> str:

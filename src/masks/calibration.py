@@ -1,8 +1,9 @@
 """Calibration of the predicted Dice: what true Dice a given agreement of the predictions stands for.
 
-It is fitted on cases that the models were not trained on (step 7). The estimate is linear in the agreement, with a
-slope of at least 0. Its interval is a split-conformal one (Lei et al. 2018, arXiv:1604.04173), from residuals relative
-to the distance of the estimate from 1: good masks differ less than bad ones.
+It is fitted on cases that the models were not trained on (step 7). The estimate is linear in the agreement. The
+interval follows from the residuals of lines that were fitted without the case's group, as in CV+ (Barber et al. 2021,
+Ann. Stat. 49), relative to the distance of the estimate from 1: good masks differ less than bad ones. It holds for new
+cases like these; with few groups it holds for their patients rather than for others.
 """
 
 import dataclasses
@@ -18,21 +19,28 @@ MIN_CASES, MIN_GROUPS = 20, 5
 # Added to the distance from 1: even where all predictions agree the masks differ a little.
 _MIN_DISTANCE = 0.02
 
+# The proportion of cases that are listed for review.
+_REVIEWED = 0.1
+
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Maps an agreement, 0 to 1, to the expected Dice and its interval. `cases` and `groups`: fitted on so many."""
+    """Maps an agreement, 0 to 1, to the expected Dice and its interval.
+
+    review_below: the expected Dice below which a tenth of the cases lie. cases, groups: fitted on so many.
+    """
 
     intercept: float
     slope: float
     low: float
     high: float
+    review_below: float
     cases: int
     groups: int
 
     def __post_init__(self) -> None:
-        """ValueError for ends in the wrong order or a negative slope."""
-        if not self.low <= self.high or self.slope < 0:
+        """ValueError for ends in the wrong order or a slope that is not positive."""
+        if not self.low <= self.high or self.slope <= 0:
             raise ValueError(f"no calibration has the ends {self.low} and {self.high} and the slope {self.slope}")
 
     def estimate(self, agreement: float) -> tuple[float, float, float]:
@@ -46,19 +54,22 @@ class Calibration:
 def fit(agreements: np.ndarray, dices: np.ndarray, groups: np.ndarray) -> Calibration | None:
     """The calibration by held-out cases: agreement and true Dice of each, (cases,), and its group, such as a patient.
 
-    Each residual is that of a line fitted without the case's group. None for too few cases or groups.
+    Neither mask of a case may be empty: two empty predictions agree, whatever is missed. None for too few cases or
+    groups, and if the Dice does not rise with the agreement.
     """
     count, names = len(dices), np.unique(groups)
     if count < MIN_CASES or len(names) < MIN_GROUPS:
         return None
+    intercept, slope = _line(agreements, dices)
+    if slope <= 0:
+        return None
     residuals = np.empty(count)
     for name in names:
         held_out = groups == name
-        intercept, slope = _line(agreements[~held_out], dices[~held_out])
-        expected = np.clip(intercept + slope * agreements[held_out], 0.0, 1.0)
+        expected = _expected(_line(agreements[~held_out], dices[~held_out]), agreements[held_out])
         residuals[held_out] = (dices[held_out] - expected) / _distance(expected)
-    low, high = _ends(residuals)
-    return Calibration(*_line(agreements, dices), low, high, count, len(names))
+    review_below = float(np.quantile(_expected((intercept, slope), agreements), _REVIEWED))
+    return Calibration(intercept, slope, *_ends(residuals), review_below, count, len(names))
 
 
 def _line(agreements: np.ndarray, dices: np.ndarray) -> tuple[float, float]:
@@ -69,7 +80,12 @@ def _line(agreements: np.ndarray, dices: np.ndarray) -> tuple[float, float]:
     return float(dices.mean() - slope * agreements.mean()), slope
 
 
-def _distance(expected: np.ndarray | float) -> np.ndarray | float:
+def _expected(line: tuple[float, float], agreements: np.ndarray) -> np.ndarray:
+    intercept, slope = line
+    return np.clip(intercept + slope * agreements, 0.0, 1.0)
+
+
+def _distance(expected: np.ndarray) -> np.ndarray:
     return 1.0 - expected + _MIN_DISTANCE
 
 

@@ -1,8 +1,8 @@
 """Learning curves: the Dice for several sizes of the train set, extrapolated to twice the data, and their chart.
 
 The model is an inverse power law, Dice = a - b n^-c with n images, b >= 0 and a <= 1 (Figueroa et al. 2012,
-doi:10.1186/1472-6947-12-8). The interval is a bootstrap over groups of cases: it tells how the curve depends on the
-cases, not on the seed of the trainings, and holds if the law does.
+doi:10.1186/1472-6947-12-8). The interval is a bootstrap over groups of cases. It holds if the law does, and does not
+include the differences between trainings with other seeds.
 """
 
 import dataclasses
@@ -72,7 +72,10 @@ def _extrapolate(images: Sequence[float], dices: np.ndarray) -> np.ndarray:
         x = sizes**-exponent
         centred = x - x.mean()
         slope = np.minimum(0.0, dices @ centred / (centred**2).sum())
-        intercept = np.minimum(1.0, dices.mean(axis=1) - slope * x.mean())
+        intercept = dices.mean(axis=1) - slope * x.mean()
+        # Where the intercept would exceed 1 it is 1, and the slope fits best with it.
+        slope = np.where(intercept > 1, np.minimum(0.0, (dices - 1) @ x / (x**2).sum()), slope)
+        intercept = np.minimum(1.0, intercept)
         errors.append(((intercept[:, None] + slope[:, None] * x - dices) ** 2).sum(axis=1))
         predicted.append(intercept + slope * FACTOR**-exponent)
     best = np.argmin(errors, axis=0)

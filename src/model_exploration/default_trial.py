@@ -1,4 +1,4 @@
-"""The values of the first trial: the final model's hyperparameters, or the nearest ones in the search space."""
+"""The values of the first trial: the default hyperparameters, or the nearest ones in the search space."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from model_exploration import search_space
 from settings.hyperparameters import Hyperparameters
 
 
-def values(space: keras_tuner.HyperParameters, wanted: Hyperparameters) -> dict[str, Any]:
-    """Returns the value of each hyperparameter in the `space` that is nearest to the `wanted` one.
+def values(space: keras_tuner.HyperParameters, defaults: Hyperparameters) -> dict[str, Any]:
+    """Returns the value of each hyperparameter in the `space` that is nearest to the default.
 
     Without a distance (other names, other windows) it is the first allowed value.
     """
-    return {hp.name: _nearest(hp, search_space.encoded(getattr(wanted, hp.name))) for hp in space.space}
+    return {hp.name: _nearest(hp, search_space.encoded(getattr(defaults, hp.name))) for hp in space.space}
 
 
 def _nearest(hp: kinds.HyperParameter, default: Any) -> Any:

@@ -60,7 +60,8 @@ def _explore(workspace: storage.Workspace, options: Settings) -> None:
         columns = hparams_page.columns(space.get_config())
         trainer = Trainer(workspace, options, cases[~held_out], cases["case"][held_out].tolist(), columns)
         report = functools.partial(_report, workspace, empty)
-        rows = search.run(space, options, workspace.model_tuning, trainer, report)
+        first = fingerprint.defaults(cases)
+        rows = search.run(space, options, workspace.model_tuning, trainer, report, first)
     if rows is not None:
         summary.report(workspace.model_tuning, rows, empty)
 

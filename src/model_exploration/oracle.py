@@ -17,6 +17,7 @@ import keras_tuner
 import storage
 from model_exploration import default_trial, repeats, trials
 from settings import Settings
+from settings.hyperparameters import Hyperparameters
 
 # After so many consecutive failures the cause is not in the single trial.
 MAX_CONSECUTIVE_FAILURES = 5
@@ -24,8 +25,14 @@ MAX_CONSECUTIVE_FAILURES = 5
 Report = Callable[[list[trials.Row]], None]
 
 
-def create(options: Settings, space: keras_tuner.HyperParameters, folder: pathlib.Path, report: Report) -> "Oracle":
-    """Returns the oracle of the EXPLORATION settings for the search in `folder`."""
+def create(
+    options: Settings,
+    space: keras_tuner.HyperParameters,
+    folder: pathlib.Path,
+    report: Report,
+    defaults: Hyperparameters = Hyperparameters(),  # noqa: B008  It is frozen.
+) -> "Oracle":
+    """Returns the oracle of the EXPLORATION settings for the search in `folder`; `defaults` are its first trial."""
     # Keras Tuner's default is three random trials per hyperparameter: more trials than most searches have.
     initial = max(4, (options.EXPLORATION_MAX_TRIALS or 24) // 3)
     arguments: dict[str, dict[str, Any]] = {
@@ -35,13 +42,15 @@ def create(options: Settings, space: keras_tuner.HyperParameters, folder: pathli
     }
     kinds = {"random": _Random, "hyperband": _Hyperband, "bayesian": _Bayesian}
     tuner = options.EXPLORATION_TUNER
-    return kinds[tuner](options, folder, report, hyperparameters=space, **arguments[tuner])
+    return kinds[tuner](options, folder, report, defaults, hyperparameters=space, **arguments[tuner])
 
 
 class Oracle(keras_tuner.Oracle):
     """Extends each of Keras Tuner's oracles, as the first base class."""
 
-    def __init__(self, options: Settings, folder: pathlib.Path, report: Report, **arguments: Any) -> None:
+    def __init__(
+        self, options: Settings, folder: pathlib.Path, report: Report, defaults: Hyperparameters, **arguments: Any
+    ) -> None:
         # Keras Tuner takes a seed of 0 for none. Its own limit of consecutive failures raises an error that leaves the
         # search broken.
         super().__init__(
@@ -50,7 +59,7 @@ class Oracle(keras_tuner.Oracle):
             max_consecutive_failed_trials=sys.maxsize,
             **arguments,
         )
-        self._options, self._folder, self._report = options, folder, report
+        self._options, self._folder, self._report, self._defaults = options, folder, report, defaults
         self._seconds_before, self._started = 0.0, time.monotonic()
         self._seconds_allowed = 3600 * (options.EXPLORATION_TIME_LIMIT_HOURS or math.inf)
         self._ended_statuses: list[str] = []
@@ -71,7 +80,7 @@ class Oracle(keras_tuner.Oracle):
         if not self.trials:
             return {
                 "status": "RUNNING",
-                "values": default_trial.values(self.hyperparameters, self._options.hyperparameters),
+                "values": default_trial.values(self.hyperparameters, self._defaults),
             }
         chosen = super().populate_space(trial_id)
         if chosen["status"] == "RUNNING":

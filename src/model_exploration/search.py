@@ -19,6 +19,7 @@ from model_exploration import oracle, repeats, trainer, trials
 from model_exploration.trials import Row, Trial
 from model_training import budget
 from settings import Settings
+from settings.hyperparameters import Hyperparameters
 
 CHIEF_PATIENCE_SECONDS = 600
 _IDLE_SECONDS = 0.2
@@ -32,17 +33,19 @@ def run(
     folder: pathlib.Path,
     train: Train,
     report: oracle.Report,
+    defaults: Hyperparameters = Hyperparameters(),  # noqa: B008  It is frozen.
 ) -> list[Row] | None:
     """Starts or resumes a search of `space` with the EXPLORATION settings, and then repeats the best trials.
 
     Returns a row per trial, on a worker None. `train` returns a trial's history. `report` is called with the rows after
-    each training. Keras Tuner keeps its state in `folder`/search, the repeats are in `folder`/repeats.
+    each training. `defaults` are the first trial. Keras Tuner keeps its state in `folder`/search, the repeats are in
+    `folder`/repeats.
     """
     if is_worker():
         _work(space, options, folder, train)
         return None
     repeats.discard_plan(folder / "repeats")
-    tuner_oracle = oracle.create(options, space, folder, report)
+    tuner_oracle = oracle.create(options, space, folder, report, defaults)
     _search(_Tuner(tuner_oracle, options, folder, train))
     if is_chief():
         _delegate_repeats(tuner_oracle, options, folder)

@@ -31,6 +31,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
         dataset = preloaded_dataset.read_table(workspace)
         starting_model.check_no_leakage(options, dataset[dataset["split"] == "test"], "test set")
         diagnosis.warn_about_intensities(options.hyperparameters, cases)
+        calibrations = fold_calibration.read(workspace.cross_validation)
         _announce_replacement(workspace)
         history = train(
             workspace.train_set,
@@ -39,7 +40,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
             options,
             workspace.unfinished_model,
             workspace.model,
-            add_files=functools.partial(_add_files, workspace, model_card.train_set(cases, facts)),
+            add_files=functools.partial(_add_files, calibrations, model_card.train_set(cases, facts)),
         )
     # A time limit may end within an epoch, whose few images are not representative.
     whole = history[history["images"] == history["images"].max()]
@@ -50,9 +51,13 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 
 def _add_files(
-    workspace: storage.Workspace, data: list[str], folder: pathlib.Path, training: Training, history: pd.DataFrame
+    calibrations: fold_calibration.FoldCalibration | None,
+    data: list[str],
+    folder: pathlib.Path,
+    training: Training,
+    history: pd.DataFrame,
 ) -> None:
-    if calibration := fold_calibration.for_training(workspace.cross_validation, training):
+    if calibration := calibrations and calibrations.for_training(training):
         saved_model.write_calibration(folder, calibration)
     chart = pathlib.Path(training_chart.FILE).stem
     for name, content in figures.files({chart: training_chart.plot(history)}).items():

@@ -12,7 +12,7 @@ import pandas as pd
 from data import intensities
 from model_training import starting_model
 from settings import Settings
-from settings.hyperparameters import Hyperparameters
+from settings.hyperparameters import DECLARATIONS, Choices, Hyperparameters
 
 # Masks that cover less of the image are small targets: with the plain loss an empty prediction is nearly right.
 SMALL_FRACTION = 0.002
@@ -42,6 +42,11 @@ class Fingerprint:
         return cls(len(cases), cases["group"].nunique(), intensities.are_in_hu(cases), *medians)
 
     @property
+    def is_small(self) -> bool:
+        """Whether the masks are small targets."""
+        return 0 < self.mask_fraction < SMALL_FRACTION
+
+    @property
     def text(self) -> str:
         """Such as "48 cases of 8 groups, median mask 45 px (0.017 % of the image)"."""
         groups = f" of {self.groups} groups" if self.groups < self.cases else ""
@@ -60,12 +65,12 @@ class Rule:
 
 RULES = (
     Rule(
-        lambda found: not found.in_hu,
+        lambda fingerprint: not fingerprint.in_hu,
         {"clip_hu": None},
         "the images are not in Hounsfield units; each is normalized (z-score)",
     ),
     Rule(
-        lambda found: 0 < found.mask_fraction < SMALL_FRACTION,
+        lambda fingerprint: fingerprint.is_small,
         {"stem_patch_px": 2, "loss": "small_target_crossentropy_dice"},
         f"the masks are small, less than {100 * SMALL_FRACTION:g} % of the image",
     ),
@@ -76,32 +81,43 @@ def settings_for(options: Settings, cases: pd.DataFrame) -> Settings:
     """The settings for a train set, rows of cases.csv: what config.py leaves open has the values of the rules.
 
     Prints the fingerprint and the reasons. With START_FROM, network, window and learning rate follow the starting model
-    (see `starting_model.settings_for`).
+    (see `starting_model.settings_for`). A search also tries values of the rules that are not in its declared choices.
     """
-    found = Fingerprint.of(cases)
+    fingerprint = Fingerprint.of(cases)
     if options.START_FROM is not None:
-        options = starting_model.settings_for(options, found.in_hu)
-    adapted = options.for_images(found.in_hu).with_defaults(**defaults(found))
-    print("\n  ".join(lines(cases, adapted.hyperparameters)))
-    return adapted
+        options = starting_model.settings_for(options, fingerprint.in_hu)
+    chosen = _chosen(fingerprint)
+    options = options.for_images(fingerprint.in_hu).with_defaults(**chosen)
+    searched = _added_choices(chosen) | options.EXPLORATION_SEARCH_SPACE
+    print("\n  ".join(lines(cases, options.hyperparameters)))
+    return dataclasses.replace(options, EXPLORATION_SEARCH_SPACE=searched)
+
+
+def defaults(cases: pd.DataFrame) -> Hyperparameters:
+    """The defaults for a train set, rows of cases.csv: the declared ones, except for those that the rules set."""
+    return Hyperparameters(**_chosen(Fingerprint.of(cases)))
 
 
 def lines(cases: pd.DataFrame, values: Hyperparameters) -> list[str]:
     """The fingerprint of a train set and, for each rule that the `values` follow, the values and the reason."""
-    found = Fingerprint.of(cases)
-    return [f"Train set: {found.text}.", *reasons(found, values)]
-
-
-def defaults(found: Fingerprint) -> dict[str, Any]:
-    """The hyperparameters that the rules set for a train set; the others have the declared defaults."""
-    return {name: value for rule in RULES if rule.applies(found) for name, value in rule.values.items()}
-
-
-def reasons(found: Fingerprint, values: Hyperparameters) -> list[str]:
-    """A line per rule that applies, such as "clip_hu None: the images are not ...", if the `values` follow it."""
-    lines = []
+    fingerprint = Fingerprint.of(cases)
+    reasons = []
     for rule in RULES:
         followed = {name: value for name, value in rule.values.items() if getattr(values, name) == value}
-        if rule.applies(found) and followed:
-            lines.append(f"{', '.join(f'{name} {value}' for name, value in followed.items())}: {rule.reason}")
-    return lines
+        if rule.applies(fingerprint) and followed:
+            reasons.append(f"{', '.join(f'{name} {value}' for name, value in followed.items())}: {rule.reason}")
+    return [f"Train set: {fingerprint.text}.", *reasons]
+
+
+def _chosen(fingerprint: Fingerprint) -> dict[str, Any]:
+    return {name: value for rule in RULES if rule.applies(fingerprint) for name, value in rule.values.items()}
+
+
+def _added_choices(chosen: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The choices of a search for hyperparameters whose chosen value is not among the declared ones."""
+    declared = {name: DECLARATIONS[name].search for name in chosen}
+    return {
+        name: [*choices.values, chosen[name]]
+        for name, choices in declared.items()
+        if isinstance(choices, Choices) and chosen[name] not in choices.values
+    }

@@ -14,6 +14,7 @@ from data import augmentation, pipeline
 from model_training import diagnosis, display, distribution, hardware, starting_model, tensorboard_logs
 from model_training.budget import Budget, CosineSchedule, peak_rate
 from model_training.checkpoint import TrainingCheckpoint
+from model_training.fingerprint import Fingerprint
 from networks import objectives
 from settings import Settings
 from settings.hyperparameters import Hyperparameters
@@ -123,7 +124,9 @@ def callbacks(
     monitored = cases.nlargest(MONITORED_CASES, "mask_px")["case"].tolist()
     return [
         CosineSchedule(budget, peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)),
-        diagnosis.CollapseMonitor(_examples(train_set, monitored, options), hyperparameters, budget, is_trial),
+        diagnosis.CollapseMonitor(
+            _examples(train_set, monitored, options), hyperparameters, budget, is_trial, Fingerprint.of(cases).is_small
+        ),
         display.Display(budget, options.TRAINING_BATCH_SIZE, heading),
     ]
 

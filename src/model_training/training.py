@@ -8,6 +8,7 @@ epoch. A stopped training resumes there: the same images in the same order. A fa
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import platform
 import shutil
@@ -52,6 +53,8 @@ def train(
     """
     hardware.prepare(options)
     distribution.check(options.TRAINING_BATCH_SIZE, options.TRAINING_TIME_LIMIT_MINUTES)
+    # Read now: at the end of this training the starting model may be the one that it replaces.
+    start = starting_model.read(options)
     with (
         resumable.exclusive_lock(unfinished, distribution.is_chief()),
         _keep_failed_training(unfinished, _failed(unfinished, target)),
@@ -59,12 +62,14 @@ def train(
     ):
         if distribution.is_chief():
             storage.check_replaceable(target)
-        options = distribution.chief_first(lambda: _start_or_resume(unfinished, hyperparameters, options, cases))
+            _remove_finished(unfinished, target, options)
+        facts = functools.partial(_facts, hyperparameters, cases=cases, start=start)
+        options = distribution.chief_first(lambda: _start_or_resume(unfinished, options, facts))
         network = fitting.compiled_network(hyperparameters, cases, options)
         saved = checkpoint.TrainingCheckpoint(folder, network, unfinished, options.TRAINING_BATCH_SIZE)
         fitting.fit(network, train_set, cases, hyperparameters, options, saved, validation, callbacks(folder / "logs"))
         _check_finite(network, saved.history, hyperparameters)
-        training = _record(network, saved.history, train_set, cases, hyperparameters, options)
+        training = _record(network, saved.history, train_set, cases, hyperparameters, options, start)
         with _target_draft(target) as draft:
             saved_model.write(draft, network, training, saved.history)
             if distribution.is_chief():
@@ -125,41 +130,46 @@ def _other_hardware(unfinished: pathlib.Path, precision: str | None) -> str:
     )
 
 
+def _remove_finished(unfinished: pathlib.Path, target: pathlib.Path, options: Settings) -> None:
+    facts = unfinished / "facts.json"
+    if facts.exists() and starting_model.was_finished(resumable.read_facts(unfinished), target, options):
+        storage.remove(unfinished)
+
+
 def _start_or_resume(
-    unfinished: pathlib.Path, hyperparameters: Hyperparameters, options: Settings, cases: pd.DataFrame
+    unfinished: pathlib.Path, options: Settings, facts: Callable[[Settings], dict[str, Any]]
 ) -> Settings:
-    """Starts or resumes a training; returns the options in its precision."""
+    """Starts or resumes a training with the `facts` of given options; returns the options in its precision."""
     if not distribution.is_chief():
         options = _in_precision(options, unfinished, resumable.read_facts(unfinished).get("precision"))
-        resumable.join(unfinished, _facts(hyperparameters, options, cases))
+        resumable.join(unfinished, facts(options))
         return options
     # Without a finished epoch there is nothing to resume, and nothing to lose.
     if (unfinished / checkpoint.HISTORY).exists():
         options = _with_former_precision(options, unfinished)
     else:
         storage.remove(unfinished)
-    resumable.start_or_resume(unfinished, _facts(hyperparameters, options, cases))
+    resumable.start_or_resume(unfinished, facts(options))
     return options
 
 
-def _facts(hyperparameters: Hyperparameters, options: Settings, cases: pd.DataFrame) -> dict[str, Any]:
+def _facts(
+    hyperparameters: Hyperparameters, options: Settings, cases: pd.DataFrame, start: starting_model.Start | None
+) -> dict[str, Any]:
     """What must not change for a training to be resumed."""
     facts = {settings.fact_name(name): value for name, value in options.fixed(settings.TRAINING).items()}
+    # Trainings of earlier versions lack it.
+    del facts["start_from"]
+    if start:
+        facts["start_from"] = start.record.id
     return facts | {
         "precision": hardware.precision(options.MIXED_PRECISION),
         "encoder_weights": _encoder(hyperparameters, options),
         "hyperparameters": dataclasses.asdict(hyperparameters),
-        **_start(options),
         "packages": provenance.installed_packages(),
         "image_sha256": cases["image_sha256"].tolist(),
         "mask_sha256": cases["mask_sha256"].tolist(),
     }
-
-
-def _start(options: Settings) -> dict[str, str]:
-    """The fact of a training that starts from a model; trainings of earlier versions lack it."""
-    start = starting_model.record(options)
-    return {"start_from": start.id} if start else {}
 
 
 def _check_finite(network: keras.Model, history: pd.DataFrame, hyperparameters: Hyperparameters) -> None:
@@ -200,6 +210,7 @@ def _record(
     cases: pd.DataFrame,
     hyperparameters: Hyperparameters,
     options: Settings,
+    start: starting_model.Start | None,
 ) -> Training:
     images = pipeline.images(train_set, cases["case"].tolist(), options.IMAGE_SIZE)
     scale = network.get_layer("scale_intensity")
@@ -216,7 +227,7 @@ def _record(
         peak_learning_rate=budget.peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE),
         precision=hardware.precision(options.MIXED_PRECISION),
         encoder_weights=_encoder(hyperparameters, options),
-        start=starting_model.record(options),
+        start=start.record if start else None,
         seed=options.SEED,
         python=platform.python_version(),
         tensorflow=tf.__version__,
@@ -224,7 +235,7 @@ def _record(
         chosen_defaults=fingerprint.lines(cases, hyperparameters),
         packages=provenance.installed_packages(),
         image_sha256=cases["image_sha256"].tolist(),
-        earlier_image_sha256=list(starting_model.seen_image_sha256(options)),
+        earlier_image_sha256=start.seen_image_sha256 if start else [],
         mask_sha256=cases["mask_sha256"].tolist(),
         train_set_statistics=statistics,
         cleaning_is_harmless=cleaning.is_harmless(masks),

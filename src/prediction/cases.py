@@ -66,7 +66,7 @@ def predict_set(
     if predictor.history:
         mask_folder.write_history(folder, predictor.history)
     predicted = f"{len(names)} test case{'s' * (len(names) > 1)}{', post-processed' if model.postprocess else ''}"
-    return f"Predicted {predicted}.{quality.review_list(table.set_index('case'))}"
+    return f"Predicted {predicted}.{quality.review_list(table.set_index('case'), model.calibration)}"
 
 
 def predict_cases(

@@ -52,7 +52,7 @@ def predict_new_images(workspace: storage.Workspace = storage.PROJECT) -> None:
         table.to_csv(draft / TABLE, index=False)
     text = f"Predicted {len(predicted)} of {total} images{_slices(len(table), len(predicted))}"
     text += ", post-processed" if predictor.model.postprocess else ""
-    review = quality.review_list(table.set_index("image"))
+    review = quality.review_list(table.set_index("image"), predictor.model.calibration)
     notes = [*skipped, *filter(None, [measures.spacing_note(table)])]
     print(f"{text}, saved in '{workspace.new_predictions.name}'.{review}", *notes, sep="\n")
     if faults:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from data import mask_folder, out_of_distribution
+from masks.calibration import Calibration
 from networks import ensemble
 from provenance import TrainSetStatistics
 
-# Predictions below this predicted Dice are listed for review.
+# Predictions below this predicted Dice are listed for review, if it is not calibrated.
 MIN_PREDICTED_DICE = 0.9
 # Maximum number of cases listed in the terminal; the table holds all.
 _MAX_LISTED = 10
@@ -21,8 +22,8 @@ _MAX_LISTED = 10
 class Quality:
     """How far to trust a predicted mask.
 
-    predicted_dice: the expected Dice, 0 to 1, if the model is calibrated. Otherwise the mean Dice between the
-        predictions that were averaged, which ranks masks and tends to be too high; NaN if there was only one.
+    predicted_dice: the expected Dice, 0 to 1, if the model is calibrated; NaN if the mask is empty. Otherwise the mean
+        Dice between the predictions that were averaged, which ranks masks and tends to be too high; NaN for only one.
     predicted_dice_low, predicted_dice_high: the ends of the interval that holds the true Dice of nine in ten images
         like those of the train set; NaN if the model is not calibrated.
     ood_reasons: how the image or its mask differs from all of the train set's; () if it does not.
@@ -53,17 +54,21 @@ def predict_with_quality(
     scaled = model.scaled(image)
     reasons = {reason for each in statistics for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
     agreement = ensemble.agreement(logits)
-    values = model.calibration.estimate(agreement) if model.calibration else (agreement, np.nan, np.nan)
+    values = (agreement, np.nan, np.nan)
+    if model.calibration:
+        # Two empty predictions agree whatever they miss: nothing is known of their Dice.
+        values = model.calibration.estimate(agreement if mask.any() else np.nan)
     expected, low, high = (round(value, 4) for value in values)
     return mask, Quality(expected, low, high, tuple(sorted(reasons)))
 
 
-def review_list(table: pd.DataFrame) -> str:
+def review_list(table: pd.DataFrame, calibration: Calibration | None) -> str:
     """The predictions to review, lowest predicted Dice first; "" if there are none.
 
-    `table`: predicted_dice and ood_reasons, indexed by the name of the case or image.
+    `table`: predicted_dice and ood_reasons, indexed by the name of the case or image. `calibration`: the model's.
     """
-    doubtful = table[(table["predicted_dice"] < MIN_PREDICTED_DICE) | (table["ood_reasons"] != "")]
+    limit = calibration.review_below if calibration else MIN_PREDICTED_DICE
+    doubtful = table[(table["predicted_dice"] < limit) | (table["ood_reasons"] != "")]
     doubtful = doubtful.sort_values("predicted_dice")
     if doubtful.empty:
         return ""
@@ -81,6 +86,6 @@ def remarks(row: Mapping[str, Any]) -> list[str]:
 
 def _predicted_dice(row: Mapping[str, Any]) -> str:
     text = f"predicted Dice {row['predicted_dice']:.2f}"
-    if "predicted_dice_low" not in row:
+    if not np.isfinite(row.get("predicted_dice_low", np.nan)):
         return f"{text} (not calibrated)"
     return f"{text} ({row['predicted_dice_low']:.2f} to {row['predicted_dice_high']:.2f})"

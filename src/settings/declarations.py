@@ -216,6 +216,7 @@ class Settings:
         "Fine-tuning: the path of a model folder. Steps 3 and 7 start from its weights, with its network and CT window "
         "and a lower learning rate. Images that it was trained on must not be in the test set, nor in folds of step 7. "
         '"model" continues the training of the project\'s own model. None: random weights (but see ENCODER_WEIGHTS).',
+        fixed_for=(TRAINING, CROSS_VALIDATION),
         is_path=True,
         example='START_FROM = "shared models/L3 muscle"',
     )

@@ -100,7 +100,8 @@ class Hyperparameters:
     loss: str = _declare(
         "binary_crossentropy_dice",
         rules.one_of(LOSSES),
-        Choices(LOSSES),
+        # The last one is searched only where the masks are small (see `model_training.fingerprint`).
+        Choices(LOSSES[:-1]),
         "Loss function. The default is the sum of cross-entropy and soft Dice loss. In small_target_crossentropy_dice "
         "a mask has at least 10 % of the cross-entropy's weight: the default where masks cover less than 0.2 % of the "
         "image.",
