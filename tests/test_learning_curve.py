@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.optimize
 
 import model_training
 import storage
@@ -51,14 +52,15 @@ def test_a_falling_curve_is_not_extrapolated_upwards_and_none_exceeds_1():
 
 def test_a_curve_whose_limit_is_1_fits_best_with_that_limit():
     images = np.array(IMAGES, float)
-    dices = 1.1 - 0.9 * (images / 80) ** -0.25  # Would exceed 1.
+    dices = np.array([0.2, 0.6, 0.85, 0.99])  # Unbounded laws would exceed 1.
     curve = learning_curve.fit(IMAGES, np.tile(dices, (6, 1)), list("abcdef"), seed=1)
-    errors = []
+    fits = []
     for exponent in np.linspace(0.25, 1.5, 6):
-        x = (images / 80) ** -exponent
-        slope = ((dices - 1) * x).sum() / (x**2).sum()
-        errors.append((((1 + slope * x - dices) ** 2).sum(), 1 + slope * 2**-exponent))
-    assert curve.expected == pytest.approx(min(errors)[1])
+        design = np.column_stack([np.ones(4), (images / 80) ** -exponent])
+        fitted = scipy.optimize.lsq_linear(design, dices, bounds=([-np.inf, -np.inf], [1, 0]))
+        fits.append((fitted.cost, fitted.x[0] + fitted.x[1] * 2**-exponent, fitted.x[0]))
+    assert min(fits)[2] == pytest.approx(1, abs=1e-6)
+    assert curve.expected == pytest.approx(min(fits)[1], abs=1e-4)
 
 
 def test_few_groups_have_no_interval_and_few_sizes_no_curve():

@@ -90,7 +90,7 @@ def test_an_array_has_the_mask_of_a_file_with_the_same_values(predicted, model):
     mask, quality = model.segment(path)
     from_array, quality_of_array = model.segment(csv_array.read(path).astype(float))
     np.testing.assert_array_equal(mask, from_array)
-    assert quality == quality_of_array
+    assert repr(quality) == repr(quality_of_array)  # Without calibration the interval is NaN.
     assert quality.mean_value == pytest.approx(csv_array.read(path)[mask == 1].mean())
 
 

@@ -47,15 +47,15 @@ def study(tmp_path_factory):
     """The workspace after all steps: 16 train and 6 test cases, 6 external ones, and a weaker model to compare with."""
     workspace = storage.Workspace(tmp_path_factory.mktemp("study") / "a project")
     tests = [f"A__{number:02d}" for number in range(6)]
-    values = {"TEST_CASES": tests, "PIXEL_SPACING_MM": SPACING_MM, "HYPERPARAMETERS": {"filters": 4}}
+    values = {"TEST_CASES": tests, "PIXEL_SPACING_MM": SPACING_MM, "HYPERPARAMETERS": {"filters": 8}}
     values |= {"CLEAN_PREDICTIONS": False, "GROUP_CASES_BY": "case"}
-    configure(workspace, **values, TRAINING_EPOCHS=8)
+    configure(workspace, **values, TRAINING_EPOCHS=15)
     write_blocks(workspace.original_dataset / "A", 22, seed=1)
     write_blocks(workspace.external_test_sets / "hospital B", 6, seed=2)
     create_preloaded_dataset(workspace)
     train_final_model(workspace)
     shutil.move(workspace.model, workspace.root / "weaker model")
-    configure(workspace, **values, TRAINING_EPOCHS=30, COMPARE_WITH="weaker model")
+    configure(workspace, **values, TRAINING_EPOCHS=60, COMPARE_WITH="weaker model")
     train_final_model(workspace)
     evaluate_external_test_sets(workspace)
     predict_test_set(workspace)

@@ -20,7 +20,7 @@ import pandas as pd
 
 import model_training
 import storage
-from data import preloaded_dataset
+from data import preloaded_dataset, splitting
 from evaluation.subject import Subject
 from masks import figures, learning_curve, metrics
 from model_training import fitting
@@ -63,9 +63,7 @@ def parts(folder: pathlib.Path, cases: pd.DataFrame, folds: np.ndarray, options:
 
 def _shuffled_groups(cases: pd.DataFrame, seed: int) -> list[str]:
     """The groups in a random order that begins with one that has a non-empty mask."""
-    import sklearn.utils
-
-    order = sklearn.utils.shuffle(sorted(cases["group"].unique()), random_state=seed)
+    order = splitting.shuffled(cases["group"].tolist(), seed)
     nonempty = set(cases["group"][cases["mask_px"] > 0])
     first = next((group for group in order if group in nonempty), order[0])
     return [first, *(group for group in order if group != first)]

@@ -50,3 +50,10 @@ def folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
         fold_of[group] = fold_sizes.index(min(fold_sizes))
         fold_sizes[fold_of[group]] += sizes[group]
     return np.array([fold_of[group] for group in groups])
+
+
+def shuffled(groups: Sequence[str], seed: int) -> list[str]:
+    """The names of the groups, each once, in a random order that depends on them and the seed only."""
+    import sklearn.utils
+
+    return sklearn.utils.shuffle(sorted(set(groups)), random_state=seed)

@@ -10,7 +10,7 @@ import pandas as pd
 
 import html_page
 import progress
-from evaluation import texts
+from evaluation import predicted_dice_texts, texts
 from evaluation.result import EvaluationResult, with_nonempty_reference
 from masks import drawing
 
@@ -98,7 +98,7 @@ def _data(result: EvaluationResult, shown: dict[str, Picture]) -> dict[str, Any]
     columns = [_column(name, table) for name in [names[0], "mark", *names[1:]]]
     for column in columns:
         if column["name"] == "predicted_dice":
-            column["label"] = texts.predicted_dice_label(result)
+            column["label"] = predicted_dice_texts.label(result)
     cases = table["case"].tolist()
     return {
         "columns": columns,

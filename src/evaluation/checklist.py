@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import about
 import training_text
-from evaluation import methods, texts
+from evaluation import methods, predicted_dice_texts, texts
 from evaluation.result import EvaluationResult
 from masks import agreement
 from provenance import Provenance
@@ -108,7 +108,7 @@ def _robustness(result: EvaluationResult) -> str:
     if "ood_reasons" in result.table:
         count = int((result.table["ood_reasons"].fillna("") != "").sum())
         flagged = f"{count} of {len(result.table)} images were flagged as out-of-distribution."
-    return " ".join(filter(None, [flagged, texts.predicted_dice(result)]))
+    return " ".join(filter(None, [flagged, predicted_dice_texts.sentences(result)]))
 
 
 def _internal(result: EvaluationResult) -> str:

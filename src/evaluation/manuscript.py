@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import model_card
-from evaluation import agreement_texts, checklist, comparison, methods, subgroups, texts
+from evaluation import agreement_texts, checklist, comparison, methods, predicted_dice_texts, subgroups, texts
 from evaluation.comparison import Comparison
 from evaluation.measured import Measured
 from evaluation.result import EvaluationResult
@@ -53,7 +53,7 @@ def _model_card(result: EvaluationResult, provenance: Provenance, table: str) ->
     data = [f"{texts.counted(provenance.training.images, 'image')}{per_model}."]
     data += ["`README.md` in the model's folder says more about them."] * (provenance.models == 1)
     evaluated = f"Masks of the {result.subject.name}: {images} of {groups}. None of them was used for training."
-    sentences = [texts.predicted_dice(result), texts.times_evaluated(result)]
+    sentences = [predicted_dice_texts.sentences(result), texts.times_evaluated(result)]
     return model_card.text(provenance, data, "\n\n".join(filter(None, [evaluated, table.strip(), *sentences])))
 
 

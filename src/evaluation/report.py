@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 import html_page
-from evaluation import case_table, methods, texts
+from evaluation import case_table, methods, predicted_dice_texts, texts
 from evaluation.result import METRICS, EvaluationResult
 from html_page import Section
 from masks import agreement, metrics
@@ -107,7 +107,7 @@ def _predicted_dice(result: EvaluationResult) -> str:
         "<h3>How reliable is the predicted Dice?</h3>"
         "<p>The predicted Dice of a mask is computed without its reference mask, from the agreement of the "
         "predictions for the image and its mirror image, or of the models of the folds. "
-        f"{html.escape(texts.predicted_dice(result))} "
+        f"{html.escape(predicted_dice_texts.sentences(result))} "
         "If the correlation is high, check the new masks with the lowest predicted Dice first.</p>"
     )
 

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 import wording
-from evaluation import agreement_texts, comparison
-from evaluation.result import METRICS, EvaluationResult, Reliability
+from evaluation import agreement_texts, comparison, predicted_dice_texts
+from evaluation.result import METRICS, EvaluationResult
 from evaluation.subject import Subject
 from masks import agreement
-from masks.calibration import COVERAGE
 from wording import counted, number
 
 _HEADER = ["Metric", "Mean ± SD", "95 % CI of the mean", "Median (quartiles)", "Range", "Cases", "Failed"]
@@ -76,7 +75,7 @@ def terminal(result: EvaluationResult) -> str:
     lines += _aligned(summary_rows(result, result.preferred)) if len(result.nonempty) else []
     lines += [*notes(result), primary_agreement(result), second_reader(result)]
     lines += [comparison.sentences(result.comparison)] if result.comparison else []
-    lines += [predicted_dice(result)]
+    lines += [predicted_dice_texts.sentences(result)]
     return "\n".join(filter(None, [*lines, times_evaluated(result)]))
 
 
@@ -169,43 +168,6 @@ def reader_agreement(result: EvaluationResult) -> str:
     if result.intra_reader:
         return "Intra-reader agreement (second reading by the same person)"
     return "Inter-reader agreement (second reader)"
-
-
-def predicted_dice(result: EvaluationResult) -> str:
-    """Returns sentences on the calibration and reliability of the predicted Dice; "" if there is none."""
-    reliability, provenance = result.reliability, result.subject.provenance
-    if reliability is None:
-        return ""
-    sentences = [
-        f"On average the predicted Dice was {predicted_dice_bias(reliability)}.",
-        f"Its Spearman rank correlation with the true Dice was {number(reliability.correlation, 2)} over "
-        f"{counted(reliability.cases, 'case')} (1: same order of the cases; 0: no relation).",
-    ]
-    if provenance and provenance.calibrated_on and reliability.within is not None:
-        calibrated = f"The predicted Dice was calibrated on {counted(provenance.calibrated_on, 'out-of-fold case')}."
-        share = f"{100 * reliability.within / reliability.cases:.0f} %"
-        within = (
-            f"The true Dice of {reliability.within} of {reliability.cases} cases ({share}) lay within its "
-            f"{100 * COVERAGE:.0f} % prediction interval."
-        )
-        return " ".join([calibrated, *sentences, within])
-    # That of a cross-validation becomes the calibration.
-    not_calibrated = [] if result.subject.folds else ["The predicted Dice is not calibrated."]
-    return " ".join([*not_calibrated, *sentences])
-
-
-def predicted_dice_bias(reliability: Reliability) -> str:
-    """Returns the bias of the predicted Dice, such as "0.14 too high"."""
-    if abs(reliability.bias) < 0.005:
-        return "equal to the true Dice"
-    return f"{abs(reliability.bias):.2f} too {'high' if reliability.bias > 0 else 'low'}"
-
-
-def predicted_dice_label(result: EvaluationResult) -> str:
-    """Returns "Predicted Dice" with its bias, such as "Predicted Dice (0.14 too high on the test set)"."""
-    if result.reliability is None:
-        return "Predicted Dice"
-    return f"Predicted Dice ({predicted_dice_bias(result.reliability)} on the {result.subject.name})"
 
 
 def times_evaluated(result: EvaluationResult) -> str:

@@ -47,8 +47,7 @@ class CollapseMonitor(keras.callbacks.Callback):
     """Raises TrainingFailed if the loss is not finite, or if two consecutive checks find degenerate predictions.
 
     `shown` are (images, masks) of the train set with the largest masks, as the network gets them. In a trial of a
-    search (`is_trial`) messages have one line and no advice: the search chooses the hyperparameters. Trainings of
-    `small_targets` have more time.
+    search (`is_trial`) messages have one line and no advice: the search chooses them. `small_targets` have more time.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Defaults that adapt to the train set: a few rules on its fingerprint, as in nnU-Net (Isensee et al. 2021).
 
-A rule sets hyperparameters that config.py leaves open. `docs/accuracy.md` has the measurement behind each rule.
+A rule sets hyperparameters that config.py leaves open. `docs/accuracy.md` has the measurements on small targets.
 """
 
 import dataclasses
