@@ -310,9 +310,8 @@ def test_new_images_get_predicted_dice_and_out_of_distribution_reasons(new_image
     # The image is 40 of the network's 64 rows. One member finds all of these, the other eight.
     assert row["predicted_dice"] == pytest.approx(1 / 3, abs=1e-3)
     assert row["ood_reasons"] == "intensities, mask larger than any, image size"
-    assert (
-        f"odd: predicted Dice {row['predicted_dice']:.2f}; out-of-distribution: intensities" in capsys.readouterr().out
-    )
+    line = f"odd: predicted Dice {row['predicted_dice']:.2f} (not calibrated); out-of-distribution: intensities"
+    assert line in capsys.readouterr().out
 
 
 def test_predict_with_folds_uses_the_mean_logits_of_all_folds(prepared):
