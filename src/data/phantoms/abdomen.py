@@ -53,13 +53,17 @@ def paint_bowel(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> N
         paint_loop(canvas, centre, rng.uniform(7, 14), rng, gas=0.12)
     if rng.random() < 0.5:  # The transverse colon hangs this low.
         for x in np.arange(-0.5, 0.6, rng.uniform(0.2, 0.35)):
-            paint_loop(canvas, (x * width, -0.78 * patient.front + rng.uniform(0, 8)), rng.uniform(11, 17), rng, gas=0.7)
+            paint_loop(
+                canvas, (x * width, -0.78 * patient.front + rng.uniform(0, 8)), rng.uniform(11, 17), rng, gas=0.7
+            )
     for side in (-1, 1):  # the ascending and the descending colon
         radius = rng.uniform(13, 24)
         paint_loop(canvas, (side * (width - 1.15 * radius), rng.uniform(-25, 8)), radius, rng, gas=0.6)
 
 
-def paint_loop(canvas: Canvas, centre: tuple[float, float], radius: float, rng: np.random.Generator, gas: float) -> None:
+def paint_loop(
+    canvas: Canvas, centre: tuple[float, float], radius: float, rng: np.random.Generator, gas: float
+) -> None:
     stretch = rng.uniform(1.0, 1.9)
     canvas = canvas.window(centre, radius * stretch + 8)
     loop = np.minimum(

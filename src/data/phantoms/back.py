@@ -8,17 +8,27 @@ from data.phantoms.torso import Torso, at_level
 
 
 def back_depth(canvas: Canvas, torso: Torso) -> np.ndarray:
-    """Depth inside the muscles of the back on both sides, in mm of the canvas."""
-    x, y = canvas.x - np.float32(torso.spine[0]), canvas.y - np.float32(torso.spine[1])
-    near = canvas.warped(x / np.float32(torso.stature), y / np.float32(torso.stature))
-    return np.maximum(*(_erector(near, torso, side) for side in (-1, 1))) * np.float32(torso.stature)
+    """Depth inside the muscles of the back and what lies between and behind them, in mm of the canvas."""
+    x, y = (canvas.x - np.float32(torso.spine[0])), canvas.y - np.float32(torso.spine[1])
+    centre, scale = _erector_centre(torso), np.float32(torso.stature)
+    near = canvas.warped(np.maximum(np.abs(x) / scale, centre[0] - 8), np.minimum(y / scale, centre[1]))
+    return _erector(near, torso, 1) * scale
+
+
+def _erector_centre(torso: Torso) -> tuple[float, float]:
+    return 8 - max(torso.level, 0) + _erector_radii(torso)[0], at_level(torso.level, 53, 53, 52, 49, 44.5, 39)
+
+
+def _erector_radii(torso: Torso) -> tuple[float, float]:
+    # Upwards it becomes flatter and wider.
+    width, thickness = at_level(torso.level, 34, 34, 36, 38, 40, 42), at_level(torso.level, 24, 24, 24, 22, 19.5, 16.5)
+    return width * torso.lean, thickness * torso.lean
 
 
 def _erector(canvas: Canvas, torso: Torso, side: int) -> np.ndarray:
-    # Upwards it becomes flatter and wider.
     up = max(torso.level, 0.0)
-    radii = ((34 + 2.2 * up) * torso.lean, (24 - 1.9 * up) * torso.lean)
-    return canvas.ellipse((side * (8 - up + radii[0]), 53 - 3.6 * up), radii, side * 6.0, power=2.5)
+    x, y = _erector_centre(torso)
+    return canvas.ellipse((side * x, y), _erector_radii(torso), side * (6.0 + 2.0 * up), power=2.5 - 0.08 * up)
 
 
 def paint_back(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
@@ -35,7 +45,9 @@ def _psoas(canvas: Canvas, torso: Torso, side: int, rng: np.random.Generator) ->
     level = torso.level + rng.normal(0, 0.2)
     radii = (size * at_level(level, 20, 17, 10, 4.5, 0, 0), size * at_level(level, 24, 22, 20, 13, 0, 0))
     if min(radii) > 1.5 and torso.level < 2.7:
-        muscle = canvas.ellipse((side * (21 + radii[0]), 2 + radii[1] / 11), radii, degrees * min(1, radii[0] / 17), 2.2)
+        muscle = canvas.ellipse(
+            (side * (21 + radii[0]), 2 + radii[1] / 11), radii, degrees * min(1, radii[0] / 17), 2.2
+        )
         canvas.paint(muscle + 1.2, FAT)
         canvas.paint_muscle(muscle, torso.muscle_hu + hu, fat_fraction_of(canvas, 0.3 * torso.streaks))
 
@@ -56,7 +68,9 @@ def _paint_erector(canvas: Canvas, torso: Torso, side: int, rng: np.random.Gener
     under_fascia = canvas.trunk / torso.stature - np.float32(2 + 1.5 * up)
     erector = np.minimum(_erector(canvas, torso, side), under_fascia)
     multifidus = np.minimum(
-        canvas.ellipse((side * 15, 55 - 18 * up), (13 - 2 * up, (20 - 7 * up) * torso.lean), side * rng.uniform(-12, 12)),
+        canvas.ellipse(
+            (side * 15, 55 - 18 * up), (13 - 2 * up, (20 - 7 * up) * torso.lean), side * rng.uniform(-12, 12)
+        ),
         under_fascia,
     )
     both = np.maximum(erector, multifidus)
@@ -85,7 +99,7 @@ def paint_vertebra(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> No
     body = np.minimum(canvas.ellipse((0, 0), radii, power=2.3), -canvas.ellipse((0, radii[1] + 9), (13, 11)))
     canvas.paint(body, cortex)
     endplate = rng.random() < 0.25  # a slice through the sclerotic endplate
-    canvas.paint(body - rng.uniform(1.1, 1.7), marrow + (200 * density if endplate else 0))
+    canvas.paint(body - rng.uniform(1.1, 1.7), marrow + (120 * density if endplate else 0))
     canal = np.minimum(canvas.ellipse((0, radii[1] + 7), (11 - up, 9), power=2.2), canvas.y - radii[1] + 2)
     canvas.paint(canal, FAT + 40)
     canvas.paint(canal - 1.6, 25.0)
@@ -96,7 +110,7 @@ def _arch(canvas: Canvas, torso: Torso, rear: float, rng: np.random.Generator) -
     lamina, thickness = rng.uniform(4, 5.5), rng.uniform(2.6, 4.2)
     length = rng.uniform(12, 18) * (1 - 0.45 * up)
     parts = [canvas.ellipse((0, rear + 18 + length), (thickness, length), power=2.5)]
-    pedicles, heads = rng.random() < 0.6, rng.random() < 0.65
+    pedicles, heads = rng.random() < 0.6, rng.random() < 0.5
     for side in (-1, 1):
         parts.append(canvas.ellipse((side * 9, rear + 17), (13 - 2 * up, lamina), side * -35))
         parts.append(canvas.ellipse((side * (19 - 4 * up), rear + 16), (6.5, rng.uniform(6, 9)), side * -20))
@@ -104,14 +118,14 @@ def _arch(canvas: Canvas, torso: Torso, rear: float, rng: np.random.Generator) -
             parts.append(canvas.ellipse((side * (17 - 2 * up), rear + 5), (4.5, 13)))
             parts.append(_transverse_process(canvas, torso, side, rear, rng))
         if heads and torso.level + torso.rib_cage > 2.5:  # a rib from its joint, obliquely to the back
-            centre = (side * rng.uniform(42, 48), rear + rng.uniform(4, 10))
-            parts.append(canvas.ellipse(centre, (rng.uniform(18, 26), rng.uniform(3, 4.2)), side * rng.uniform(18, 34), 2.4))
+            centre = (side * rng.uniform(32, 44), rear + rng.uniform(4, 10))
+            parts.append(
+                canvas.ellipse(centre, (rng.uniform(9, 20), rng.uniform(2.6, 3.8)), side * rng.uniform(18, 34), 2.4)
+            )
     return np.maximum.reduce(parts)
 
 
-def _transverse_process(
-    canvas: Canvas, torso: Torso, side: int, rear: float, rng: np.random.Generator
-) -> np.ndarray:
+def _transverse_process(canvas: Canvas, torso: Torso, side: int, rear: float, rng: np.random.Generator) -> np.ndarray:
     half = rng.uniform(16, 22) * (1 - 0.5 * torso.above())
     centre = (side * (34 - 8 * torso.above()), rear + rng.uniform(5, 10) + 5 * torso.above())
     return canvas.ellipse(centre, (half, 3.4), side * rng.uniform(5, 20), power=2.4)

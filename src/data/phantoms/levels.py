@@ -20,8 +20,8 @@ def paint(canvas: Canvas, torso: Torso, generator: Callable[[int], np.random.Gen
     organs = (
         upper_abdomen.paint_bowel,
         upper_abdomen.paint_spleen,
-        upper_abdomen.paint_kidneys,
         upper_abdomen.paint_liver,
+        upper_abdomen.paint_kidneys,
         upper_abdomen.paint_stomach,
         upper_abdomen.paint_flexure,
         upper_abdomen.paint_pancreas,

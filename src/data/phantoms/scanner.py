@@ -29,7 +29,7 @@ def paint_metal(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     """Paints a screw or clip with its streaks in a few patients."""
     angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(10, 70)
     centre = (torso.spine[0] + reach * np.cos(angle), torso.spine[1] + reach * np.sin(angle) - 20)
-    radii, degrees, strength = (rng.uniform(2, 4), rng.uniform(3, 16)), rng.uniform(0, 180), rng.uniform(60, 260)
+    radii, degrees, strength = (rng.uniform(2, 4), rng.uniform(3, 16)), rng.uniform(0, 180), rng.uniform(40, 170)
     waves = [(rng.integers(3, 24), rng.uniform(0, 2 * np.pi)) for _ in range(8)]
     if torso.metal:
         x, y = canvas.x - np.float32(centre[0]), canvas.y - np.float32(centre[1])

@@ -31,7 +31,8 @@ def _recess(canvas: Canvas, torso: Torso, wall: Wall, rng: np.random.Generator) 
     waves = 1 + np.float32(0.25) * canvas.texture(rng, 90)
     depths = [at_level(torso.level + torso.breath + rng.normal(0, 0.2), 0, 0, 0, -3, 8, 30) for _ in range(2)]
     depth = np.where(canvas.x < 0, np.float32(depths[0]), np.float32(depths[1]))
-    return np.maximum(depth * waves, 0) * profile
+    # With a shallow recess the lungs are seen behind only.
+    return np.maximum(depth * waves * profile - 5 * (1 - profile), 0)
 
 
 def _paint_lungs(canvas: Canvas, depth: np.ndarray, recess: np.ndarray, rng: np.random.Generator) -> None:

@@ -42,7 +42,7 @@ class Torso(Patient):
             rib_cage=rng.normal(0, 0.3),
             organs=rng.normal(0, 0.35),
             breath=rng.normal(0, 0.4),
-            outer=rng.uniform(3.5, 6.5) * patient.bulk,
+            outer=rng.uniform(2.8, 6.0) * patient.bulk,
             intercostal=rng.uniform(6.5, 9.0),
             taper=rng.uniform(0.0, 0.14),
             lean=np.sqrt(patient.bulk) * rng.uniform(0.94, 1.06),
@@ -51,11 +51,15 @@ class Torso(Patient):
             blur_mm=rng.uniform(0.3, 1.0),
             sharpening=max(0.0, rng.uniform(-1.0, 1.2)),
             voxel_mm=max(0.0, rng.uniform(-3.0, 3.0)),
-        )._in_field(max(330.0, 2 * (half + fat[1]) * zoom * (1.15 if arms else 1.0)), (front + fat[0] - back - fat[2]) / 2)
+        )._in_field(
+            max(330.0, 2 * (half + fat[1]) * zoom * (1.15 if arms else 1.0)),
+            (front + fat[0] - back - fat[2]) / 2,
+            patient.noise_hu * rng.uniform(0.6, 1.7),
+        )
 
-    def _in_field(self, field: float, middle: float) -> "Torso":
+    def _in_field(self, field: float, middle: float, noise_hu: float) -> "Torso":
         # The noise is a property of the scan, lower where the field of view is resampled from larger voxels.
-        noise = self.noise_hu * (0.55 if self.voxel_mm > 1 else 1.0)
+        noise = noise_hu * (0.55 if self.voxel_mm > 1 else 1.0)
         return dataclasses.replace(
             self, field=field, centre=(self.centre[0], middle + 0.5 * self.centre[0]), noise_hu=noise
         )
@@ -72,7 +76,7 @@ def _fields(patient: Patient) -> dict[str, Any]:
 def _body(patient: Patient, level: float, rng: np.random.Generator) -> dict[str, Any]:
     up, stature = float(np.clip(level / HIGHEST, 0, 1)), patient.stature
     chest = stature * (rng.uniform(122, 146) + 10 * patient.bulk)
-    front = stature * rng.uniform(84, 102) + 0.4 * (patient.front - 76 * stature)
+    front = stature * rng.uniform(88, 114) + 0.4 * (patient.front - 76 * stature)
     thin = 1 + up * (rng.uniform(0.35, 0.75) - 1)
     half_gap, edge = patient.rectus
     gap = half_gap + up * rng.uniform(2, 12)
@@ -84,7 +88,8 @@ def _body(patient: Patient, level: float, rng: np.random.Generator) -> dict[str,
         "fat": tuple(5 + (fat - 5) * thin for fat in patient.fat),
         "rectus": (gap, gap + (edge - half_gap) * (1 + 0.3 * up)),
         # Towards the chest the spinous processes and the muscles beside them are shorter.
-        "spine": (patient.spine[0], back - stature * (80 - 5.2 * max(level, 0))),
+        "spine": (patient.spine[0], back - stature * at_level(level, 80, 80, 79, 74, 67, 59)),
+        "streaks": patient.streaks * (1 - 0.4 * up),
         "muscle_hu": patient.muscle_hu - 18 * rng.random() ** 1.5,
     }
 

@@ -43,7 +43,7 @@ def _ellipse(canvas: Canvas, torso: Torso, shape: _Ellipse, degrees: float, rng:
     if min(radii) < 4:
         return np.full_like(canvas.cavity, -100)
     centre = (torso.half_width * (x + move[0]), torso.front * (y + move[1]))
-    return np.minimum(canvas.ellipse(centre, radii, degrees, power=2.3), canvas.cavity - 0.5)
+    return np.minimum(canvas.ellipse(centre, radii, degrees, power=2.3), canvas.cavity + 0.3)
 
 
 def paint_bowel(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
@@ -79,7 +79,7 @@ def paint_flexure(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> Non
         radius = rng.uniform(11, 22)
         if torso.level > 1.0 and torso.level + torso.organs < 4.1:
             near = canvas.window(centre, radius + 10)
-            near.paint(near.ellipse((0, 0), (radius + 4, radius + 4)), FAT + 5)
+            near.paint(near.ellipse((0, 0), (radius + 1, radius + 1)), FAT + 5)
             abdomen.paint_loop(canvas, centre, radius, rng, gas=0.7)
 
 
@@ -91,7 +91,8 @@ def paint_liver(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         _ellipse(canvas, torso, _RIGHT_LOBE, rng.uniform(-12, 8), rng),
         _ellipse(canvas, torso, _LEFT_LOBE, rng.uniform(-12, 12), rng),
     )
-    canvas.paint(liver + 1, FAT)
+    liver = np.minimum(liver, -_around_kidneys(canvas, torso, (44, 43, 42, 32, 12, 1), rng))
+    canvas.paint(np.minimum(liver + 1, canvas.cavity - 1), FAT)
     canvas.paint(liver, hu + 3 * canvas.grain)
     for _ in range(rng.integers(3, 9)):
         centre = torso.half_width * rng.uniform(-0.7, 0.05), torso.front * rng.uniform(-0.4, 0.3)
@@ -104,6 +105,13 @@ def paint_liver(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     _gallbladder(canvas, torso, rng)
 
 
+def _around_kidneys(canvas: Canvas, torso: Torso, sizes: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
+    """Depth inside the fat beside the spine that contains kidney and adrenal gland, in mm; `sizes` from L4 to T11."""
+    size = at_level(torso.level, *sizes) * torso.stature * rng.uniform(0.85, 1.1)
+    x = np.abs(canvas.x - np.float32(torso.spine[0])) - np.float32(52 * torso.stature)
+    return canvas.warped(x, canvas.y - np.float32(torso.spine[1])).ellipse((0, 4), (0.8 * size, size))
+
+
 def _part(depth: np.ndarray, whole: Canvas, window: Canvas) -> np.ndarray:
     row = int(np.searchsorted(whole.rows, window.rows[0])) if window.rows.size else 0
     column = int(np.searchsorted(whole.columns, window.columns[0])) if window.columns.size else 0
@@ -112,9 +120,9 @@ def _part(depth: np.ndarray, whole: Canvas, window: Canvas) -> np.ndarray:
 
 def _fissure(canvas: Canvas, torso: Torso, liver: np.ndarray, rng: np.random.Generator) -> None:
     """The cleft of the falciform ligament, and the fat in front of the liver at the midline."""
-    x, depth = rng.uniform(-0.3, 0.02) * torso.half_width, rng.uniform(10, 34)
+    x, depth = rng.uniform(-0.3, 0.02) * torso.half_width, rng.uniform(8, 28)
     tilt, width, pad = rng.uniform(-25, 25), rng.uniform(1.5, 4), (rng.uniform(16, 38), rng.uniform(3, 9))
-    if 1.2 < torso.level < 3.4:
+    if rng.random() < 0.5 and 1.2 < torso.level < 3.4:
         canvas.paint(np.minimum(canvas.ellipse((x, -0.78 * torso.front), (width, depth), tilt), liver + 2), FAT + 20)
     if torso.level > 2.0:
         canvas.paint(canvas.ellipse((rng.normal(0, 5), -torso.front + 10), pad), FAT)
@@ -137,7 +145,8 @@ def paint_spleen(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None
     # The stomach and the colon press it into a crescent.
     hilum = (0.3 * torso.half_width, -rng.uniform(0.0, 0.3) * torso.front)
     depth = np.minimum(depth, -canvas.ellipse(hilum, (0.36 * torso.half_width, 0.5 * torso.front)))
-    canvas.paint(depth + 1, FAT)
+    depth = np.minimum(depth, -_around_kidneys(canvas, torso, (44, 43, 42, 38, 30, 22), rng))
+    canvas.paint(np.minimum(depth + 1, canvas.cavity - 1), FAT)
     mottled = 18 * canvas.texture(rng, 16) if torso.phase.artery > 200 else 0.0
     canvas.paint(depth, rng.uniform(42, 56) + 1.9 * torso.phase.added + mottled + 3 * canvas.grain)
 
@@ -149,7 +158,7 @@ def paint_stomach(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> Non
     reach = max(1.0, float(depth.max()))
     depth = depth - np.float32(shrink * reach)
     if reach > 5:
-        canvas.paint(depth + 4, FAT + 4 * canvas.grain)
+        canvas.paint(depth + rng.uniform(0, 3), FAT + 4 * canvas.grain)
         centre = (0.3 * torso.half_width, -0.35 * torso.front)
         moved = canvas.warped(canvas.x - np.float32(centre[0]), canvas.y - np.float32(centre[1]))
         abdomen.paint_hollow(moved, depth, min(28.0, reach), rng, gas=0.6)
@@ -190,7 +199,9 @@ def paint_vessels(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> Non
     _crura(canvas, torso, rng)
     for _ in range(round(at_level(torso.level, 0, 1, 4, 5, 2, 1))):
         near = canvas.ellipse(
-            (rng.uniform(-40, 45), -rng.uniform(30, 62)), (rng.uniform(3, 20), rng.uniform(2.5, 5)), rng.uniform(-35, 35)
+            (rng.uniform(-40, 45), -rng.uniform(30, 62)),
+            (rng.uniform(3, 20), rng.uniform(2.5, 5)),
+            rng.uniform(-35, 35),
         )
         canvas.paint(near, rng.choice((phase.artery, phase.vein)))
     radius = rng.uniform(7.5, 11.5) * (1 + 0.15 * up)
