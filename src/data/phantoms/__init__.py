@@ -58,7 +58,7 @@ def draw_any_level(seed: int, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
 def _draw_level(patient: Patient, seed: int, size: int, level: float) -> tuple[np.ndarray, np.ndarray]:
     if not LOWEST <= level <= HIGHEST:
         raise ValueError(f"level must be between {LOWEST:g} (L4) and {HIGHEST:g} (T11), found {level}")
-    torso = Torso.sampled(patient, level, np.random.default_rng([seed, 97]))
+    torso = Torso.at_level(patient, level, np.random.default_rng([seed, 97]))
     canvas = Canvas(torso, size, np.random.default_rng([seed, 1]))
     levels.paint(canvas, torso, lambda number: np.random.default_rng([seed, 100 + number]))
     return scanner.scan(canvas, torso, np.random.default_rng([seed, 99])), canvas.mask()

@@ -4,7 +4,7 @@ import numpy as np
 
 from data.phantoms.canvas import FAT, Canvas
 from data.phantoms.muscles import fat_fraction_of
-from data.phantoms.torso import Torso, at_level
+from data.phantoms.torso import Torso, interpolated
 
 
 def back_depth(canvas: Canvas, torso: Torso) -> np.ndarray:
@@ -16,12 +16,15 @@ def back_depth(canvas: Canvas, torso: Torso) -> np.ndarray:
 
 
 def _erector_centre(torso: Torso) -> tuple[float, float]:
-    return 8 - max(torso.level, 0) + _erector_radii(torso)[0], at_level(torso.level, 53, 53, 52, 49, 44.5, 39)
+    return 8 - max(torso.level, 0) + _erector_radii(torso)[0], interpolated(torso.level, 53, 53, 52, 49, 44.5, 39)
 
 
 def _erector_radii(torso: Torso) -> tuple[float, float]:
     # Upwards it becomes flatter and wider.
-    width, thickness = at_level(torso.level, 34, 34, 36, 38, 40, 42), at_level(torso.level, 24, 24, 24, 22, 19.5, 16.5)
+    width, thickness = (
+        interpolated(torso.level, 34, 34, 36, 38, 40, 42),
+        interpolated(torso.level, 24, 24, 24, 22, 19.5, 16.5),
+    )
     return width * torso.lean, thickness * torso.lean
 
 
@@ -43,7 +46,7 @@ def paint_back(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
 def _psoas(canvas: Canvas, torso: Torso, side: int, rng: np.random.Generator) -> None:
     size, degrees, hu = torso.lean * rng.uniform(0.92, 1.08), side * rng.uniform(-28, 0), rng.normal(1, 3)
     level = torso.level + rng.normal(0, 0.2)
-    radii = (size * at_level(level, 20, 17, 10, 4.5, 0, 0), size * at_level(level, 24, 22, 20, 13, 0, 0))
+    radii = (size * interpolated(level, 20, 17, 10, 4.5, 0, 0), size * interpolated(level, 24, 22, 20, 13, 0, 0))
     if min(radii) > 1.5 and torso.level < 2.7:
         muscle = canvas.ellipse(
             (side * (21 + radii[0]), 2 + radii[1] / 11), radii, degrees * min(1, radii[0] / 17), 2.2
@@ -55,9 +58,12 @@ def _psoas(canvas: Canvas, torso: Torso, side: int, rng: np.random.Generator) ->
 def _lumborum(canvas: Canvas, torso: Torso, side: int, rng: np.random.Generator) -> None:
     size, place, degrees, hu = torso.lean, rng.uniform(-3, 3), rng.uniform(22, 42), rng.normal(1, 3)
     level = torso.level + rng.normal(0, 0.2)
-    radii = (size * at_level(level, 9, 9, 6, 4, 2, 0), size * at_level(level, 21, 20, 17, 14, 8, 0))
+    radii = (size * interpolated(level, 9, 9, 6, 4, 2, 0), size * interpolated(level, 21, 20, 17, 14, 8, 0))
     if min(radii) > 1.2:
-        centre = (side * (at_level(level, 70, 69, 58, 50, 42, 40) + place), at_level(level, 25, 26, 27, 26, 22, 20))
+        centre = (
+            side * (interpolated(level, 70, 69, 58, 50, 42, 40) + place),
+            interpolated(level, 25, 26, 27, 26, 22, 20),
+        )
         muscle = canvas.ellipse(centre, radii, -side * (degrees + 6 * max(level, 0)), power=2.2)
         canvas.paint(muscle + 1.2, FAT)
         canvas.paint_muscle(muscle, torso.muscle_hu + hu, fat_fraction_of(canvas, 0.6 * torso.streaks))

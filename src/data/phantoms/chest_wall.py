@@ -6,7 +6,7 @@ import numpy as np
 
 from data.phantoms.canvas import FAT, Canvas
 from data.phantoms.muscles import fat_fraction_of
-from data.phantoms.torso import Torso, at_level
+from data.phantoms.torso import Torso, interpolated
 
 _LOWEST_RIB = 12
 # Angles from the front midline, in half turns: of the ribs' heads, and how far a rib runs while it descends a vertebra.
@@ -28,7 +28,7 @@ class Wall:
 
 def margin(torso: Torso) -> float:
     """Angle of the costal margin, in half turns from the front midline; more than 1 below the ribs."""
-    return at_level(torso.level + torso.rib_cage, 1.4, 1.1, 0.66, 0.37, 0.27, 0.17)
+    return interpolated(torso.level + torso.rib_cage, 1.4, 1.1, 0.66, 0.37, 0.27, 0.17)
 
 
 def wall_of(canvas: Canvas, torso: Torso, back: np.ndarray) -> Wall:
@@ -50,7 +50,7 @@ def wall_of(canvas: Canvas, torso: Torso, back: np.ndarray) -> Wall:
 
 def cavity_of(canvas: Canvas, torso: Torso, wall: Wall) -> np.ndarray:
     """Depth inside the inner surface of the wall, in mm."""
-    flat, rectus = np.float32(torso.wall + 1), np.float32(at_level(torso.level, 12, 12, 12, 11, 10, 9) * torso.bulk)
+    flat, rectus = np.float32(torso.wall + 1), np.float32(interpolated(torso.level, 12, 12, 12, 11, 10, 9) * torso.bulk)
     abdomen = canvas.trunk - np.where(np.abs(canvas.x) > torso.rectus[1] + 12, flat, rectus)
     return abdomen + wall.chest * (wall.cage - wall.inner - abdomen)
 
@@ -90,8 +90,8 @@ def _flat_muscles(
     thickness = np.float32(torso.wall) * (1 + np.float32(0.1) * canvas.texture(rng, 45))
     fat = fat_fraction_of(canvas, 0.4 * torso.streaks)
     for start, end, front_end, back_end in ((0.0, 0.36, 10, 12), (0.40, 0.79, 4, 5), (0.83, 1.0, -3, 0)):
-        back_end *= rng.uniform(0.6, 1.4)
-        to_end = np.where(canvas.front, (ends[0] - front_end) / 26, (ends[1] - back_end) / 12)
+        from_back_end = ends[1] - back_end * rng.uniform(0.6, 1.4)
+        to_end = np.where(canvas.front, (ends[0] - front_end) / 26, from_back_end / 12)
         to_end = np.minimum(to_end, (8 - wall.beyond) / 22)
         taper = np.sqrt(np.clip(to_end, 0, 1))
         half, middle = (end - start) / 2 * thickness * taper, (end + start) / 2 * thickness * (0.55 + 0.45 * taper)
@@ -173,7 +173,7 @@ def _paint_cartilage(canvas: Canvas, depth: np.ndarray, rng: np.random.Generator
 def _xiphoid(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     radii, y = (rng.uniform(6, 12), rng.uniform(2.5, 4.5)), -torso.front + rng.uniform(6, 9)
     if rng.random() < 0.6 and torso.level + torso.rib_cage > 3.6:
-        depth = canvas.window((0, y), 20).ellipse((0, 0), radii)
         near = canvas.window((0, y), 20)
+        depth = near.ellipse((0, 0), radii)
         near.paint(depth, rng.uniform(150, 400))
         near.paint(depth - 1.3, rng.uniform(80, 200))

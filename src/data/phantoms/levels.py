@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data.phantoms import abdomen, back, chest_wall, scanner, thorax, upper_abdomen
+from data.phantoms import abdomen, back, chest_wall, retroperitoneum, scanner, thorax, upper_abdomen
 from data.phantoms.canvas import Canvas
 from data.phantoms.torso import Torso
 
@@ -21,11 +21,11 @@ def paint(canvas: Canvas, torso: Torso, generator: Callable[[int], np.random.Gen
         upper_abdomen.paint_bowel,
         upper_abdomen.paint_spleen,
         upper_abdomen.paint_liver,
-        upper_abdomen.paint_kidneys,
+        retroperitoneum.paint_kidneys,
         upper_abdomen.paint_stomach,
         upper_abdomen.paint_flexure,
-        upper_abdomen.paint_pancreas,
-        upper_abdomen.paint_vessels,
+        retroperitoneum.paint_pancreas,
+        retroperitoneum.paint_vessels,
     )
     for number, paint_organ in enumerate(organs, 10):
         paint_organ(canvas, torso, generator(number))

@@ -4,7 +4,7 @@ import numpy as np
 
 from data.phantoms.canvas import FAT, Canvas
 from data.phantoms.chest_wall import Wall, cavity_of
-from data.phantoms.torso import Torso, at_level
+from data.phantoms.torso import Torso, interpolated
 
 
 def paint_cavity(canvas: Canvas, torso: Torso, wall: Wall, rng: np.random.Generator) -> None:
@@ -29,7 +29,7 @@ def _recess(canvas: Canvas, torso: Torso, wall: Wall, rng: np.random.Generator) 
     profile = np.interp(wall.angle, (0.16, 0.3, 0.55, 0.8, 1.0), (0, 0.32, 0.42, 1.0, 1.0)).astype(np.float32)
     profile = profile * np.clip((x - 17) / 22, 0, 1)
     waves = 1 + np.float32(0.25) * canvas.texture(rng, 90)
-    depths = [at_level(torso.level + torso.breath + rng.normal(0, 0.2), 0, 0, 0, -3, 8, 30) for _ in range(2)]
+    depths = [interpolated(torso.level + torso.breath + rng.normal(0, 0.2), 0, 0, 0, -3, 8, 30) for _ in range(2)]
     depth = np.where(canvas.x < 0, np.float32(depths[0]), np.float32(depths[1]))
     # With a shallow recess the lungs are seen behind only.
     return np.maximum(depth * waves * profile - 5 * (1 - profile), 0)

@@ -29,8 +29,8 @@ class Torso(Patient):
     voxel_mm: float  # of the volume from which the image was resampled; 0 where it has the image's own pixels
 
     @classmethod
-    def sampled(cls, patient: Patient, level: float, rng: np.random.Generator) -> "Torso":
-        """A torso at this level. The generator's state, not the level, decides on everything random."""
+    def at_level(cls, patient: Patient, level: float, rng: np.random.Generator) -> "Torso":
+        """A torso at this level. The random numbers do not depend on it: neighbouring levels are similar."""
         body = _body(patient, level, rng)
         half, front, back = body["half_width"], body["front"], body["back"]
         fat: tuple[float, float, float] = body["fat"]
@@ -88,7 +88,7 @@ def _body(patient: Patient, level: float, rng: np.random.Generator) -> dict[str,
         "fat": tuple(5 + (fat - 5) * thin for fat in patient.fat),
         "rectus": (gap, gap + (edge - half_gap) * (1 + 0.3 * up)),
         # Towards the chest the spinous processes and the muscles beside them are shorter.
-        "spine": (patient.spine[0], back - stature * at_level(level, 80, 80, 79, 74, 67, 59)),
+        "spine": (patient.spine[0], back - stature * interpolated(level, 80, 80, 79, 74, 67, 59)),
         "streaks": patient.streaks * (1 - 0.4 * up),
         "muscle_hu": patient.muscle_hu - 18 * rng.random() ** 1.5,
     }
@@ -98,6 +98,6 @@ def _between(below: float, above: float, fraction: float) -> float:
     return below + fraction * (above - below)
 
 
-def at_level(level: float, *values: float) -> float:
+def interpolated(level: float, *values: float) -> float:
     """Interpolates values that hold at L4, L3, L2, L1, T12 and T11; constant beyond them."""
     return float(np.interp(level, (-1, 0, 1, 2, 3, 4), values))

@@ -1,10 +1,11 @@
-"""The organs of the abdomen at every level: liver, gallbladder, spleen, stomach, pancreas, kidneys, bowel, vessels."""
+"""The organs of the abdominal cavity at every level: bowel, liver, gallbladder, spleen and stomach."""
 
 import numpy as np
 
 from data.phantoms import abdomen
 from data.phantoms.canvas import FAT, Canvas
-from data.phantoms.torso import Torso, at_level
+from data.phantoms.retroperitoneum import fat_around_kidneys
+from data.phantoms.torso import Torso, interpolated
 
 # Ellipses at L4, L3, L2, L1, T12 and T11: centre and radii as fractions of the trunk's half width and front.
 _Ellipse = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]
@@ -36,7 +37,7 @@ _STOMACH: _Ellipse = (
 
 def _ellipse(canvas: Canvas, torso: Torso, shape: _Ellipse, degrees: float, rng: np.random.Generator) -> np.ndarray:
     """Depth of an organ at this level, in mm, clipped by the abdominal cavity; negative everywhere if it is absent."""
-    x, y, width, height = (at_level(torso.level + torso.organs, *values) for values in shape)
+    x, y, width, height = (interpolated(torso.level + torso.organs, *values) for values in shape)
     scale = rng.uniform(0.86, 1.14, 2)
     move = rng.normal(0, 0.04, 2)
     radii = (torso.half_width * width * scale[0], torso.front * height * scale[1])
@@ -49,11 +50,11 @@ def _ellipse(canvas: Canvas, torso: Torso, shape: _Ellipse, degrees: float, rng:
 def paint_bowel(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     """Paints mesenteric vessels, loops of small bowel and the colon with its flexures."""
     level = torso.level + torso.organs
-    abdomen.paint_mesenteric_vessels(canvas, torso, round(at_level(level, 25, 25, 20, 14, 4, 0)), rng)
+    abdomen.paint_mesenteric_vessels(canvas, torso, round(interpolated(level, 25, 25, 20, 14, 4, 0)), rng)
     width = torso.half_width - torso.wall
     bent = canvas.window((0, 0), torso.half_width + 20)
     bent.bend(rng, 22, 1.8)
-    for _ in range(round(rng.uniform(0.8, 1.2) * at_level(level, 30, 27, 20, 9, 2, 0))):
+    for _ in range(round(rng.uniform(0.8, 1.2) * interpolated(level, 30, 27, 20, 9, 2, 0))):
         centre = (0.72 * width * rng.uniform(-1, 1), rng.uniform(-0.85 * torso.front, torso.spine[1] - 30))
         abdomen.paint_loop(bent, centre, rng.uniform(7, 14), rng, gas=0.12)
     _transverse_colon(bent, torso, width, rng)
@@ -91,7 +92,7 @@ def paint_liver(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         _ellipse(canvas, torso, _RIGHT_LOBE, rng.uniform(-12, 8), rng),
         _ellipse(canvas, torso, _LEFT_LOBE, rng.uniform(-12, 12), rng),
     )
-    liver = np.minimum(liver, -_around_kidneys(canvas, torso, (44, 43, 42, 32, 12, 1), rng))
+    liver = np.minimum(liver, -fat_around_kidneys(canvas, torso, (44, 43, 42, 32, 12, 1), rng))
     canvas.paint(np.minimum(liver + 1, canvas.cavity - 1), FAT)
     canvas.paint(liver, hu + 3 * canvas.grain)
     for _ in range(rng.integers(3, 9)):
@@ -103,13 +104,6 @@ def paint_liver(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
             vein.paint(deep, torso.phase.vein - 0.2 * fatty if rng.random() < 0.85 else FAT + 60)
     _fissure(canvas, torso, liver, rng)
     _gallbladder(canvas, torso, rng)
-
-
-def _around_kidneys(canvas: Canvas, torso: Torso, sizes: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
-    """Depth inside the fat beside the spine that contains kidney and adrenal gland, in mm; `sizes` from L4 to T11."""
-    size = at_level(torso.level, *sizes) * torso.stature * rng.uniform(0.85, 1.1)
-    x = np.abs(canvas.x - np.float32(torso.spine[0])) - np.float32(52 * torso.stature)
-    return canvas.warped(x, canvas.y - np.float32(torso.spine[1])).ellipse((0, 4), (0.8 * size, size))
 
 
 def _part(depth: np.ndarray, whole: Canvas, window: Canvas) -> np.ndarray:
@@ -145,7 +139,7 @@ def paint_spleen(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None
     # The stomach and the colon press it into a crescent.
     hilum = (0.3 * torso.half_width, -rng.uniform(0.0, 0.3) * torso.front)
     depth = np.minimum(depth, -canvas.ellipse(hilum, (0.36 * torso.half_width, 0.5 * torso.front)))
-    depth = np.minimum(depth, -_around_kidneys(canvas, torso, (44, 43, 42, 38, 30, 22), rng))
+    depth = np.minimum(depth, -fat_around_kidneys(canvas, torso, (44, 43, 42, 38, 30, 22), rng))
     canvas.paint(np.minimum(depth + 1, canvas.cavity - 1), FAT)
     mottled = 18 * canvas.texture(rng, 16) if torso.phase.artery > 200 else 0.0
     canvas.paint(depth, rng.uniform(42, 56) + 1.9 * torso.phase.added + mottled + 3 * canvas.grain)
@@ -162,68 +156,3 @@ def paint_stomach(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> Non
         centre = (0.3 * torso.half_width, -0.35 * torso.front)
         moved = canvas.warped(canvas.x - np.float32(centre[0]), canvas.y - np.float32(centre[1]))
         abdomen.paint_hollow(moved, depth, min(28.0, reach), rng, gas=0.6)
-
-
-def paint_pancreas(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
-    """Paints pancreas and duodenum: a lobulated band from the right to the hilum of the spleen."""
-    start, end = (-rng.uniform(28, 48), -rng.uniform(36, 52)), (rng.uniform(40, 80), -rng.uniform(16, 36))
-    seen = 0.6 < torso.level + torso.organs < 2.8 and rng.random() < 0.8
-    for along in np.linspace(0, 1, 7):
-        x = torso.spine[0] + start[0] + along * (end[0] - start[0])
-        y = torso.spine[1] + start[1] + along * (end[1] - start[1]) - 14 * np.sin(np.pi * along)
-        radii, hu = (rng.uniform(8, 13), rng.uniform(5, 9)), rng.uniform(30, 42)
-        if seen:
-            near = canvas.window((x, y), 24, rng.uniform(-40, 10))
-            depth = np.minimum(near.ellipse((0, 0), radii) - 1.2 * near.grain, near.cavity - 4)
-            near.paint(depth, hu + 1.2 * torso.phase.added - 40 * torso.streaks * (near.grain > 1))
-
-
-def paint_kidneys(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
-    """Paints the kidneys, from L3 to T12; the right one lies lower."""
-    for side, middle in ((-1, 1.1), (1, 1.5)):
-        away = (torso.level + torso.organs - middle) / rng.uniform(1.5, 2.0)
-        place = (
-            torso.spine[0] + side * (rng.uniform(60, 70) - 4 * max(torso.level, 0)) * torso.stature,
-            torso.spine[1] + rng.uniform(-20, 10),
-        )
-        window = canvas.window(place, 55, side * rng.uniform(15, 50))
-        radius = rng.uniform(22, 28) * np.sqrt(max(0.0, 1 - away**2))
-        if radius > 6:
-            abdomen.paint_kidney(window, side, torso.phase, radius, rng)
-
-
-def paint_vessels(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
-    """Paints aorta, vena cava, their branches, the ureters and the crura of the diaphragm, which the mask excludes."""
-    canvas = canvas.window(torso.spine, 75, scale=torso.stature)
-    phase, up = torso.phase, torso.above()
-    _crura(canvas, torso, rng)
-    for _ in range(round(at_level(torso.level, 0, 1, 4, 5, 2, 1))):
-        near = canvas.ellipse(
-            (rng.uniform(-40, 45), -rng.uniform(30, 62)),
-            (rng.uniform(3, 20), rng.uniform(2.5, 5)),
-            rng.uniform(-35, 35),
-        )
-        canvas.paint(near, rng.choice((phase.artery, phase.vein)))
-    radius = rng.uniform(7.5, 11.5) * (1 + 0.15 * up)
-    aorta = canvas.ellipse((rng.uniform(3, 10), -20 - radius), (radius, radius * rng.uniform(0.95, 1.05)))
-    cava_centre = (-rng.uniform(15, 19) - 8 * up, -rng.uniform(26, 29) - 16 * up)
-    cava = canvas.ellipse(cava_centre, (rng.uniform(9, 14), rng.uniform(5, 11)), rng.uniform(-20, 10))
-    for vessel, hu in ((cava, phase.vein), (aorta, phase.artery)):
-        canvas.paint(vessel + 1.5, FAT + 10 if torso.level < 2 else 30)
-        canvas.paint(vessel, hu)
-    if rng.random() < 0.45:
-        canvas.paint_line(aorta - 0.8, 1.8, 700.0, canvas.grain * 2 - rng.uniform(-1, 1))  # calcified plaques
-    for side in (-1, 1):
-        ureter = (side * rng.uniform(36, 44), -rng.uniform(24, 28))
-        if torso.level < 0.8:
-            canvas.paint(canvas.ellipse(ureter, (2.4, 2.1)), phase.ureter)
-
-
-def _crura(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
-    for side in (-1, 1):
-        thickness, length, tilt = rng.uniform(2.5, 5), rng.uniform(11, 17), rng.uniform(15, 35)
-        if torso.level > 0.6:
-            grow = at_level(torso.level, 0, 0, 0.6, 1, 1.1, 1)
-            centre = (side * (19 + grow * 3), -16 - 6 * grow)
-            crus = canvas.ellipse(centre, (thickness, length * grow), side * tilt)
-            canvas.paint(crus, torso.muscle_hu + rng.normal(0, 3))
