@@ -44,7 +44,7 @@ def paint_back(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
 
 
 def _psoas(canvas: Canvas, torso: Torso, side: int, rng: np.random.Generator) -> None:
-    size, degrees, hu = torso.lean * rng.uniform(0.92, 1.08), side * rng.uniform(-28, 0), rng.normal(1, 3)
+    size, degrees, hu = torso.lean * rng.uniform(0.78, 1.1), side * rng.uniform(-28, 0), rng.normal(1, 3)
     level = torso.level + rng.normal(0, 0.2)
     radii = (size * interpolated(level, 20, 17, 10, 4.5, 0, 0), size * interpolated(level, 24, 22, 20, 13, 0, 0))
     if min(radii) > 1.5 and torso.level < 2.7:
@@ -56,7 +56,8 @@ def _psoas(canvas: Canvas, torso: Torso, side: int, rng: np.random.Generator) ->
 
 
 def _lumborum(canvas: Canvas, torso: Torso, side: int, rng: np.random.Generator) -> None:
-    size, place, degrees, hu = torso.lean, rng.uniform(-3, 3), rng.uniform(22, 42), rng.normal(1, 3)
+    size = torso.lean * rng.uniform(0.75, 1.05)
+    place, degrees, hu = rng.uniform(-3, 3), rng.uniform(22, 42), rng.normal(1, 3)
     level = torso.level + rng.normal(0, 0.2)
     radii = (size * interpolated(level, 9, 9, 6, 4, 2, 0), size * interpolated(level, 21, 20, 17, 14, 8, 0))
     if min(radii) > 1.2:

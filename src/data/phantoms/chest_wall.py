@@ -43,7 +43,7 @@ def wall_of(canvas: Canvas, torso: Torso, back: np.ndarray) -> Wall:
     seam = np.float32(0.6 + 1.6 * torso.streaks)
     cage = _smooth_min(canvas.trunk - outer - seam, -back - 1, 7.0)
     # The serratus posterior and the latissimus dorsi fill the corner beside the muscles of the back.
-    outer = np.clip(canvas.trunk - cage - seam, outer, 24)
+    outer = np.clip(canvas.trunk - cage - seam, outer, np.maximum(outer, np.float32(torso.corner)))
     inner = np.float32(torso.intercostal) * (1 - 0.5 * _step(angle, 0.72, 0.9))
     return Wall(angle, radius, _step(beyond, -12, 12), beyond, outer, cage, inner)
 
@@ -138,7 +138,7 @@ def _rib(canvas: Canvas, torso: Torso, wall: Wall, which: tuple[int, int], rng: 
     drop = 15 - rib - torso.level - torso.rib_cage + rng.normal(0, 0.12)
     bone = {12: 1.5, 11: 2.7, 10: 3.6, 9: 4.3, 8: 5.0, 7: 5.3, 6: 5.5}[rib] + rng.uniform(-0.4, 0.4)
     angle = _HEADS - _PER_VERTEBRA * drop
-    half = (rng.uniform(5, 9.5) + rng.uniform(2, 9) * max(0.0, 1.4 - drop), rng.uniform(2.6, 3.9))
+    half = (rng.uniform(3.8, 8.5) + rng.uniform(2, 9) * max(0.0, 1.4 - drop), rng.uniform(2.2, 3.7))
     density, tilt, rim = rng.uniform(0.8, 1.35), rng.uniform(-14, 6), rng.uniform(1.0, 1.8)
     if not -0.15 < drop < bone + 0.9 or angle < 0.12:
         return

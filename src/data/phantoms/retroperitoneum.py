@@ -11,7 +11,7 @@ def fat_around_kidneys(canvas: Canvas, torso: Torso, sizes: tuple[float, ...], r
     """Depth inside the fat beside the spine that contains kidney and adrenal gland, in mm; `sizes` from L4 to T11."""
     size = interpolated(torso.level, *sizes) * torso.stature * rng.uniform(0.85, 1.1)
     x = np.abs(canvas.x - np.float32(torso.spine[0])) - np.float32(52 * torso.stature)
-    return canvas.warped(x, canvas.y - np.float32(torso.spine[1])).ellipse((0, 4), (0.8 * size, size))
+    return canvas.warped(x, canvas.y - np.float32(torso.spine[1])).ellipse((0, 4), (0.65 * size, size))
 
 
 def paint_pancreas(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:

@@ -19,7 +19,9 @@ class Torso(Patient):
     organs: float  # the same for the organs below the diaphragm
     breath: float  # the same for the lungs
     outer: float  # thickness of the muscles outside the ribs
+    corner: float  # how thick they may be beside the muscles of the back
     intercostal: float  # thickness of the layer that contains the ribs
+    furrow: float  # depth of the hollow along the spine between the muscles of the back
     taper: float  # how much narrower the front of the chest is
     lean: float  # size of the muscles of the back, 1 is average
     arms: bool  # arms beside the body
@@ -35,7 +37,7 @@ class Torso(Patient):
         half, front, back = body["half_width"], body["front"], body["back"]
         fat: tuple[float, float, float] = body["fat"]
         arms = bool(rng.random() < 0.12)
-        zoom = rng.uniform(1.05, 1.42)
+        zoom = rng.uniform(1.03, 1.32)
         return cls(
             **(_fields(patient) | body),
             level=level,
@@ -43,16 +45,18 @@ class Torso(Patient):
             organs=rng.normal(0, 0.35),
             breath=rng.normal(0, 0.4),
             outer=rng.uniform(2.8, 6.0) * patient.bulk,
+            corner=rng.uniform(0.6, 1.1) * interpolated(level, 7, 7, 8, 12, 19, 24),
             intercostal=rng.uniform(6.5, 9.0),
+            furrow=rng.uniform(0, 11) * (1 - 0.5 * float(np.clip(level / HIGHEST, 0, 1))),
             taper=rng.uniform(0.0, 0.14),
             lean=np.sqrt(patient.bulk) * rng.uniform(0.94, 1.06),
             arms=arms,
             metal=bool(rng.random() < 0.04),
             blur_mm=rng.uniform(0.3, 1.0),
             sharpening=max(0.0, rng.uniform(-1.0, 1.2)),
-            voxel_mm=max(0.0, rng.uniform(-3.0, 3.0)),
+            voxel_mm=max(0.0, rng.uniform(-3.0, 3.3)),
         )._in_field(
-            max(330.0, 2 * (half + fat[1]) * zoom * (1.15 if arms else 1.0)),
+            max(310.0, 2 * (half + fat[1]) * zoom * (1.15 if arms else 1.0)),
             (front + fat[0] - back - fat[2]) / 2,
             patient.noise_hu * rng.uniform(0.6, 1.7),
         )
@@ -82,9 +86,9 @@ def _body(patient: Patient, level: float, rng: np.random.Generator) -> dict[str,
     gap = half_gap + up * rng.uniform(2, 12)
     return {
         "half_width": _between(patient.half_width, max(chest, 0.9 * patient.half_width), up),
-        "front": _between(patient.front, front, up),
+        "front": _between(patient.front * rng.uniform(1.0, 1.35), front, up),
         "back": (back := _between(patient.back, stature * rng.uniform(84, 97), up)),
-        "roundness": _between(patient.roundness, rng.uniform(2.2, 2.7), up),
+        "roundness": _between(rng.uniform(2.1, 2.9), rng.uniform(2.2, 2.8), up),
         "fat": tuple(5 + (fat - 5) * thin for fat in patient.fat),
         "rectus": (gap, gap + (edge - half_gap) * (1 + 0.3 * up)),
         # Towards the chest the spinous processes and the muscles beside them are shorter.
