@@ -1,4 +1,4 @@
-"""Synthetic CT slices at the third lumbar vertebra, with muscle masks: to try the project without own data.
+"""Synthetic CT slices of the abdomen with muscle masks, at L3 or from T11 to L4: to try the project without own data.
 
 The slices are painted, not measured: ellipses in the positions and with the Hounsfield units of the anatomy, bent,
 blurred and made noisy. Body size, fat, muscle, posture, contrast phase and bowel differ between seeds. A network that

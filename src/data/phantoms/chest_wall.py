@@ -1,4 +1,4 @@
-"""The wall around the trunk at every level: flat muscles, muscles of the chest, ribs and costal cartilage."""
+"""The wall around the trunk at every level: flat muscles, muscles of the chest, ribs, cartilage, iliac crest."""
 
 import dataclasses
 
@@ -81,6 +81,7 @@ def paint_wall(canvas: Canvas, torso: Torso, wall: Wall, rng: np.random.Generato
         for rib in range(_LOWEST_RIB, 5, -1):
             _rib(canvas, torso, wall, (side, rib), rng)
     _xiphoid(canvas, torso, rng)
+    _iliac_crest(canvas, torso, wall, rng)
 
 
 def _flat_muscles(
@@ -177,3 +178,15 @@ def _xiphoid(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         depth = near.ellipse((0, 0), radii)
         near.paint(depth, rng.uniform(150, 400))
         near.paint(depth - 1.3, rng.uniform(80, 200))
+
+
+def _iliac_crest(canvas: Canvas, torso: Torso, wall: Wall, rng: np.random.Generator) -> None:
+    """The top of the iliac bone, on which the flat muscles end, in some patients at L4."""
+    highest = rng.uniform(-1.5, -0.4)
+    for side in (-1, 1):
+        half, angle = (rng.uniform(9, 24), rng.uniform(3, 5)), rng.uniform(0.62, 0.70)
+        if torso.level < highest:
+            crest = _along(canvas, torso, wall, side, angle).ellipse((0, 2), half, rng.uniform(-8, 8), power=2.3)
+            canvas.paint(crest + 1, FAT + 40)
+            canvas.paint(crest, rng.uniform(450, 800))
+            canvas.paint(crest - 1.8, 220 + 50 * canvas.grain)

@@ -37,9 +37,10 @@ def paint(canvas: Canvas, torso: Torso, generator: Callable[[int], np.random.Gen
 
 def _shape(canvas: Canvas, torso: Torso) -> None:
     """Narrows the front of the trunk, as much as the level is chest, and hollows its back along the spine."""
-    half_depth = np.where(canvas.front, np.float32(torso.front), np.float32(torso.back))
     forward = np.clip(-canvas.y / np.float32(torso.front), 0, 1)
     narrowed = canvas.warped(canvas.x * (1 + np.float32(torso.taper * torso.above()) * forward), canvas.y)
     furrow = torso.furrow * np.exp(-(((canvas.x - np.float32(torso.spine[0])) / 17) ** 2)) * ~canvas.front
-    canvas.trunk = narrowed.ellipse((0, 0), (torso.half_width, half_depth), power=torso.roundness) - furrow
+    before = narrowed.ellipse((0, 0), (torso.half_width, torso.front), power=torso.roundness)
+    behind = canvas.ellipse((0, 0), (torso.half_width, torso.back), power=torso.back_roundness)
+    canvas.trunk = np.where(canvas.front, before, behind) - furrow
     canvas.cavity = canvas.trunk

@@ -22,6 +22,7 @@ class Torso(Patient):
     corner: float  # how thick they may be beside the muscles of the back
     intercostal: float  # thickness of the layer that contains the ribs
     furrow: float  # depth of the hollow along the spine between the muscles of the back
+    back_roundness: float  # power of the superellipse behind the origin
     taper: float  # how much narrower the front of the chest is
     lean: float  # size of the muscles of the back, 1 is average
     arms: bool  # arms beside the body
@@ -48,6 +49,7 @@ class Torso(Patient):
             corner=rng.uniform(0.6, 1.1) * interpolated(level, 7, 7, 8, 12, 19, 24),
             intercostal=rng.uniform(6.5, 9.0),
             furrow=rng.uniform(0, 11) * (1 - 0.5 * float(np.clip(level / HIGHEST, 0, 1))),
+            back_roundness=rng.uniform(1.9, 2.45),
             taper=rng.uniform(0.0, 0.14),
             lean=np.sqrt(patient.bulk) * rng.uniform(0.94, 1.06),
             arms=arms,

@@ -92,7 +92,7 @@ def paint_liver(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         _ellipse(canvas, torso, _RIGHT_LOBE, rng.uniform(-12, 8), rng),
         _ellipse(canvas, torso, _LEFT_LOBE, rng.uniform(-12, 12), rng),
     )
-    liver = np.minimum(liver, -fat_around_kidneys(canvas, torso, (44, 43, 42, 32, 12, 1), rng))
+    liver = np.minimum(liver, -fat_around_kidneys(canvas, torso, (44, 43, 42, 28, 9, 1), rng))
     canvas.paint(np.minimum(liver + 1, canvas.cavity - 1), FAT)
     canvas.paint(liver, hu + 3 * canvas.grain)
     for _ in range(rng.integers(3, 9)):
