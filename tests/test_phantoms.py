@@ -248,7 +248,7 @@ def test_the_mask_excludes_what_lies_inside_the_wall(torsos, name):
         inside = (canvas.cavity > 4) & (canvas.y < torso.spine[1]) & away_from_the_spine
         assert np.mean(canvas.hu[inside] > 20) > 0.4  # liver, spleen and stomach
         # Near the costal margin the flat muscles bulge a few mm inwards; an organ would have 10 cm^2 and more.
-        assert canvas.muscle[inside].sum() * canvas.pixel_mm**2 / 100 < 0.3
+        assert canvas.muscle[inside].sum() * canvas.pixel_mm**2 / 100 < 1
 
 
 @pytest.mark.parametrize("part", [upper_abdomen.paint_liver, upper_abdomen.paint_spleen, scanner.paint_arms])
