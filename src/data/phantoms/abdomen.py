@@ -50,21 +50,30 @@ def paint_bowel(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> N
     width = patient.half_width - patient.wall
     for _ in range(rng.integers(20, 34)):
         centre = (0.72 * width * rng.uniform(-1, 1), rng.uniform(-0.85 * patient.front, patient.spine[1] - 30))
-        _loop(canvas, centre, rng.uniform(7, 14), rng, gas=0.12)
+        paint_loop(canvas, centre, rng.uniform(7, 14), rng, gas=0.12)
     if rng.random() < 0.5:  # The transverse colon hangs this low.
         for x in np.arange(-0.5, 0.6, rng.uniform(0.2, 0.35)):
-            _loop(canvas, (x * width, -0.78 * patient.front + rng.uniform(0, 8)), rng.uniform(11, 17), rng, gas=0.7)
+            paint_loop(
+                canvas, (x * width, -0.78 * patient.front + rng.uniform(0, 8)), rng.uniform(11, 17), rng, gas=0.7
+            )
     for side in (-1, 1):  # the ascending and the descending colon
         radius = rng.uniform(13, 24)
-        _loop(canvas, (side * (width - 1.15 * radius), rng.uniform(-25, 8)), radius, rng, gas=0.6)
+        paint_loop(canvas, (side * (width - 1.15 * radius), rng.uniform(-25, 8)), radius, rng, gas=0.6)
 
 
-def _loop(canvas: Canvas, centre: tuple[float, float], radius: float, rng: np.random.Generator, gas: float) -> None:
+def paint_loop(
+    canvas: Canvas, centre: tuple[float, float], radius: float, rng: np.random.Generator, gas: float
+) -> None:
     stretch = rng.uniform(1.0, 1.9)
     canvas = canvas.window(centre, radius * stretch + 8)
     loop = np.minimum(
         canvas.ellipse((0, 0), (radius * stretch, radius), rng.uniform(0, 180), power=2.2), canvas.cavity - 1
     )
+    paint_hollow(canvas, loop, radius, rng, gas)
+
+
+def paint_hollow(canvas: Canvas, loop: np.ndarray, radius: float, rng: np.random.Generator, gas: float) -> None:
+    """Paints a hollow organ of this depth (mm) around the origin: wall, filling, and with probability `gas`, gas."""
     wall_hu, thickness = rng.uniform(25, 50) + canvas.patient.phase.added, rng.uniform(1.6, 3.2)
     canvas.paint(loop + rng.uniform(0.3, 1.2), FAT + 30)
     canvas.paint(loop, wall_hu)
@@ -99,11 +108,12 @@ def paint_organs(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> 
                 patient.spine[0] + side * rng.uniform(60, 70) * patient.stature,
                 patient.spine[1] - rng.uniform(6, 24),
             )
-            _kidney(canvas.window(place, 50, side * rng.uniform(15, 50)), side, patient.phase, rng)
+            kidney = canvas.window(place, 50, side * rng.uniform(15, 50))
+            paint_kidney(kidney, side, patient.phase, rng.uniform(14, 25), rng)
 
 
-def _kidney(canvas: Canvas, side: int, phase: Phase, rng: np.random.Generator) -> None:
-    radius = rng.uniform(14, 25)
+def paint_kidney(canvas: Canvas, side: int, phase: Phase, radius: float, rng: np.random.Generator) -> None:
+    """Paints a kidney of this radius (mm) around the origin, with its fat; `side` is 1 for the patient's left."""
     kidney = np.minimum(canvas.ellipse((0, 0), (radius, radius * rng.uniform(0.95, 1.25))), canvas.cavity - 4)
     canvas.paint(kidney + rng.uniform(2, 7), FAT + 3 * canvas.grain)
     canvas.paint_line(kidney + 8, 0.8, -40.0, canvas.cavity)  # Gerota's fascia
@@ -120,8 +130,12 @@ def paint_mesentery(canvas: Canvas, patient: Patient, rng: np.random.Generator) 
     """Sets the depth inside the abdominal cavity, and paints the mesenteric vessels."""
     flat, rectus = np.float32(patient.wall + 1), np.float32(12 * patient.bulk)
     canvas.cavity = canvas.trunk - np.where(np.abs(canvas.x) > patient.rectus[1] + 12, flat, rectus)
-    # The vessels fan out from the root in front of the spine.
-    for _ in range(rng.integers(18, 34)):
+    paint_mesenteric_vessels(canvas, patient, rng.integers(18, 34), rng)
+
+
+def paint_mesenteric_vessels(canvas: Canvas, patient: Patient, count: int, rng: np.random.Generator) -> None:
+    """Paints vessels that fan out from the root of the mesentery in front of the spine."""
+    for _ in range(count):
         angle, distance = rng.uniform(-0.15, 1.15) * np.pi, rng.uniform(12, 85)
         centre = (patient.spine[0] + distance * np.cos(angle), patient.spine[1] - 38 - 0.6 * distance * np.sin(angle))
         near = canvas.window(centre, 9, np.rad2deg(-angle) + rng.normal(0, 35))

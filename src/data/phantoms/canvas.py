@@ -86,8 +86,18 @@ class Canvas:
         part.pixel_mm = self.pixel_mm / scale
         return part
 
+    def warped(self, x: np.ndarray, y: np.ndarray) -> "Canvas":
+        """A view of the canvas with other coordinates, in mm; it shares its pixels with the whole canvas."""
+        part = copy.copy(self)
+        part.x, part.y = x, y
+        return part
+
     def ellipse(
-        self, centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0, power: float = 2.0
+        self,
+        centre: tuple[float, float],
+        radii: tuple[float, float | np.ndarray],
+        degrees: float = 0.0,
+        power: float = 2.0,
     ) -> np.ndarray:
         """Depth of each pixel inside a (super)ellipse, in mm, float32: negative outside, accurate near the edge."""
         return _depth(*_rotated(self.x - np.float32(centre[0]), self.y - np.float32(centre[1]), degrees), radii, power)

@@ -17,7 +17,7 @@ def paint_wall(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> No
     canvas.paint_line(depth - 1, 1.2, 20.0, np.where(front, 25 - from_edge, np.float32(-5)))
     canvas.paint_line(depth - thickness - 1.5, 0.8, -30.0, np.where(front, from_edge, from_back))
     canvas.paint_line(depth - 2, 3.2, 30.0, np.where(front, gap + 1 - x, np.float32(-5)))
-    fat_fraction = _fat_fraction(canvas, 0.4 * patient.streaks)
+    fat_fraction = fat_fraction_of(canvas, 0.4 * patient.streaks)
     # External oblique, internal oblique and transversus, from outside to inside; each ends in its aponeurosis.
     for start, end, front_end, back_end in ((0.0, 0.36, 14, 12), (0.40, 0.79, 5, 5), (0.83, 1.0, -3, 0)):
         to_end = np.where(front, (from_edge - front_end) / 26, (from_back - back_end * rng.uniform(0.6, 1.4)) / 12)
@@ -34,11 +34,11 @@ def _rectus(canvas: Canvas, x: np.ndarray, rng: np.random.Generator) -> None:
     across = np.minimum(((x - (gap + edge) / 2) / ((edge - gap) / 2)) ** 2, 1)
     belly = rng.uniform(7, 13) * patient.bulk * np.sqrt(1 - across**2)
     lens = np.where(canvas.front & (across < 1), belly / 2 - np.abs(canvas.trunk - 1.6 - belly / 2), np.float32(-5))
-    canvas.paint_muscle(lens, patient.muscle_hu + rng.normal(0, 3), _fat_fraction(canvas, 0.5 * patient.streaks))
+    canvas.paint_muscle(lens, patient.muscle_hu + rng.normal(0, 3), fat_fraction_of(canvas, 0.5 * patient.streaks))
 
 
-def _fat_fraction(canvas: Canvas, streaks: float) -> np.ndarray:
-    # 0 everywhere for streaks = 0, a network of fat streaks for 1.
+def fat_fraction_of(canvas: Canvas, streaks: float) -> np.ndarray:
+    """Fraction of fat per pixel of a muscle: 0 everywhere for `streaks` = 0, a network of fat streaks for 1."""
     return np.clip(1.0 + 0.6 * canvas.grain + 2.2 * (streaks - 0.75) - 0.5 * canvas.veins, 0, 1)
 
 
@@ -56,7 +56,7 @@ def paint_back(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> No
         for muscle, streaks in ((psoas, 0.3), (lumborum, 0.6)):
             canvas.paint(muscle + 1.6, FAT)
             canvas.paint_muscle(
-                muscle, patient.muscle_hu + rng.normal(1, 3), _fat_fraction(canvas, streaks * patient.streaks)
+                muscle, patient.muscle_hu + rng.normal(1, 3), fat_fraction_of(canvas, streaks * patient.streaks)
             )
         _erector(canvas, side, lean, rng)
 
@@ -74,10 +74,10 @@ def _erector(canvas: Canvas, side: int, lean: float, rng: np.random.Generator) -
     )
     canvas.paint(np.maximum(erector, multifidus) + 1.6, FAT)
     canvas.paint_line(np.maximum(erector, multifidus) + 1.6, 0.9, -10.0)  # the thoracolumbar fascia
-    canvas.paint_muscle(erector, hu, _fat_fraction(canvas, patient.streaks))
+    canvas.paint_muscle(erector, hu, fat_fraction_of(canvas, patient.streaks))
     # Fat seams: in front of the multifidus, and between iliocostalis and longissimus.
     fat_hu = hu + (FAT - hu) * np.clip(0.4 + patient.streaks + 0.3 * canvas.grain, 0, 1)
-    canvas.paint_muscle(multifidus, hu - 2, _fat_fraction(canvas, min(1.0, 1.25 * patient.streaks)))
+    canvas.paint_muscle(multifidus, hu - 2, fat_fraction_of(canvas, min(1.0, 1.25 * patient.streaks)))
     column = canvas.ellipse((side * rng.uniform(70, 80), 62), (24, 34), side * rng.uniform(-10, 20))
     for seam, width_mm in ((multifidus, 1.6), (column, 1.2)):
         canvas.paint_line(seam, width_mm * (0.5 + patient.streaks), fat_hu, erector)
