@@ -104,7 +104,7 @@ def small_targets(workspace):
         image, mask = rng.normal(0, 10, (64, 64)).round(), np.zeros((64, 64), np.uint8)
         row, column = rng.integers(10, 50, 2)
         mask[row : row + 2, column : column + 4] = 1
-        for kind, values in (("images", image + 300 * mask - 1000 * (np.arange(64) < 4)), ("masks", mask)):
+        for kind, values in (("images", image + 300.0 * mask - 1000 * (np.arange(64) < 4)), ("masks", mask)):
             folder = workspace.original_dataset / "A" / kind
             folder.mkdir(parents=True, exist_ok=True)
             np.save(folder / f"{number}.npy", values.astype(np.int16))
