@@ -64,6 +64,7 @@ def paint_bowel(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> N
 def paint_loop(
     canvas: Canvas, centre: tuple[float, float], radius: float, rng: np.random.Generator, gas: float
 ) -> None:
+    """Paints a loop of bowel around `centre`, in mm; `gas` is the probability that it contains gas, 0 to 1."""
     stretch = rng.uniform(1.0, 1.9)
     canvas = canvas.window(centre, radius * stretch + 8)
     loop = np.minimum(
