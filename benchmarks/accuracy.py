@@ -130,11 +130,10 @@ def ours(workspace, minutes, seed, settings):
         model_training.train_final_model(copy)
         prediction.predict_test_set(copy)
         history = pd.read_csv(copy.model / "history.csv")
-        predicted = np.stack([np.load(file) for file in sorted(copy.predictions.glob("*.npy"))])
         return {
             "seconds": round(history["seconds"].sum(), 1),
             "images": history["images"].sum(),
-            **mean_dices(predicted, read_set(copy.root, "test")[1]),
+            **mean_dices(read_predictions(copy), read_set(copy.root, "test")[1]),
         }
 
 
@@ -174,6 +173,11 @@ def read_set(workspace, name):
     folder = workspace / "preloaded dataset" / f"{name} set"
     images, masks = ([np.load(file) for file in sorted((folder / kind).glob("*.npy"))] for kind in ("images", "masks"))
     return np.stack(images).astype(np.float32), np.stack(masks)
+
+
+def read_predictions(workspace):
+    """The masks that step 4 wrote, uint8 (cases, size, size), sorted by case."""
+    return np.stack([np.load(file) for file in sorted(workspace.predictions.glob("*.npy"))])
 
 
 def read_window(workspace):

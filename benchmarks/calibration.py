@@ -15,10 +15,9 @@ import shutil
 import sys
 import tempfile
 
-import numpy as np
 import pandas as pd
 
-from accuracy import dices, read_set
+from accuracy import dices, read_predictions, read_set
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 
@@ -59,8 +58,7 @@ def measured(folder, arguments, seed):
                 cross_validation.cross_validate_train_set(copy)
             prediction.predict_test_set(copy)
             tables.append(pd.read_csv(copy.predictions / "_table.csv").sort_values("case"))
-    predicted = np.stack([np.load(file) for file in sorted(copy.predictions.glob("*.npy"))])
-    true = dices(predicted, read_set(folder, "test")[1])
+    true = dices(read_predictions(copy), read_set(folder, "test")[1])
     raw, calibrated = tables
     within = calibrated["predicted_dice_low"].le(true) & calibrated["predicted_dice_high"].ge(true)
     width = calibrated["predicted_dice_high"] - calibrated["predicted_dice_low"]

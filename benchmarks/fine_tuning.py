@@ -20,7 +20,7 @@ import tempfile
 import numpy as np
 import pandas as pd
 
-from accuracy import dices, read_set
+from accuracy import dices, read_predictions, read_set
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "src"))
 
@@ -76,8 +76,7 @@ def measured(arguments, seed, count, epochs=0, from_model=True, rate=None):
             if count:
                 model_training.train_final_model(copy)
             prediction.predict_test_set(copy)
-        predicted = np.stack([np.load(file) for file in sorted(copy.predictions.glob("*.npy"))])
-        return round(float(dices(predicted, read_set(copy.root, "test")[1]).mean()), 4)
+            return round(float(dices(read_predictions(copy), read_set(copy.root, "test")[1]).mean()), 4)
 
 
 def keep_some(workspace, model, count, seed):

@@ -26,13 +26,18 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ["TF_USE_LEGACY_KERAS"] = "1" if importlib.util.find_spec("tf_keras") else "0"
 
 
+def is_import_noisy() -> bool:
+    """Whether importing the installed TensorFlow prints notes, as it does from 2.16 on."""
+    return os.environ["TF_USE_LEGACY_KERAS"] == "1"
+
+
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
     """Hides what libraries print to the error output while the block imports TensorFlow from 2.16 on.
 
     They print notes whatever TF_CPP_MIN_LOG_LEVEL is (issue 100442 of TensorFlow). If it is below 3, nothing is hidden.
     """
-    if os.environ["TF_USE_LEGACY_KERAS"] == "0" or os.environ["TF_CPP_MIN_LOG_LEVEL"] != "3" or sys.stderr is None:
+    if not is_import_noisy() or os.environ["TF_CPP_MIN_LOG_LEVEL"] != "3" or sys.stderr is None:
         yield
         return
     sys.stderr.flush()

@@ -47,8 +47,9 @@ def _show(workspace: pathlib.Path, port: int | None = None) -> None:
         print(f"There are no trainings in {workspace} yet. Run step 2, 3 or 7; the page will show them.", flush=True)
     warnings.simplefilter("ignore")  # TensorBoard's own, about deprecated packages.
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # It warns when a finished trial's folder is renamed.
-    with environment_variables.quiet_import():
-        import tensorflow  # noqa: F401  TensorBoard reads the logs with it.
+    if environment_variables.is_import_noisy():
+        with environment_variables.quiet_import():
+            import tensorflow  # noqa: F401  TensorBoard would import it later, with its notes.
     from tensorboard import program
 
     def serve(application: Any, flags: argparse.Namespace) -> Any:

@@ -18,16 +18,13 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-import model_training
 import storage
+from cross_validation import out_of_fold
 from data import preloaded_dataset, splitting
 from evaluation.subject import Subject
 from masks import figures, learning_curve, metrics
 from model_training import fitting
-from prediction import models
-from prediction.cases import predict_cases
 from settings import Settings
-from settings.hyperparameters import Hyperparameters
 
 FOLDER = "learning curve"
 SHARES = (0.125, 0.25, 0.5)
@@ -77,15 +74,6 @@ def _with_equal_steps(options: Settings, train: pd.DataFrame, part: pd.DataFrame
     return dataclasses.replace(options, TRAINING_EPOCHS=epochs and round(epochs * factor))
 
 
-def train(train_set: pathlib.Path, part: Part, values: Hyperparameters) -> None:
-    """Trains the model of a part, unless it has one; resumes an interrupted training."""
-    if part.folder.exists():
-        return
-    print(f"\nLearning curve: {part.folder.parent.name} of the train set, {part.folder.name}")
-    unfinished = part.folder.with_name(f"unfinished {part.folder.name}")
-    model_training.train(train_set, part.cases, values, part.options, unfinished, part.folder)
-
-
 def evaluate(
     folder: pathlib.Path, subject: Subject, divided: dict[float, list[Part]], folds: np.ndarray, options: Settings
 ) -> str:
@@ -99,10 +87,7 @@ def evaluate(
     for of_share in divided.values():
         predictions = of_share[0].folder.parent / "predictions"
         with storage.atomic_folder(predictions) as draft:
-            for fold, part in enumerate(of_share):
-                model, held_out = models.read([part.folder], options), cases["case"][folds == fold].tolist()
-                batch = options.PREDICTION_BATCH_SIZE
-                predict_cases(subject.folder, held_out, model.model, model.statistics, batch, draft)
+            out_of_fold.predict(subject, [part.folder for part in of_share], folds, options, draft)
         columns.append(_dices(subject, predictions))
         images.append(float(np.mean([len(part.cases) for part in of_share])))
     columns.append(_dices(subject, subject.predictions))

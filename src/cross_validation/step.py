@@ -21,11 +21,10 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-import model_training
 import resumable
 import settings
 import storage
-from cross_validation import learning_curve
+from cross_validation import learning_curve, out_of_fold
 from data import mask_folder, pipeline, preloaded_dataset, splitting
 from evaluation import computing, pictures, texts
 from evaluation.evaluate import evaluate
@@ -35,7 +34,6 @@ from masks import calibration, drawing
 from model_training import diagnosis, distribution, fingerprint, fitting, hardware, starting_model
 from networks import fold_calibration, saved_model
 from prediction import models
-from prediction.cases import predict_cases
 from provenance import TRAINING_FILE, Provenance
 from settings import Settings, hyperparameters
 
@@ -69,7 +67,8 @@ def cross_validate_train_set(workspace: storage.Workspace = storage.PROJECT) -> 
             if is_chief:
                 _evaluate(workspace, options, subject, folds)
             for part in itertools.chain(*parts.values()):
-                learning_curve.train(workspace.train_set, part, values)
+                heading = f"Learning curve: {part.folder.parent.name} of the train set, {part.folder.name}"
+                out_of_fold.train(workspace.train_set, part.cases, values, part.options, part.folder, heading)
             if parts:
                 curve = workspace.cross_validation / learning_curve.FOLDER
                 print(f"\n{learning_curve.evaluate(curve, subject, parts, folds, options)}")
@@ -113,22 +112,15 @@ def _train(
 ) -> None:
     """Trains the folds that have no model yet."""
     for number, folder in enumerate(workspace.fold_models(options.CROSS_VALIDATION_FOLDS)):
-        if not folder.exists():
-            print(f"\nFold {number + 1} of {options.CROSS_VALIDATION_FOLDS}")
-            unfinished = folder.with_name(f"unfinished {folder.name}")
-            model_training.train(workspace.train_set, cases[folds != number], values, options, unfinished, folder)
+        heading = f"Fold {number + 1} of {options.CROSS_VALIDATION_FOLDS}"
+        out_of_fold.train(workspace.train_set, cases[folds != number], values, options, folder, heading)
 
 
 def _predict(subject: Subject, options: Settings, folders: list[pathlib.Path], folds: np.ndarray) -> Provenance:
     """Writes each case's mask, predicted by the model of its fold, and returns the masks' provenance."""
-    provenances, tables, names = [], [], subject.cases["case"]
     with storage.atomic_folder(subject.predictions) as draft:
-        for number, folder in enumerate(folders):
-            fold = models.read([folder], options)
-            held_out, batch_size = names[folds == number].tolist(), options.PREDICTION_BATCH_SIZE
-            tables.append(predict_cases(subject.folder, held_out, fold.model, fold.statistics, batch_size, draft))
-            provenances.append(fold.provenance)
-        mask_folder.write_quality_table(draft, pd.concat(tables))
+        provenances, table = out_of_fold.predict(subject, folders, folds, options, draft)
+        mask_folder.write_quality_table(draft, table)
     return dataclasses.replace(
         provenances[0],
         id=saved_model.fingerprint(folders),

@@ -45,7 +45,7 @@ class Calibration:
 
     def estimate(self, agreement: float) -> tuple[float, float, float]:
         """The expected Dice and the ends of its interval, each 0 to 1, for an agreement; NaN for NaN."""
-        expected = np.clip(self.intercept + self.slope * agreement, 0.0, 1.0)
+        expected = _expected((self.intercept, self.slope), agreement)
         distance = _distance(expected)
         low, high = np.clip([expected + self.low * distance, expected + self.high * distance], 0.0, 1.0)
         return float(expected), float(low), float(high)
@@ -80,7 +80,7 @@ def _line(agreements: np.ndarray, dices: np.ndarray) -> tuple[float, float]:
     return float(dices.mean() - slope * agreements.mean()), slope
 
 
-def _expected(line: tuple[float, float], agreements: np.ndarray) -> np.ndarray:
+def _expected(line: tuple[float, float], agreements: np.ndarray | float) -> np.ndarray:
     intercept, slope = line
     return np.clip(intercept + slope * agreements, 0.0, 1.0)
 

@@ -28,8 +28,9 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
         cases = pipeline.read_train_cases(workspace, options.IMAGE_SIZE, options.TRAIN_SET_LOCATION)
         facts = preloaded_dataset.read_facts(workspace)
         options = fingerprint.settings_for(options, cases)
-        dataset = preloaded_dataset.read_table(workspace)
-        starting_model.check_no_leakage(options, dataset[dataset["split"] == "test"], "test set")
+        if options.START_FROM is not None:
+            dataset = preloaded_dataset.read_table(workspace)
+            starting_model.check_no_leakage(options, dataset[dataset["split"] == "test"], "test set")
         diagnosis.warn_about_intensities(options.hyperparameters, cases)
         calibrations = fold_calibration.read(workspace.cross_validation)
         _announce_replacement(workspace)

@@ -25,13 +25,8 @@ def weighted_binary_crossentropy(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tens
 
     The mean of all pixels if the mask is empty or covers the image.
     """
-    inside = tf.cast(masks, tf.float32)
-    losses = _pixel_crossentropies(masks, logits)
-    means, present = [], []
-    for weight in (inside, 1.0 - inside):
-        pixels = tf.reduce_sum(weight, _PIXELS)
-        means.append(tf.math.divide_no_nan(tf.reduce_sum(losses * weight, _PIXELS), pixels))
-        present.append(tf.cast(pixels > 0, tf.float32))
+    means, pixels = _class_crossentropies(masks, logits)
+    present = [tf.cast(count > 0, tf.float32) for count in pixels]
     return (means[0] + means[1]) / (present[0] + present[1])
 
 
@@ -46,12 +41,9 @@ def small_target_crossentropy_dice(masks: tf.Tensor, logits: tf.Tensor) -> tf.Te
     In the mean over all pixels a mask of 0.02 % hardly counts: the network learns to predict nothing, where the
     gradient of the Dice loss vanishes. The weight finds the targets, the Dice loss keeps them as small as they are.
     """
-    inside = tf.cast(masks, tf.float32)
-    share = tf.reduce_mean(inside, _PIXELS)
+    means, pixels = _class_crossentropies(masks, logits)
+    share = pixels[0] / (pixels[0] + pixels[1])
     weight = tf.where(share > 0, tf.maximum(share, MIN_FOREGROUND_WEIGHT), 0.0)
-    losses, means = _pixel_crossentropies(masks, logits), []
-    for part in (inside, 1.0 - inside):
-        means.append(tf.math.divide_no_nan(tf.reduce_sum(losses * part, _PIXELS), tf.reduce_sum(part, _PIXELS)))
     return weight * means[0] + (1.0 - weight) * means[1] + _soft_dice_loss(masks, logits)
 
 
@@ -100,6 +92,15 @@ def _soft_dice_loss(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     both = tf.reduce_sum(inside * probabilities, _PIXELS)
     total = tf.reduce_sum(inside, _PIXELS) + tf.reduce_sum(probabilities, _PIXELS)
     return 1.0 - (2.0 * both + 1.0) / (total + 1.0)
+
+
+def _class_crossentropies(masks: tf.Tensor, logits: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """The mean cross-entropies inside and outside the mask, 0 without such pixels, and the numbers of pixels."""
+    inside, losses = tf.cast(masks, tf.float32), _pixel_crossentropies(masks, logits)
+    weights = (inside, 1.0 - inside)
+    pixels = [tf.reduce_sum(weight, _PIXELS) for weight in weights]
+    sums = [tf.reduce_sum(losses * weight, _PIXELS) for weight in weights]
+    return [tf.math.divide_no_nan(*each) for each in zip(sums, pixels, strict=True)], pixels
 
 
 def _pixel_crossentropies(masks: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -48,7 +48,7 @@ class Torso(Patient):
             outer=rng.uniform(2.8, 6.0) * patient.bulk,
             corner=rng.uniform(0.6, 1.1) * interpolated(level, 7, 7, 8, 12, 19, 24),
             intercostal=rng.uniform(6.5, 9.0),
-            furrow=rng.uniform(0, 11) * (1 - 0.5 * float(np.clip(level / HIGHEST, 0, 1))),
+            furrow=rng.uniform(0, 11) * (1 - 0.5 * _above(level)),
             back_roundness=rng.uniform(1.9, 2.45),
             taper=rng.uniform(0.0, 0.14),
             lean=np.sqrt(patient.bulk) * rng.uniform(0.94, 1.06),
@@ -70,9 +70,13 @@ class Torso(Patient):
             self, field=field, centre=(self.centre[0], middle + 0.5 * self.centre[0]), noise_hu=noise
         )
 
-    def above(self, shift: float = 0.0) -> float:
-        """Fraction of the way from L3 to T11, 0 to 1, seen `shift` vertebrae higher."""
-        return float(np.clip((self.level + shift) / HIGHEST, 0, 1))
+    def above(self) -> float:
+        """Fraction of the way from L3 to T11, 0 to 1."""
+        return _above(self.level)
+
+
+def _above(level: float) -> float:
+    return float(np.clip(level / HIGHEST, 0, 1))
 
 
 def _fields(patient: Patient) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def _fields(patient: Patient) -> dict[str, Any]:
 
 
 def _body(patient: Patient, level: float, rng: np.random.Generator) -> dict[str, Any]:
-    up, stature = float(np.clip(level / HIGHEST, 0, 1)), patient.stature
+    up, stature = _above(level), patient.stature
     chest = stature * (rng.uniform(122, 146) + 10 * patient.bulk)
     front = stature * rng.uniform(88, 114) + 0.4 * (patient.front - 76 * stature)
     thin = 1 + up * (rng.uniform(0.35, 0.75) - 1)
