@@ -61,7 +61,7 @@ def _draw_level(patient: Patient, seed: int, size: int, level: float) -> tuple[n
     torso = Torso.at_level(patient, level, np.random.default_rng([seed, 97]))
     canvas = Canvas(torso, size, np.random.default_rng([seed, 1]))
     levels.paint(canvas, torso, lambda number: np.random.default_rng([seed, 100 + number]))
-    return scanner.scan(canvas, torso, np.random.default_rng([seed, 99])), canvas.mask()
+    return scanner.scan(canvas, torso, np.random.default_rng([seed, 99]))
 
 
 def write_original_dataset(folder: pathlib.Path, count: int, size: int = 512, seed: int = 0) -> None:

@@ -39,8 +39,12 @@ def paint_metal(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
         canvas.paint(canvas.ellipse(centre, radii, degrees), 3000.0)
 
 
-def scan(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> np.ndarray:
-    """The image of a scanner, int16 in HU: blurred or sharpened, with correlated noise, some from coarse voxels."""
+def scan(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The image of a scanner, int16 in HU, and its mask, uint8 0 and 1.
+
+    The image is blurred or sharpened, with correlated noise. Some are resampled from coarse voxels; so is their mask:
+    the reader of a volume outlines its voxels, not the pixels of a slice that was enlarged later.
+    """
     pixel = canvas.pixel_mm
     image = scipy.ndimage.gaussian_filter(canvas.hu, max(torso.blur_mm, 0.35 * pixel) / pixel, truncate=3)
     if torso.sharpening:
@@ -49,19 +53,25 @@ def scan(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> np.ndarray:
     grain = rng.standard_normal(image.shape, np.float32)
     grain = scipy.ndimage.gaussian_filter(grain, rng.uniform(0.6, 0.95), truncate=3)
     image += grain * np.float32(torso.noise_hu * np.sqrt(canvas.size / 512) / grain.std())
-    step = torso.voxel_mm / pixel
-    return np.clip(_resampled(image, step, rng).round(), -1024, 3071).astype(np.int16)
-
-
-def _resampled(image: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
-    """The image as if it had been resampled from voxels of `step` pixels, with nearest or linear interpolation."""
-    order, smooth = int(rng.random() < 0.5), rng.uniform(0.3, 0.5)
+    order, smooth, step = int(rng.random() < 0.5), rng.uniform(0.3, 0.5), torso.voxel_mm / pixel
     if step <= 1:
-        return image
-    blurred = scipy.ndimage.gaussian_filter(image, smooth * step, truncate=3)
-    pixels = np.arange(image.shape[0])
-    voxels = np.arange(0, image.shape[0] - 1, step)
+        return _in_range(image), canvas.mask()
+    muscle = _resampled(canvas.muscle, step, smooth, order)
+    return _in_range(_resampled(image, step, smooth, order)), (muscle >= 0.5).astype(np.uint8)
+
+
+def _in_range(image: np.ndarray) -> np.ndarray:
+    return np.clip(image.round(), -1024, 3071).astype(np.int16)
+
+
+def _resampled(values: np.ndarray, step: float, smooth: float, order: int) -> np.ndarray:
+    """Values per pixel as if from voxels of `step` pixels. `smooth`: the blur before, a fraction of `step`.
+
+    `order`: 0 repeats the nearest voxel, 1 interpolates between voxels.
+    """
+    blurred = scipy.ndimage.gaussian_filter(values, smooth * step, truncate=3)
+    voxels = np.arange(0, values.shape[0] - 1, step)
     coarse = scipy.ndimage.map_coordinates(blurred, np.meshgrid(voxels, voxels, indexing="ij"), order=1)
-    places = np.minimum(pixels / step, voxels.size - 1)
+    places = np.minimum(np.arange(values.shape[0]) / step, voxels.size - 1)
     result: np.ndarray = scipy.ndimage.map_coordinates(coarse, np.meshgrid(places, places, indexing="ij"), order=order)
     return result

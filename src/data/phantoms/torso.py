@@ -56,7 +56,7 @@ class Torso(Patient):
             metal=bool(rng.random() < 0.04),
             blur_mm=rng.uniform(0.3, 1.0),
             sharpening=max(0.0, rng.uniform(-1.0, 1.2)),
-            voxel_mm=max(0.0, rng.uniform(-3.0, 3.3)),
+            voxel_mm=max(0.0, rng.uniform(-2.0, 3.3)),
         )._in_field(
             max(310.0, 2 * (half + fat[1]) * zoom * (1.15 if arms else 1.0)),
             (front + fat[0] - back - fat[2]) / 2,
