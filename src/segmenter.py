@@ -108,7 +108,7 @@ def load(folders: _Path | Sequence[_Path], postprocess: bool | None = None) -> M
     places = [storage.follow(pathlib.Path(os.path.abspath(path))) for path in paths]
     with contextlib.ExitStack() as stack:
         for place in places:
-            stack.enter_context(storage.locked(place, shared=True, wait_seconds=models.WAIT_SECONDS))
+            stack.enter_context(storage.locked(place, shared=True, wait_seconds=storage.MODEL_WAIT_SECONDS))
         return Model(ensemble.read(places, postprocess), models.statistics(places))
 
 

@@ -15,14 +15,13 @@ import storage
 from conftest import files
 from data import csv_array, phantoms
 from data.original_dataset import create_preloaded_dataset
-from prediction import models
 from test_prediction import write_model
 
 
 @pytest.fixture
 def prepared(dataset, monkeypatch):
     """A workspace whose test set is predicted, and one new image."""
-    monkeypatch.setattr(models, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(storage, "MODEL_WAIT_SECONDS", 0.0)
     create_preloaded_dataset(dataset)
     write_model(dataset.model)
     prediction.predict_test_set(dataset)

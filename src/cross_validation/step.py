@@ -33,7 +33,6 @@ from evaluation.subject import Places, Subject
 from masks import calibration, drawing
 from model_training import diagnosis, distribution, fingerprint, fitting, hardware, starting_model
 from networks import fold_calibration, saved_model
-from prediction import models
 from provenance import TRAINING_FILE, Provenance
 from settings import Settings, hyperparameters
 
@@ -174,7 +173,7 @@ def _calibrate(workspace: storage.Workspace, table: pd.DataFrame) -> str:
 
 def _calibrate_final_model(workspace: storage.Workspace) -> str:
     storage.recover(workspace.model)
-    with storage.locked(workspace.model, wait_seconds=models.WAIT_SECONDS):
+    with storage.locked(workspace.model, wait_seconds=storage.MODEL_WAIT_SECONDS):
         if not (workspace.model / TRAINING_FILE).exists():
             return "Step 3 will use this for a model that is trained in the same way."
         folds = fold_calibration.read(workspace.cross_validation)

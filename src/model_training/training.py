@@ -82,12 +82,8 @@ def train(
 
 def _target_draft(target: pathlib.Path) -> contextlib.AbstractContextManager[pathlib.Path]:
     if distribution.is_chief():
-        return storage.atomic_folder(target, _WAIT_SECONDS)
+        return storage.atomic_folder(target, storage.MODEL_WAIT_SECONDS)
     return distribution.chief_or_scratch_folder(target)
-
-
-# Another step may be reading the previous model; the finished training waits for it.
-_WAIT_SECONDS = 60.0
 
 
 def _failed(unfinished: pathlib.Path, target: pathlib.Path) -> pathlib.Path:

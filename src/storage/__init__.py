@@ -39,10 +39,11 @@ from storage.errors import (
     first_line,
     is_disk_full,
 )
-from storage.locks import locked
+from storage.locks import MODEL_WAIT_SECONDS, locked
 from storage.readers import read_array, read_json, read_table, to_record
 
 __all__ = [
+    "MODEL_WAIT_SECONDS",
     "PROJECT",
     "STEPS",
     "DamagedFile",

@@ -9,6 +9,9 @@ from typing import IO
 
 from storage.errors import InUse
 
+# A finished training needs a moment to move its model to its folder, and waits as long for those who read the former.
+MODEL_WAIT_SECONDS = 60.0
+
 _POLL_SECONDS = 0.1
 # A reader that ends holds an exclusive lock for the moment in which it deletes the lock file.
 _RELEASE_SECONDS = 0.5
