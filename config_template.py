@@ -74,7 +74,8 @@ ENCODER_WEIGHTS = "imagenet"
 
 # Fine-tuning: the path of a model folder. Steps 3 and 7 start from its weights, with its network and CT window and a
 # lower learning rate. Images that it was trained on must not be in the test set, nor in folds of step 7. "model"
-# continues the training of the project's own model. None: random weights (but see ENCODER_WEIGHTS).
+# continues the training of the project's own model; "phantoms" is the pretrained model that the project ships: skeletal
+# muscle on CT, trained on synthetic slices alone. None: random weights (but see ENCODER_WEIGHTS).
 # Example: START_FROM = "shared models/L3 muscle"
 START_FROM = None
 
@@ -140,8 +141,8 @@ PREDICTION_BATCH_SIZE = 4
 PREDICT_WITH_FOLDS = False
 
 # The model that predicts in steps 4, 6 and 8: the path of another model folder, such as a shared model, or of another
-# finished `cross-validation`, whose models are an ensemble. None: the model of step 3, or those of step 7 (see
-# PREDICT_WITH_FOLDS).
+# finished `cross-validation`, whose models are an ensemble; or "phantoms" (see START_FROM). None: the model of step 3,
+# or those of step 7 (see PREDICT_WITH_FOLDS).
 # Example: MODEL = "shared models/L3 muscle"
 MODEL = None
 

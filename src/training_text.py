@@ -1,5 +1,6 @@
 """Sentences on a training and on how its model predicts, for Methods paragraphs, model cards and checklists."""
 
+import pretrained
 from provenance import Provenance, TrainingFacts
 from settings.hyperparameters import Hyperparameters
 from wording import counted, listed
@@ -22,9 +23,11 @@ def network(values: Hyperparameters) -> str:
 def training(provenance: Provenance, start: str = "A") -> list[str]:
     """Sentences on network, intensities, training length, augmentation and software; the first begins with `start`."""
     values, facts = provenance.hyperparameters, provenance.training
-    side, initialised = facts.image_size, _initialised(facts)
+    side, weights = facts.image_size, initial_weights(facts)
+    initialised = f", initialised with {weights}," if weights else ""
+    seen = images(facts.images, provenance.id)
     return [
-        f"{start} {network(values)}{initialised} was trained on {facts.images} images of {side} × {side} px.",
+        f"{start} {network(values)}{initialised} was trained on {seen} of {side} × {side} px.",
         intensities(values.clip_hu),
         f"Training lasted {facts.epochs} epochs ({facts.minutes} min) with a batch size of {facts.batch_size}, the "
         f"Adam optimiser (peak learning rate {facts.peak_learning_rate:g}, linear warm-up and cosine decay) and "
@@ -32,6 +35,19 @@ def training(provenance: Provenance, start: str = "A") -> list[str]:
         augmentation(values),
         software(facts),
     ]
+
+
+def images(count: int, model: str, kind: str = "image") -> str:
+    """How many images of a `kind` a model with this fingerprint was trained on, such as "1140 synthetic CT slices"."""
+    return f"{count} {pretrained.IMAGES[model]}" if model in pretrained.IMAGES else counted(count, kind)
+
+
+def initial_weights(facts: TrainingFacts) -> str:
+    """What a training started from, such as "ImageNet weights"; "" for random weights."""
+    if facts.start:
+        return f"the weights of a model ({facts.start.id}) trained on {images(facts.start.images, facts.start.id)}"
+    encoder = facts.encoder_weights
+    return "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}" if encoder else ""
 
 
 def intensities(clip_hu: tuple[float, float] | None) -> str:
@@ -70,8 +86,8 @@ def prediction(provenance: Provenance) -> str:
     models, averaged = provenance.models, []
     if models > 1:
         start = provenance.training.start
-        images = len(provenance.image_sha256) - (start.images if start else 0)
-        averaged += [f"an ensemble of {models} such networks (one per fold of a cross-validation over {images} images)"]
+        count = len(provenance.image_sha256) - (start.images if start else 0)
+        averaged += [f"an ensemble of {models} such networks (one per fold of a cross-validation over {count} images)"]
     averaged += ["the image and its mirror image (test-time augmentation)"] if provenance.test_time_flip else []
     sentences = [f"Logits were averaged over {' and over '.join(averaged)} and thresholded at 0."] if averaged else []
     if provenance.postprocessed:
@@ -82,12 +98,3 @@ def prediction(provenance: Provenance) -> str:
 def percent(share: float) -> str:
     """A share, 0 to 1, as a whole percentage."""
     return f"{100 * share:.0f} %"
-
-
-def _initialised(facts: TrainingFacts) -> str:
-    if facts.start:
-        images = counted(facts.start.images, "image")
-        return f", initialised with the weights of a model ({facts.start.id}) trained on {images},"
-    encoder = facts.encoder_weights
-    weights = "ImageNet weights" if encoder == "imagenet" else f"the weights {encoder}"
-    return f", initialised with {weights}," if encoder else ""

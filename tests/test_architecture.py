@@ -41,7 +41,7 @@ LAYERS = [
     {"training_text"},
     {"resumable", "provenance"},
     {"settings", "isolated_process", "cpu_features", "gpu_support", "worker_pool", "progress", "about", "html_page"},
-    {"storage", "environment_variables", "wording"},
+    {"storage", "environment_variables", "wording", "pretrained"},
 ]
 
 

@@ -14,7 +14,6 @@ from evaluation import methods, predicted_dice_texts, texts
 from evaluation.result import EvaluationResult
 from masks import agreement
 from provenance import Provenance
-from wording import counted
 
 _INTRODUCTION = """\
 # Reporting checklist
@@ -90,11 +89,8 @@ def _disjoint(result: EvaluationResult) -> str:
 
 
 def _initialisation(provenance: Provenance) -> str:
-    facts = provenance.training
-    if facts.start:
-        return f"The weights of the model {facts.start.id}, trained on {counted(facts.start.images, 'image')}."
-    weights = facts.encoder_weights
-    return f"Pre-trained encoder ({weights})." if weights else "Random initial weights."
+    weights = training_text.initial_weights(provenance.training)
+    return f"Initialised with {weights}." if weights else "Random initial weights."
 
 
 def _uncertainty(result: EvaluationResult) -> str:
@@ -122,7 +118,7 @@ def _external(result: EvaluationResult) -> str:
 def _numbers(result: EvaluationResult) -> str:
     groups = result.table["group"].nunique()
     evaluated = f"Evaluated: {texts.counted(len(result.table), 'image')} of {texts.counted(groups, 'group')}."
-    trained = _of_model(lambda provenance: f"Trained on: {texts.counted(provenance.training.images, 'image')}.")(result)
+    trained = _of_model(lambda each: f"Trained on: {training_text.images(each.training.images, each.id)}.")(result)
     return " ".join(filter(None, [trained, evaluated]))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 import model_card
+import training_text
 from evaluation import agreement_texts, checklist, comparison, methods, predicted_dice_texts, subgroups, texts
 from evaluation.comparison import Comparison
 from evaluation.measured import Measured
@@ -50,7 +51,7 @@ def _more_tables(result: EvaluationResult) -> list[tuple[list[list[str]], list[s
 def _model_card(result: EvaluationResult, provenance: Provenance, table: str) -> str:
     images, groups = texts.counted(len(result.table), "image"), texts.counted(result.table["group"].nunique(), "group")
     per_model = " per model" * (provenance.models > 1)
-    data = [f"{texts.counted(provenance.training.images, 'image')}{per_model}."]
+    data = [f"{training_text.images(provenance.training.images, provenance.id)}{per_model}."]
     data += ["`README.md` in the model's folder says more about them."] * (provenance.models == 1)
     evaluated = f"Masks of the {result.subject.name}: {images} of {groups}. None of them was used for training."
     sentences = [predicted_dice_texts.sentences(result), texts.times_evaluated(result)]

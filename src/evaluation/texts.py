@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import training_text
 import wording
 from evaluation import agreement_texts, comparison, predicted_dice_texts
 from evaluation.result import METRICS, EvaluationResult
@@ -104,7 +105,8 @@ def _evaluated(subject: Subject) -> str:
     if provenance.models > 1:
         images = counted(len(provenance.image_sha256), "other image")
         return f"an ensemble of {provenance.models} {network} models ({provenance.id}, trained on {images}) was"
-    return f"a {network} (model {provenance.id}, trained on {counted(provenance.training.images, 'other image')}) was"
+    images = training_text.images(provenance.training.images, provenance.id, "other image")
+    return f"a {network} (model {provenance.id}, trained on {images}) was"
 
 
 def _places(result: EvaluationResult) -> str:

@@ -32,7 +32,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
             dataset = preloaded_dataset.read_table(workspace)
             starting_model.check_no_leakage(options, dataset[dataset["split"] == "test"], "test set")
         diagnosis.warn_about_intensities(options.hyperparameters, cases)
-        calibrations = fold_calibration.read(workspace.cross_validation)
+        fold_calibration.read(workspace.cross_validation)  # A damaged one is reported before the training.
         _announce_replacement(workspace)
         history = train(
             workspace.train_set,
@@ -41,7 +41,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
             options,
             workspace.unfinished_model,
             workspace.model,
-            add_files=functools.partial(_add_files, calibrations, model_card.train_set(cases, facts)),
+            add_files=functools.partial(_add_files, workspace, model_card.train_set(cases, facts)),
         )
     # A time limit may end within an epoch, whose few images are not representative.
     whole = history[history["images"] == history["images"].max()]
@@ -49,15 +49,19 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
         f"Model trained for {len(history)} epochs in {history['seconds'].sum() / 60:.1f} min, "
         f"Dice {whole['dice'].iloc[-1]:.3f} on the train set{_empty_masks(cases)}."
     )
+    if options.MODEL is not None:
+        print("MODEL is set: steps 4, 6 and 8 predict with that model. Set MODEL = None to predict with the new one.")
 
 
 def _add_files(
-    calibrations: fold_calibration.FoldCalibration | None,
+    workspace: storage.Workspace,
     data: list[str],
     folder: pathlib.Path,
     training: Training,
     history: pd.DataFrame,
 ) -> None:
+    # Read at the end: a cross-validation may have finished during the training.
+    calibrations = fold_calibration.read(workspace.cross_validation)
     if calibration := calibrations and calibrations.for_training(training):
         saved_model.write_calibration(folder, calibration)
     chart = pathlib.Path(training_chart.FILE).stem

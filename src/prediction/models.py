@@ -15,9 +15,6 @@ from networks import ensemble, saved_model
 from provenance import Provenance, TrainSetStatistics
 from settings import Settings
 
-# A finished training needs a moment to move its model to its folder.
-WAIT_SECONDS = 60.0
-
 
 @contextlib.contextmanager
 def reading(workspace: storage.Workspace, options: Settings, setting: str = "MODEL") -> Iterator[list[pathlib.Path]]:
@@ -31,13 +28,15 @@ def reading(workspace: storage.Workspace, options: Settings, setting: str = "MOD
     if (path := getattr(options, setting)) is not None:
         locked, step = pathlib.Path(path), "train_final_model"
         folders = _models_in(locked, setting)
+        if setting == "MODEL":
+            print(f"Predicting with the model of MODEL, {path}.")
     elif options.PREDICT_WITH_FOLDS:
         folders = _fold_models(workspace, options.CROSS_VALIDATION_FOLDS)
         locked, step = workspace.cross_validation, "cross_validate_train_set"
     else:
         folders = [workspace.model]
         locked, step = workspace.model, "train_final_model"
-    with storage.reading(locked, step, wait_seconds=WAIT_SECONDS):
+    with storage.reading(locked, step, wait_seconds=storage.MODEL_WAIT_SECONDS):
         yield folders
 
 
@@ -93,7 +92,7 @@ def _models_in(folder: pathlib.Path, setting: str) -> list[pathlib.Path]:
     try:
         saved_model.read_training(folder)
     except storage.MissingResult as error:
-        fix = f"Set {setting} in config.py to a folder that step 3 wrote, or to a finished cross-validation."
+        fix = f'Set {setting} in config.py to a folder of step 3, a finished cross-validation, or "phantoms".'
         raise settings.SettingsError(f"{folder}: there is no model. {fix}") from error
     return [folder]
 

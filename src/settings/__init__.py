@@ -78,9 +78,10 @@ def _inconsistent_values(values: dict[str, Any]) -> list[str]:
 
 
 def _from_root(root: pathlib.Path, name: str, value: Any) -> Any:
-    # "imagenet" is not a path; "gs://bucket/folder" is one of another file system.
-    is_path = DECLARATIONS[name].is_path and isinstance(value, str) and value != "imagenet" and "://" not in value
-    return str(root / value) if is_path else value
+    declaration = DECLARATIONS[name]
+    if not declaration.is_path or not isinstance(value, str) or "://" in value:  # gs://bucket is another file system.
+        return value
+    return declaration.names.get(value, str(root / value))
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:

@@ -8,16 +8,24 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import pretrained
 from settings import hyperparameters, rules
 from settings.rules import none_or, one_of, positive, whole
 
 # The kinds of work that grow in place and can be resumed.
 TRAINING, SEARCH, CROSS_VALIDATION = "training", "search", "cross-validation"
 
+_PRETRAINED = {name: str(folder) for name, folder in pretrained.FOLDERS.items()}
+_MODEL_FOLDER = none_or(rules.Rule(rules.is_path, 'the path of a folder or "phantoms", in quotes'))
+
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What is known of one setting. `section`: the heading it begins in config_template.py, "" within a section."""
+    """What is known of one setting.
+
+    `section`: the heading it begins in config_template.py, "" within a section. `names`: the values of a path that are
+    names, and what they stand for.
+    """
 
     default: Any
     rule: rules.Rule
@@ -26,6 +34,7 @@ class Declaration:
     section: str
     is_path: bool
     example: str
+    names: dict[str, str]
 
 
 def _declare(
@@ -36,8 +45,10 @@ def _declare(
     section: str = "",
     is_path: bool = False,
     example: str = "",
+    names: dict[str, str] | None = None,
 ) -> Any:
-    metadata = {"declaration": Declaration(default, rule, meaning, fixed_for, section, is_path, example)}
+    declaration = Declaration(default, rule, meaning, fixed_for, section, is_path, example, names or {})
+    metadata = {"declaration": declaration}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -209,15 +220,19 @@ class Settings:
         "weights. The U-Net has no such encoder.",
         fixed_for=(TRAINING, SEARCH, CROSS_VALIDATION),
         is_path=True,
+        names={"imagenet": "imagenet"},
     )
     START_FROM: str | None = _declare(
         None,
-        rules.FOLDER,
+        _MODEL_FOLDER,
         "Fine-tuning: the path of a model folder. Steps 3 and 7 start from its weights, with its network and CT window "
         "and a lower learning rate. Images that it was trained on must not be in the test set, nor in folds of step 7. "
-        '"model" continues the training of the project\'s own model. None: random weights (but see ENCODER_WEIGHTS).',
+        '"model" continues the training of the project\'s own model; "phantoms" is the pretrained model that the '
+        "project ships: skeletal muscle on CT, trained on synthetic slices alone. None: random weights (but see "
+        "ENCODER_WEIGHTS).",
         fixed_for=(TRAINING, CROSS_VALIDATION),
         is_path=True,
+        names=_PRETRAINED,
         example='START_FROM = "shared models/L3 muscle"',
     )
     TRAIN_SET_LOCATION: str | None = _declare(
@@ -309,11 +324,12 @@ class Settings:
     )
     MODEL: str | None = _declare(
         None,
-        rules.FOLDER,
+        _MODEL_FOLDER,
         "The model that predicts in steps 4, 6 and 8: the path of another model folder, such as a shared model, or of "
-        "another finished `cross-validation`, whose models are an ensemble. None: the model of step 3, or those of "
-        "step 7 (see PREDICT_WITH_FOLDS).",
+        'another finished `cross-validation`, whose models are an ensemble; or "phantoms" (see START_FROM). None: the '
+        "model of step 3, or those of step 7 (see PREDICT_WITH_FOLDS).",
         is_path=True,
+        names=_PRETRAINED,
         example='MODEL = "shared models/L3 muscle"',
     )
     CLEAN_PREDICTIONS: bool | None = _declare(
@@ -377,12 +393,13 @@ class Settings:
     )
     COMPARE_WITH: str | None = _declare(
         None,
-        rules.FOLDER,
+        _MODEL_FOLDER,
         "Other masks of the test cases to compare with the evaluated ones: a folder of masks, as in "
         "PREDICTIONS_FOLDER, or a model folder or cross-validation, as in MODEL, with which step 4 then also predicts. "
         "Step 5 reports the differences, their 95 % intervals, Wilcoxon's test, and the cases that differ most. None: "
         "there are none.",
         is_path=True,
+        names=_PRETRAINED,
         example='COMPARE_WITH = "other masks/nnunet"',
     )
     SECOND_READER_IS_SAME_PERSON: bool = _declare(
