@@ -82,15 +82,17 @@ def test_values_of_config_py_have_precedence(workspace, start):
     assert (values.learning_rate, values.filters) == (1e-4, 2)
 
 
-def test_the_record_has_the_starting_model_and_all_images_that_the_weights_depend_on(workspace, made, start):
+def test_the_record_has_the_starting_model_and_all_images_that_the_weights_depend_on(workspace, made, start, capsys):
     train_final_model(workspace)
     earlier, training = saved_model.read_training(start), saved_model.read_training(workspace.model)
     assert training.start == StartingModel(saved_model.fingerprint([start]), 8)
     assert training.seen_image_sha256 == sorted(earlier.image_sha256 + training.image_sha256)
     assert "initialised with the weights of a model" in (workspace.model / "README.md").read_text(encoding="utf-8")
     # Fine-tuning again: the model of the model.
-    configure(workspace, TRAINING_EPOCHS=1, HYPERPARAMETERS={}, START_FROM="model")
+    assert "MODEL" not in capsys.readouterr().out
+    configure(workspace, TRAINING_EPOCHS=1, HYPERPARAMETERS={}, START_FROM="model", MODEL=str(start))
     train_final_model(workspace)
+    assert "MODEL is set: steps 4, 6 and 8 predict with that model." in capsys.readouterr().out
     again = saved_model.read_training(workspace.model)
     assert again.start.images == 16
     assert again.seen_image_sha256 == training.seen_image_sha256
@@ -166,6 +168,19 @@ def test_after_a_kill_between_model_and_clean_up_the_model_is_continued_once_mor
     train_final_model(workspace)
     assert saved_model.read_training(workspace.model).start.id == finished
     assert not workspace.unfinished_model.exists()
+
+
+def test_an_unfinished_training_from_the_same_start_as_the_model_is_kept(workspace, start, monkeypatch):
+    train_final_model(workspace)
+    configure(workspace, TRAINING_EPOCHS=2, HYPERPARAMETERS={}, START_FROM=str(start))
+    with monkeypatch.context() as patch:
+        patch.setattr(saved_model, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train_final_model(workspace)
+    configure(workspace, TRAINING_EPOCHS=2, HYPERPARAMETERS={}, START_FROM="model")
+    with pytest.raises(resumable.ResumeMismatch, match="START_FROM"):
+        train_final_model(workspace)
+    assert (workspace.unfinished_model / "history.csv").exists()
 
 
 def test_an_unfinished_training_of_another_start_is_refused(workspace, monkeypatch):

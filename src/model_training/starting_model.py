@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from typing import Any
 
 import pandas as pd
 from tensorflow import keras
@@ -13,9 +12,6 @@ from data import preloaded_dataset
 from networks import saved_model
 from provenance import StartingModel, Training
 from settings import Settings
-
-# A finished training needs a moment to move its model to its folder.
-_WAIT_SECONDS = 60.0
 
 # A third of the default: the peak rate of a new training would undo part of what the weights know.
 LEARNING_RATE = 3e-4
@@ -83,21 +79,21 @@ def read(options: Settings) -> Start | None:
     return Start(StartingModel(saved_model.fingerprint([_folder(options)]), len(seen)), seen)
 
 
-def was_finished(unfinished: dict[str, Any], target: pathlib.Path, options: Settings) -> bool:
-    """Whether the model in `target`, which is to be continued, is the result of the `unfinished` training, its facts.
+def was_finished(unfinished: pathlib.Path, target: pathlib.Path, options: Settings) -> bool:
+    """Whether the model in `target`, which is to be continued, is the result of the training in `unfinished`.
 
-    It then was killed after its model was in place, before its own folder was removed.
+    It then was killed after its model was in place, before its own folder was removed: both have the same history.
     """
     if options.START_FROM is None or storage.follow(_folder(options)) != storage.follow(target):
         return False
-    start = _read_training(options).start
-    return start is not None and start.id == unfinished.get("start_from")
+    histories = [folder / "history.csv" for folder in (unfinished, target)]
+    return all(file.exists() for file in histories) and len({file.read_bytes() for file in histories}) == 1
 
 
 def load(network: keras.Model, options: Settings) -> None:
     """Gives a new network the weights of the starting model."""
     folder = _folder(options)
-    with storage.reading(folder, "train_final_model", _WAIT_SECONDS):
+    with storage.reading(folder, "train_final_model", storage.MODEL_WAIT_SECONDS):
         network.set_weights(saved_model.read(folder).get_weights())
 
 
@@ -111,5 +107,5 @@ def _read_training(options: Settings) -> Training:
         return saved_model.read_training(folder)
     except storage.MissingResult as error:
         folds = " It holds a cross-validation: choose one of its folds." if any(folder.glob("fold *")) else ""
-        fix = f"Set START_FROM in config.py to a folder that step 3 wrote.{folds}"
+        fix = f'Set START_FROM in config.py to a folder that step 3 wrote, or to "phantoms".{folds}'
         raise settings.SettingsError(f"{folder}: there is no model. {fix}") from error

@@ -127,8 +127,7 @@ def _other_hardware(unfinished: pathlib.Path, precision: str | None) -> str:
 
 
 def _remove_finished(unfinished: pathlib.Path, target: pathlib.Path, options: Settings) -> None:
-    facts = unfinished / "facts.json"
-    if facts.exists() and starting_model.was_finished(resumable.read_facts(unfinished), target, options):
+    if starting_model.was_finished(unfinished, target, options):
         storage.remove(unfinished)
 
 
