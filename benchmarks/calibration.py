@@ -49,7 +49,9 @@ def measured(folder, arguments, seed):
     copy = storage.Workspace(folder)
     shutil.copytree(arguments.workspace / "preloaded dataset", copy.preloaded_dataset, copy_function=os.link)
     lines = [f"SEED = {seed}", f"TRAINING_EPOCHS = {arguments.epochs}", f"CROSS_VALIDATION_FOLDS = {arguments.folds}"]
-    (folder / "config.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = arguments.workspace / "config.py"
+    own = config.read_text(encoding="utf-8") if config.exists() else ""
+    (folder / "config.py").write_text("\n".join([own, *lines]) + "\n", encoding="utf-8")
     tables = []
     with contextlib.redirect_stdout(io.StringIO()):
         model_training.train_final_model(copy)
@@ -57,9 +59,13 @@ def measured(folder, arguments, seed):
             if calibrate:
                 cross_validation.cross_validate_train_set(copy)
             prediction.predict_test_set(copy)
-            tables.append(pd.read_csv(copy.predictions / "_table.csv").sort_values("case"))
+            table = pd.read_csv(copy.predictions / "_table.csv").set_index("case")
+            # The order of `read_predictions`.
+            tables.append(table.loc[[file.stem for file in sorted(copy.predictions.glob("*.npy"))]].reset_index())
     true = dices(read_predictions(copy), read_set(folder, "test")[1])
     raw, calibrated = tables
+    if "predicted_dice_low" not in calibrated:
+        raise SystemExit("step 7 did not calibrate the predicted Dice: too few cases or groups")
     within = calibrated["predicted_dice_low"].le(true) & calibrated["predicted_dice_high"].ge(true)
     width = calibrated["predicted_dice_high"] - calibrated["predicted_dice_low"]
     return {

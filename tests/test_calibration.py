@@ -10,7 +10,7 @@ import pytest
 
 import storage
 from conftest import configure
-from cross_validation import cross_validate_train_set
+from cross_validation import cross_validate_train_set, step
 from data import phantoms
 from data.original_dataset import create_preloaded_dataset
 from evaluation import evaluate_test_set
@@ -68,6 +68,19 @@ def test_a_tenth_of_the_cases_is_listed_for_review():
     agreements, dices, groups = cases(100, 1)
     fitted = calibration.fit(agreements, dices, groups)
     assert sum(fitted.estimate(each)[0] < fitted.review_below for each in agreements) == 10
+
+
+def test_the_interval_has_the_order_statistics_of_cross_validated_residuals():
+    # 0.05 of 39 + 1 is the second value from each end. Binary rounding would give the first.
+    agreements, dices, groups = cases(39, 4)
+    residuals = []
+    for number in range(39):
+        others = np.arange(39) != number
+        slope, intercept = np.polyfit(agreements[others], dices[others], 1)
+        expected = np.clip(intercept + slope * agreements[number], 0, 1)
+        residuals.append((dices[number] - expected) / (1.02 - expected))
+    fitted = calibration.fit(agreements, dices, groups)
+    assert (fitted.low, fitted.high) == pytest.approx((sorted(residuals)[1], sorted(residuals)[-2]))
 
 
 def test_an_unknown_agreement_has_no_estimate():
@@ -164,6 +177,40 @@ def test_an_empty_mask_has_no_expected_dice(validated):
     assert not mask.any()
     assert np.isnan([estimates.predicted_dice, estimates.predicted_dice_low, estimates.predicted_dice_high]).all()
     assert estimates.ood_reasons
+
+
+def test_an_empty_mask_on_which_the_predictions_disagree_is_listed_for_review(validated):
+    model = ensemble.read([validated.model])
+    logits = np.full((2, 64, 64), -1.0)
+    logits[0, 10:20, 10:20] = 0.5  # One of them finds something; the mean is empty.
+    mask, estimates = quality.predict_with_quality(model, np.full((64, 64), -1000.0), logits, [])
+    assert not mask.any()
+    assert estimates.predicted_dice == 0
+    assert np.isnan(estimates.predicted_dice_low)
+    sure = {"predicted_dice": 0.99, "predicted_dice_low": 0.97, "predicted_dice_high": 1.0, "ood_reasons": ""}
+    table = pd.DataFrame([sure, estimates.columns], index=["sure", "empty"])
+    assert quality.review_list(table, model.calibration).splitlines()[1:] == [
+        "  empty: predicted Dice 0.00 (not calibrated)"
+    ]
+
+
+def test_false_positives_count_with_the_dice_0(validated):
+    table = pd.read_csv(validated.cross_validation / "out of fold.csv")
+    expected = saved_model.read_calibration(validated.cross_validation)
+    copy = storage.Workspace(validated.root.with_name("false positives"))
+    copy.cross_validation.mkdir(parents=True)
+    # The case with the least agreement has an empty reference mask.
+    table.loc[table["predicted_dice"].idxmin(), ["true_px", "dice"]] = 0
+    step._calibrate(copy, table)
+    fitted = saved_model.read_calibration(copy.cross_validation)
+    assert fitted.cases == expected.cases
+    assert fitted.low < expected.low
+
+
+def test_without_test_time_augmentation_step_7_says_what_is_missing(validated):
+    table = pd.read_csv(validated.cross_validation / "out of fold.csv").assign(predicted_dice=np.nan)
+    copy = storage.Workspace(validated.root.with_name("no flip"))
+    assert 'That needs test-time augmentation ("horizontal_flip": True).' in step._calibrate(copy, table)
 
 
 def test_a_model_that_cannot_be_read_does_not_end_step_7(validated, capsys):

@@ -146,7 +146,7 @@ def _evaluate(workspace: storage.Workspace, options: Settings, subject: Subject,
     storage.atomic_write(workspace.cross_validation / "out of fold.csv", table.to_csv(index=False))
     _save_images(subject, table)
     print(f"\n{texts.terminal(result)}\n{_by_fold(table)}\n{_lowest(workspace, table)}")
-    print(_calibrate(workspace, with_nonempty_reference(table)))
+    print(_calibrate(workspace, table))
     print(f"Report: {places.results / 'report.html'}")
 
 
@@ -155,14 +155,17 @@ def _calibrate(workspace: storage.Workspace, table: pd.DataFrame) -> str:
 
     Returns a line to print. What is wrong with the final model does not end this step.
     """
-    rows = table[table["predicted_px"] > 0].reindex(columns=["predicted_dice", "dice", "group"]).dropna()
-    fitted = calibration.fit(*(rows[name].to_numpy() for name in rows))
+    # Where nothing is predicted nothing is known of the Dice. False positives count: their Dice is 0.
+    rows = table[table["predicted_px"] > 0].reindex(columns=["predicted_dice", "dice", "group"])
+    known = rows.dropna()
+    fitted = calibration.fit(*(known[name].to_numpy() for name in known))
     if fitted is None:
         (workspace.cross_validation / saved_model.CALIBRATION).unlink(missing_ok=True)
-        needed = (
-            f"{calibration.MIN_CASES} cases of {calibration.MIN_GROUPS} groups with a non-empty mask and prediction"
-        )
-        return f"The predicted Dice was not calibrated. That needs {needed}, whose Dice rises with the predicted one."
+        needed = f"{calibration.MIN_CASES} cases of {calibration.MIN_GROUPS} groups with a non-empty prediction"
+        needed += ", whose Dice rises with the predicted one"
+        if len(rows) and known.empty:
+            needed = 'test-time augmentation ("horizontal_flip": True)'
+        return f"The predicted Dice was not calibrated. That needs {needed}."
     saved_model.write_calibration(workspace.cross_validation, fitted)
     text = f"The predicted Dice was calibrated on {fitted.cases} out-of-fold cases of {fitted.groups} groups."
     try:

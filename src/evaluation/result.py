@@ -165,18 +165,20 @@ class EvaluationResult:
 
     @functools.cached_property
     def reliability(self) -> Reliability | None:
-        """The reliability of the predicted Dice over the cases with a non-empty reference mask.
+        """The reliability of the predicted Dice over the cases whose reference mask or prediction is not empty.
 
+        A false positive counts with the Dice 0. If the predicted Dice is calibrated, only cases with an interval count.
         None if fewer than three of these have a predicted Dice, or if all predicted or all true values are equal.
         """
-        pairs = self.nonempty.reindex(columns=["predicted_dice", "dice"]).dropna()
-        if len(pairs) < 3 or pairs.nunique().min() < 2:
+        table = self.table[(self.table["true_px"] > 0) | (self.table["predicted_px"] > 0)]
+        ends = [name for name in ("predicted_dice_low", "predicted_dice_high") if name in table]
+        pairs = table.reindex(columns=["predicted_dice", "dice", *ends]).dropna()
+        if len(pairs) < 3 or pairs[["predicted_dice", "dice"]].nunique().min() < 2:
             return None
         correlation = pairs.corr(method="spearman").iloc[0, 1]
         bias, within = float((pairs["predicted_dice"] - pairs["dice"]).mean()), None
-        if "predicted_dice_low" in self.table:
-            low, high = (self.nonempty.loc[pairs.index, f"predicted_dice_{end}"] for end in ("low", "high"))
-            within = int(pairs["dice"].between(low, high).sum())
+        if ends:
+            within = int(pairs["dice"].between(*(pairs[end] for end in ends)).sum())
         return Reliability(float(correlation), bias, len(pairs), within)
 
     def _summarized(self, table: pd.DataFrame) -> pd.DataFrame:

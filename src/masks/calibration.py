@@ -1,9 +1,9 @@
 """Calibration of the predicted Dice: what true Dice a given agreement of the predictions stands for.
 
 It is fitted on cases that the models were not trained on (step 7). The estimate is linear in the agreement. The
-interval follows from the residuals of lines that were fitted without the case's group, as in CV+ (Barber et al. 2021,
-Ann. Stat. 49), relative to the distance of the estimate from 1: good masks differ less than bad ones. It holds for new
-cases like these; with few groups it holds for their patients rather than for others.
+interval follows from cross-validated residuals: those of lines that were fitted without the case's group, relative to
+the distance of the estimate from 1, since good masks differ less than bad ones. It holds for new cases like these; with
+few groups it holds for their patients rather than for others.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ class Calibration:
 def fit(agreements: np.ndarray, dices: np.ndarray, groups: np.ndarray) -> Calibration | None:
     """The calibration by held-out cases: agreement and true Dice of each, (cases,), and its group, such as a patient.
 
-    Neither mask of a case may be empty: two empty predictions agree, whatever is missed. None for too few cases or
+    The predicted mask of no case may be empty: empty predictions agree, whatever is missed. None for too few cases or
     groups, and if the Dice does not rise with the agreement.
     """
     count, names = len(dices), np.unique(groups)
@@ -92,5 +92,5 @@ def _distance(expected: np.ndarray) -> np.ndarray:
 def _ends(residuals: np.ndarray) -> tuple[float, float]:
     """The ends that a further residual lies between with the probability COVERAGE: order statistics, of n + 1."""
     ordered, tail = np.sort(residuals), (1 - COVERAGE) / 2
-    rank = max(1, int(np.floor(tail * (len(ordered) + 1))))
+    rank = max(1, int(np.floor(tail * (len(ordered) + 1) + 1e-9)))  # 0.05 has no exact binary form.
     return float(ordered[rank - 1]), float(ordered[-rank])

@@ -22,10 +22,11 @@ _MAX_LISTED = 10
 class Quality:
     """How far to trust a predicted mask.
 
-    predicted_dice: the expected Dice, 0 to 1, if the model is calibrated; NaN if the mask is empty. Otherwise the mean
-        Dice between the predictions that were averaged, which ranks masks and tends to be too high; NaN for only one.
+    predicted_dice: the expected Dice, 0 to 1, if the model is calibrated. Without calibration, and if the mask is
+        empty, the mean Dice between the predictions that were averaged, which ranks masks and tends to be too high. NaN
+        for a single prediction, and of a calibrated model if all predictions are empty.
     predicted_dice_low, predicted_dice_high: the ends of the interval that holds the true Dice of nine in ten images
-        like those of the train set; NaN if the model is not calibrated.
+        like those of the train set; NaN if the model is not calibrated, and if the mask is empty.
     ood_reasons: how the image or its mask differs from all of the train set's; () if it does not.
     """
 
@@ -55,9 +56,11 @@ def predict_with_quality(
     reasons = {reason for each in statistics for reason in out_of_distribution.ood_reasons(scaled, mask, each)}
     agreement = ensemble.agreement(logits)
     values = (agreement, np.nan, np.nan)
-    if model.calibration:
-        # Two empty predictions agree whatever they miss: nothing is known of their Dice.
-        values = model.calibration.estimate(agreement if mask.any() else np.nan)
+    if model.calibration and mask.any():
+        values = model.calibration.estimate(agreement)
+    elif model.calibration and agreement == 1:
+        # Empty predictions agree whatever they miss: nothing is known of their Dice.
+        values = (np.nan, np.nan, np.nan)
     expected, low, high = (round(value, 4) for value in values)
     return mask, Quality(expected, low, high, tuple(sorted(reasons)))
 
