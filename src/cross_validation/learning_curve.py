@@ -7,8 +7,8 @@
         25 %/, 50 %/          the same for a quarter and a half; 100 % are the models of the folds themselves
         learning_curve.csv    a row per size, and an extrapolation; .png and .pdf: a chart of it
 
-Smaller sets are parts of larger ones; groups stay whole. All trainings have the same number of steps: with the same
-number of epochs, small sets would be undertrained.
+Smaller sets are parts of larger ones; groups stay whole. All trainings have the same number of steps, or of minutes
+with TRAINING_TIME_LIMIT_MINUTES: with the same number of epochs, small sets would be undertrained.
 """
 
 import dataclasses

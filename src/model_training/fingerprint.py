@@ -16,6 +16,7 @@ from settings.hyperparameters import DECLARATIONS, Choices, Hyperparameters
 
 # Masks that cover less of the image are small targets: with the plain loss an empty prediction is nearly right.
 SMALL_FRACTION = 0.002
+SMALL_TARGET_LOSS = "small_target_crossentropy_dice"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,7 @@ RULES = (
     ),
     Rule(
         lambda fingerprint: fingerprint.is_small,
-        {"stem_patch_px": 2, "loss": "small_target_crossentropy_dice"},
+        {"stem_patch_px": 2, "loss": SMALL_TARGET_LOSS},
         f"the masks are small, less than {100 * SMALL_FRACTION:g} % of the image",
     ),
 )

@@ -14,7 +14,7 @@ from data import augmentation, pipeline
 from model_training import diagnosis, display, distribution, hardware, starting_model, tensorboard_logs
 from model_training.budget import Budget, CosineSchedule, peak_rate
 from model_training.checkpoint import TrainingCheckpoint
-from model_training.fingerprint import Fingerprint
+from model_training.fingerprint import SMALL_TARGET_LOSS, Fingerprint
 from networks import objectives
 from settings import Settings
 from settings.hyperparameters import Hyperparameters
@@ -125,7 +125,11 @@ def callbacks(
     return [
         CosineSchedule(budget, peak_rate(hyperparameters.learning_rate, options.TRAINING_BATCH_SIZE)),
         diagnosis.CollapseMonitor(
-            _examples(train_set, monitored, options), hyperparameters, budget, is_trial, Fingerprint.of(cases).is_small
+            _examples(train_set, monitored, options),
+            hyperparameters,
+            budget,
+            is_trial,
+            hyperparameters.loss == SMALL_TARGET_LOSS or Fingerprint.of(cases).is_small,
         ),
         display.Display(budget, options.TRAINING_BATCH_SIZE, heading),
     ]
