@@ -330,11 +330,12 @@ def nnunet(images, masks, window, seed, batch=2):
     transform = nnUNetTrainer.get_training_transforms(
         size, (-np.pi, np.pi), scales, (0, 1), False, use_mask_for_norm=[False], foreground_labels=[1]
     )
-    inside = np.clip(images[masks > 0], *window) if window else None
+    inside = images[masks > 0]
+    low, high = np.percentile(inside, (0.5, 99.5))
 
     def normalized(x):
-        if window:
-            return (np.clip(x, *window) - inside.mean()) / inside.std()
+        if window:  # CT
+            return (np.clip(x, low, high) - inside.mean()) / inside.std()
         return (x - x.mean((-2, -1), keepdims=True)) / x.std((-2, -1), keepdims=True)
 
     def predict(x):
