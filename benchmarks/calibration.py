@@ -61,7 +61,7 @@ def measured(folder, arguments, seed):
             prediction.predict_test_set(copy)
             table = pd.read_csv(copy.predictions / "_table.csv").set_index("case")
             # The order of `read_predictions`.
-            tables.append(table.loc[[file.stem for file in sorted(copy.predictions.glob("*.npy"))]].reset_index())
+            tables.append(table.loc[[file.stem for file in sorted(copy.predictions.glob("*.npy"))]])
     true = dices(read_predictions(copy), read_set(folder, "test")[1])
     raw, calibrated = tables
     if "predicted_dice_low" not in calibrated:

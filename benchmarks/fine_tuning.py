@@ -4,8 +4,8 @@
 
 WORKSPACE is a folder in which step 1 has run, MODEL a model folder. For each seed, number of cases and of epochs it
 trains on train cases that the model has not seen, of groups in random order, once from random weights and once from the
-model, with step 3 in a copy of the workspace, and predicts the test set with step 4. The first row of each
-seed is the model itself, without new cases. `--rates` tries other learning rates for the start from the model.
+model, with step 3 in a copy of the workspace, and predicts the test set with step 4. The first row of each seed is the
+model itself, without new cases. `--rates` tries other learning rates for the start from the model.
 """
 
 import argparse

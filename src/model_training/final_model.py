@@ -54,11 +54,7 @@ def train_final_model(workspace: storage.Workspace = storage.PROJECT) -> None:
 
 
 def _add_files(
-    workspace: storage.Workspace,
-    data: list[str],
-    folder: pathlib.Path,
-    training: Training,
-    history: pd.DataFrame,
+    workspace: storage.Workspace, data: list[str], folder: pathlib.Path, training: Training, history: pd.DataFrame
 ) -> None:
     # Read at the end: a cross-validation may have finished during the training.
     calibrations = fold_calibration.read(workspace.cross_validation)
